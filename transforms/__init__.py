@@ -1,0 +1,1 @@
+"""What happens to documents: kernels, rules and PTransforms, one concept per file."""

@@ -1,0 +1,43 @@
+"""What an annotator is: a rule from a batch of documents to a batch of attributes, row for row.
+
+An annotator is a frozen dataclass whose fields are its parameters (JSON-able, picklable, small).
+Models and tables that it needs are loaded lazily in the worker (`functools.cache` on a module
+function), never in `__init__`. It knows no Beam and no files. Its table is stored under
+`attributes/<name>/<source>/`; a column's type says what it is: a number or bool is a score,
+`list<struct<start, end>>` is spans of the text (byte offsets into its UTF-8, half-open), a struct
+or list of structs is evidence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from transforms.documents import DocumentBatch
+
+__all__ = ["SPANS", "Annotator"]
+
+SPANS = pa.list_(pa.struct([pa.field("start", pa.int64()), pa.field("end", pa.int64())]))
+
+
+class Annotator(Protocol):
+    """A rule over batches. `version` is raised by hand when the output of the same parameters
+    changes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    def parameters(self) -> dict[str, Any]:
+        """All that the output depends on, JSON-able; goes into the stage's fingerprint."""
+        ...
+
+    def annotate(self, batch: DocumentBatch) -> pa.RecordBatch:
+        """One row of `schema` per row of the batch, in the same order."""
+        ...

@@ -1,0 +1,166 @@
+"""Datasets on storage: stages named by a fingerprint, task records, manifests.
+
+A stage writes into `<folder>/<fingerprint>/`: its files, one small record per finished task
+(`records/<task>.json`, written after the task's files have their final names) and, last of all and
+only after its gate has passed, `manifest.json`. `<folder>/manifest.json` is a copy of the manifest
+of the version that readers see; it alone makes a dataset exist. So an interrupted stage goes on at
+the first task without a record, a failed gate leaves the version aside, and a recipe that goes back
+to old parameters finds the old version whole.
+
+Nothing in a record or manifest depends on a clock, a machine or the order of work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from transforms import storage
+
+__all__ = ["Dataset", "Manifest", "OutputFile", "TaskRecord", "fingerprint_of", "sum_counts"]
+
+FINGERPRINT_HEX = 16  # 64 bits
+
+
+def fingerprint_of(value: Any) -> str:
+    """16 hex digits of a JSON-able value; equal values have equal fingerprints, whatever the order
+    of their keys."""
+    encoded = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return hashlib.blake2b(encoded.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()[
+        :FINGERPRINT_HEX
+    ]
+
+
+def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add counters key by key; keys sorted."""
+    total: Counter[str] = Counter()
+    for one in counts:
+        for key, value in one.items():
+            total[key] += value
+    return dict(sorted(total.items()))
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A finished file: path below the version's folder, size and SHA-256; rows and their digest for
+    Parquet shards."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+    rows: int = 0
+    rows_digest: str = (
+        ""  # transforms.documents.rows_digest of the documents it holds or aligns with
+    )
+    text_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """What one task of a stage wrote and counted. `counts` are additive: a stage's are the sum of
+    its tasks'."""
+
+    task: str
+    files: list[OutputFile]
+    counts: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> TaskRecord:
+        return TaskRecord(
+            task=value["task"],
+            files=[OutputFile(**file) for file in value["files"]],
+            counts=dict(value["counts"]),
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A published version of a dataset. `files` are in task order; for documents their index is the
+    shard number."""
+
+    stage: str
+    fingerprint: str
+    version: int
+    parameters: dict[str, Any]
+    inputs: dict[str, str]  # name -> fingerprint
+    files: list[OutputFile]
+    counts: dict[str, int]
+    gate: dict[str, Any]
+    code: str  # version of the package that wrote it
+    details: dict[str, Any] = field(default_factory=dict)  # what a stage tells its readers
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Manifest:
+        fields = dict(value)
+        fields["files"] = [OutputFile(**file) for file in value["files"]]
+        return Manifest(**fields)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset's folder and one version of it (which may not be finished yet)."""
+
+    folder: str
+    fingerprint: str
+
+    @staticmethod
+    def published(folder: str) -> tuple[Dataset, Manifest]:
+        """The version that readers see. FileNotFoundError when none is published."""
+        path = storage.join(folder, "manifest.json")
+        if not storage.exists(path):
+            raise FileNotFoundError(f"no finished dataset at {folder}: {path} does not exist")
+        manifest = Manifest.from_json(storage.read_json(path))
+        return Dataset(folder, manifest.fingerprint), manifest
+
+    @property
+    def base(self) -> str:
+        """Folder of this version; paths of `OutputFile` are below it."""
+        return storage.join(self.folder, self.fingerprint)
+
+    def path(self, relative: str) -> str:
+        return storage.join(self.base, relative)
+
+    def record_path(self, task: str) -> str:
+        return self.path(f"records/{task}.json")
+
+    def write_record(self, record: TaskRecord) -> None:
+        storage.write_json(self.record_path(record.task), record.to_json())
+
+    def finished_tasks(self) -> set[str]:
+        """Names of the tasks that have a record."""
+        found = storage.list_files([self.path("records/*.json")])
+        return {file.path.rpartition("/")[2].removesuffix(".json") for file in found}
+
+    def read_record(self, task: str) -> TaskRecord:
+        return TaskRecord.from_json(storage.read_json(self.record_path(task)))
+
+    def manifest(self) -> Manifest | None:
+        """The manifest of this version, None while it is not finished."""
+        path = self.path("manifest.json")
+        return Manifest.from_json(storage.read_json(path)) if storage.exists(path) else None
+
+    def publish(self, manifest: Manifest) -> None:
+        """Finish this version and let readers see it."""
+        storage.write_json(self.path("manifest.json"), manifest.to_json())
+        self.show(manifest)
+
+    def show(self, manifest: Manifest) -> None:
+        """Let readers see this finished version."""
+        current = storage.join(self.folder, "manifest.json")
+        if (
+            not storage.exists(current)
+            or storage.read_json(current)["fingerprint"] != self.fingerprint
+        ):
+            storage.write_json(current, manifest.to_json())

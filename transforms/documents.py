@@ -1,0 +1,160 @@
+"""Documents, shards, addresses and batches: everybody's vocabulary.
+
+A document is a row of `SCHEMA`; a shard is one Parquet file of documents (some 128 MB of text, row
+groups of some 8 MB); an address is shard number (upper 32 bits) and row (lower 32 bits) in one
+uint64. Fields map one to one to the Dolma document format.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from transforms import storage
+from transforms.kernels.words import Words, find_words
+
+__all__ = [
+    "MAX_ROW_GROUP_DOCUMENTS",
+    "ROWS_DIGEST_KEY",
+    "ROW_GROUP_TEXT_BYTES",
+    "SCHEMA",
+    "SHARD_TEXT_BYTES",
+    "DocumentBatch",
+    "Document",
+    "addresses",
+    "document_id",
+    "read_batches",
+    "rows_digest",
+    "split_address",
+    "text_buffers",
+]
+
+SHARD_TEXT_BYTES = 128 << 20  # bytes of text after which a shard is closed
+ROW_GROUP_TEXT_BYTES = 8 << 20  # bytes of text after which a row group is closed
+MAX_ROW_GROUP_DOCUMENTS = 8192  # documents in a row group, at most
+# Parquet metadata: digest of the shard's ids, carried by all that aligns with it.
+ROWS_DIGEST_KEY = b"vineleaf.rows"
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("text", pa.large_string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("added", pa.timestamp("us", tz="UTC")),
+        pa.field("created", pa.timestamp("us", tz="UTC")),
+        pa.field("metadata", pa.string(), nullable=False),
+    ]
+)
+
+
+class Document(NamedTuple):
+    """One document on its way into a shard. `metadata` is JSON-able; its keys are stored sorted."""
+
+    id: str
+    text: str
+    added: datetime.datetime | None
+    created: datetime.datetime | None
+    metadata: dict[str, Any]
+
+
+def document_id(origin: str, content: bytes) -> str:
+    """32 hex digits of where a document comes from (archive, path, page range) and what it holds.
+
+    The same input gives the same id in every run and split: no counter, clock or random number goes
+    in.
+    """
+    digest = hashlib.blake2b(digest_size=16, person=b"vineleaf.id")
+    encoded = origin.encode("utf-8", "surrogatepass")
+    digest.update(len(encoded).to_bytes(8, "little"))
+    digest.update(encoded)
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def addresses(shard: int, rows: int) -> npt.NDArray[np.uint64]:
+    """Addresses of rows 0..rows-1 of a shard, uint64[rows]."""
+    return (np.uint64(shard) << np.uint64(32)) | np.arange(rows, dtype=np.uint64)
+
+
+def split_address(address: int) -> tuple[int, int]:
+    """(shard number, row) of an address."""
+    return int(address) >> 32, int(address) & 0xFFFFFFFF
+
+
+def text_buffers(column: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The bytes and offsets of a large_string array without copying the text.
+
+    Returns data uint8[] and offsets int64[rows + 1]; document d is data[offsets[d]:offsets[d + 1]].
+    Offsets need not start at 0 (slices). The column must hold no null.
+    """
+    if column.null_count:
+        raise ValueError(f"text must hold no null (got {column.null_count})")
+    _, offset_buffer, data_buffer = column.buffers()
+    if offset_buffer is None or len(column) == 0:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    offsets = np.frombuffer(offset_buffer, np.int64)[
+        column.offset : column.offset + len(column) + 1
+    ]
+    data = np.empty(0, np.uint8) if data_buffer is None else np.frombuffer(data_buffer, np.uint8)
+    return data, offsets
+
+
+@dataclass(frozen=True)
+class DocumentBatch:
+    """Some rows of one shard as kernels want them: buffers, and words found once and shared by all
+    annotators."""
+
+    table: pa.RecordBatch
+
+    @property
+    def rows(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def text(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """(data uint8[], offsets int64[rows + 1]) of the text column; see `text_buffers`."""
+        return text_buffers(self.table.column("text"))
+
+    @cached_property
+    def words(self) -> Words:
+        """All words of the batch; see `transforms.kernels.words`."""
+        return find_words(*self.text)
+
+    @cached_property
+    def metadata(self) -> list[dict[str, Any]]:
+        """The metadata of each row, decoded."""
+        return [orjson.loads(value) for value in self.table.column("metadata").to_pylist()]
+
+
+def read_batches(path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The row groups of a Parquet file (documents or attributes), each as one record batch, in
+    order."""
+    with storage.open_parquet(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=columns, use_threads=False).combine_chunks()
+            batches = table.to_batches()
+            if len(batches) != 1:
+                raise ValueError(
+                    f"{path}: row group {group} must be one batch (got {len(batches)})"
+                )
+            yield batches[0]
+
+
+def rows_digest(ids: list[str]) -> str:
+    """Digest of the ids of a shard in order: equal exactly when two tables speak of the same
+    rows."""
+    digest = hashlib.blake2b(digest_size=16, person=b"vineleaf.rows")
+    for identifier in ids:
+        encoded = identifier.encode()
+        digest.update(len(encoded).to_bytes(4, "little"))
+        digest.update(encoded)
+    return digest.hexdigest()

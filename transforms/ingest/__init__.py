@@ -1,0 +1,1 @@
+"""Raw files to documents: one reader per kind of input."""

@@ -1,0 +1,69 @@
+"""What a reader is: from a group of input files to documents and rejects, one record at a time.
+
+A reader is a frozen dataclass whose fields are its parameters. It never raises for bad data: what
+cannot be read is yielded as `Rejected` with its reason and the reader goes on with the next record
+or file. (A full disk, a lost network or a defect of ours does raise, and fails the run.) Records
+seen = documents + rejects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+from transforms.documents import Document
+from transforms.storage import FileInfo
+
+__all__ = ["MAX_DOCUMENT_BYTES", "MAX_TASK_BYTES", "Reader", "Rejected", "group_by_size"]
+
+MAX_DOCUMENT_BYTES = 256 << 20  # bytes of UTF-8 in one document, at most; larger goes to quarantine
+MAX_TASK_BYTES = (
+    64 << 20
+)  # bytes of input files that one task reads, unless a single file is larger
+
+
+class Rejected(NamedTuple):
+    """A record that became no document.
+
+    `quarantined` True: it could not be read (broken, encrypted, too large). False: it was read and
+    is none of ours by its kind (a WARC request, a binary file in a code archive).
+    """
+
+    origin: str  # file and place in it, as in ids
+    reason: str  # a few plain words, from a small fixed set per reader; counted
+    detail: str  # the error's own message, or what was seen
+    quarantined: bool
+
+
+class Reader(Protocol):
+    """Reads one kind of input. `version` is raised by hand when the output of the same parameters
+    changes."""
+
+    @property
+    def version(self) -> int: ...
+
+    def parameters(self) -> dict[str, Any]:
+        """All that the output depends on, JSON-able."""
+        ...
+
+    def group(self, files: list[FileInfo]) -> list[list[FileInfo]]:
+        """Cut the sorted input files into tasks; see `group_by_size`."""
+        ...
+
+    def read(self, files: list[FileInfo]) -> Iterator[Document | Rejected]:
+        """All records of one task's files, in order."""
+        ...
+
+
+def group_by_size(files: list[FileInfo], most_bytes: int = MAX_TASK_BYTES) -> list[list[FileInfo]]:
+    """Cut sorted files into runs of at most `most_bytes` each (a single larger file is a run of its
+    own)."""
+    groups: list[list[FileInfo]] = []
+    size = 0
+    for file in files:
+        if not groups or size + file.size_bytes > most_bytes:
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
+        size += file.size_bytes
+    return groups

@@ -1,0 +1,1 @@
+"""Compiled loops (Numba) over Arrow buffers. They know arrays of numbers and no Python object."""

@@ -1,0 +1,100 @@
+"""Unicode tables of the running Python, and a UTF-8 decoder that cannot read past its end.
+
+Tables are indexed by code point. `CLASS[c]`: what a code point is in a word. `LOWER[c]`: its lower
+case where that is one code point, else itself.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, uint32
+
+__all__ = [
+    "CODE_POINTS",
+    "IDEOGRAPH",
+    "MARK",
+    "OTHER",
+    "SPACE",
+    "WORD",
+    "class_table",
+    "decode",
+    "lower_table",
+]
+
+CODE_POINTS = 0x110000
+OTHER = 0  # punctuation, symbols, controls
+SPACE = 1  # str.isspace
+WORD = 2  # str.isalnum
+MARK = 3  # combining mark: goes on with a word, starts none
+IDEOGRAPH = 4  # Han, Hiragana: a word by itself, as in UAX 29
+REPLACEMENT = 0xFFFD
+
+
+@cache
+def class_table() -> npt.NDArray[np.uint8]:
+    """uint8[0x110000]: OTHER, SPACE, WORD, MARK or IDEOGRAPH of each code point."""
+    table = np.zeros(CODE_POINTS, np.uint8)
+    for code in range(CODE_POINTS):
+        char = chr(code)
+        if char.isalnum():
+            ideograph = code >= 0x2E80 and unicodedata.name(char, "").startswith(
+                ("CJK ", "HIRAGANA ")
+            )
+            table[code] = IDEOGRAPH if ideograph else WORD
+        elif char.isspace():
+            table[code] = SPACE
+        elif code >= 0x300 and unicodedata.category(char)[0] == "M":
+            table[code] = MARK
+    return table
+
+
+@cache
+def lower_table() -> npt.NDArray[np.uint32]:
+    """uint32[0x110000]: the simple lower case of each code point."""
+    table = np.arange(CODE_POINTS, dtype=np.uint32)
+    for code in range(CODE_POINTS):
+        lowered = chr(code).lower()
+        if len(lowered) == 1:
+            table[code] = ord(lowered)
+    return table
+
+
+@njit(inline="always")
+def decode(data, i, end):  # type: ignore[no-untyped-def]
+    """(code point, bytes) of the UTF-8 sequence at data[i], i < end. Never reads at or past `end`.
+
+    A truncated or impossible sequence gives (U+FFFD, 1). The text of a shard is valid UTF-8; this
+    guards memory, it does not validate.
+    """
+    c = uint32(data[i])
+    if c < 0x80:
+        return c, 1
+    if c < 0xC0:
+        return uint32(0xFFFD), 1
+    if c < 0xE0:
+        if i + 1 >= end:
+            return uint32(0xFFFD), 1
+        return ((c & uint32(0x1F)) << uint32(6)) | (uint32(data[i + 1]) & uint32(0x3F)), 2
+    if c < 0xF0:
+        if i + 2 >= end:
+            return uint32(0xFFFD), 1
+        return (
+            ((c & uint32(0xF)) << uint32(12))
+            | ((uint32(data[i + 1]) & uint32(0x3F)) << uint32(6))
+            | (uint32(data[i + 2]) & uint32(0x3F))
+        ), 3
+    if i + 3 >= end or c > 0xF4:
+        return uint32(0xFFFD), 1
+    code = (
+        ((c & uint32(7)) << uint32(18))
+        | ((uint32(data[i + 1]) & uint32(0x3F)) << uint32(12))
+        | ((uint32(data[i + 2]) & uint32(0x3F)) << uint32(6))
+        | (uint32(data[i + 3]) & uint32(0x3F))
+    )
+    if code >= uint32(0x110000):
+        return uint32(0xFFFD), 1
+    return code, 4

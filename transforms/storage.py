@@ -1,0 +1,204 @@
+"""Files on any Beam filesystem: a local folder, S3, GCS.
+
+Everything that reaches a final name is first written aside and then moved there, so a name that
+exists holds a whole file, whoever was killed on the way. Paths are local paths or URIs (`s3://`,
+`gs://`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any, NamedTuple
+
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+__all__ = [
+    "FileInfo",
+    "HashingFile",
+    "delete",
+    "exists",
+    "join",
+    "list_files",
+    "open_parquet",
+    "open_read",
+    "read_bytes",
+    "read_json",
+    "sha256_of",
+    "write_aside",
+    "write_bytes",
+    "write_json",
+]
+
+_COPY_BYTES = 1 << 20
+
+
+class FileInfo(NamedTuple):
+    """A file that a listing found: its path or URI and its size in bytes."""
+
+    path: str
+    size_bytes: int
+
+
+def join(base: str, *parts: str) -> str:
+    """Join path segments with `/`; works for local paths and URIs alike."""
+    return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def exists(path: str) -> bool:
+    """True when a file (or, on local disks, a folder) has this name."""
+    return bool(FileSystems.exists(path))
+
+
+def list_files(patterns: list[str]) -> list[FileInfo]:
+    """All files that match the glob patterns, sorted by path, each once. A pattern without a match
+    adds nothing."""
+    found: dict[str, int] = {}
+    for result in FileSystems.match(patterns):
+        for metadata in result.metadata_list:
+            if not os.path.isdir(metadata.path):
+                found[metadata.path] = metadata.size_in_bytes
+    return [FileInfo(path, found[path]) for path in sorted(found)]
+
+
+def open_read(path: str) -> IO[bytes]:
+    """Open for reading bytes as they are stored (nothing is decompressed); seekable."""
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)  # type: ignore[no-any-return]
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole content of a small file."""
+    with open_read(path) as file:
+        return file.read()
+
+
+def read_json(path: str) -> Any:
+    """The content of a JSON file."""
+    return json.loads(read_bytes(path))
+
+
+def open_parquet(path: str) -> pq.ParquetFile:
+    """Open a Parquet file; local files are memory-mapped, others are read through Beam."""
+    if "://" not in path:
+        return pq.ParquetFile(path, memory_map=True)
+    return pq.ParquetFile(open_read(path))
+
+
+def sha256_of(path: str) -> tuple[str, int]:
+    """SHA-256 (hex) and size in bytes of a stored file, read in blocks."""
+    digest, size_bytes = hashlib.sha256(), 0
+    with open_read(path) as file:
+        while block := file.read(_COPY_BYTES):
+            digest.update(block)
+            size_bytes += len(block)
+    return digest.hexdigest(), size_bytes
+
+
+class HashingFile:
+    """A file open for writing that knows the SHA-256 and the size of what went through it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self.size_bytes = 0
+
+    def write(self, data: Any) -> int:
+        block = memoryview(data).cast("B")
+        self._file.write(block)
+        self._digest.update(block)
+        self.size_bytes += len(block)
+        return len(block)
+
+    def tell(self) -> int:
+        return self.size_bytes
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def readable(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+
+@contextmanager
+def write_aside(path: str) -> Iterator[HashingFile]:
+    """Write a file under another name and move it to `path` when the block ends well.
+
+    After an error (a full disk, say) nothing has the final name and the part that was written is
+    deleted. A second attempt at the same name replaces the first: both hold the same bytes.
+    """
+    folder, _, name = path.rpartition("/")
+    # The token only keeps two attempts apart; it reaches no output.
+    aside = join(folder, "aside", f"{name}.{secrets.token_hex(8)}")
+    file = HashingFile(
+        FileSystems.create(aside, "application/octet-stream", CompressionTypes.UNCOMPRESSED)
+    )
+    try:
+        yield file
+        file.close()
+    except BaseException:
+        _discard(file, aside)
+        raise
+    _move(aside, path)
+
+
+def _discard(file: HashingFile, aside: str) -> None:
+    with suppress(OSError):  # what could not be flushed is deleted next
+        file.close()
+    if exists(aside):
+        FileSystems.delete([aside])
+
+
+def _move(source: str, target: str) -> None:
+    if "://" not in source:
+        os.replace(source, target)
+        return
+    try:
+        FileSystems.rename([source], [target])
+    except BeamIOError:
+        if not exists(target):
+            raise
+        FileSystems.delete([target])
+        FileSystems.rename([source], [target])
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write a small file, whole or not at all."""
+    with write_aside(path) as file:
+        file.write(data)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Write JSON with sorted keys, so that equal values are equal bytes."""
+    write_bytes(
+        path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    )
+
+
+def delete(paths: list[str]) -> None:
+    """Delete files or folders that exist; names that do not exist are no error."""
+    present = [path for path in paths if exists(path)]
+    if present:
+        FileSystems.delete(present)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,13 +38,19 @@ __all__ = [
 ]
 
 _COPY_BYTES = 1 << 20
+_WILDCARD = re.compile(r"[*?\[]")
 
 
 class FileInfo(NamedTuple):
-    """A file that a listing found: its path or URI and its size in bytes."""
+    """A file that a listing found: its path or URI, its size in bytes, and its name.
+
+    The name is the path below the folder that was asked for: it is what ids and metadata may hold,
+    since it does not change when that folder moves to another place or machine.
+    """
 
     path: str
     size_bytes: int
+    name: str = ""
 
 
 def join(base: str, *parts: str) -> str:
@@ -57,14 +64,25 @@ def exists(path: str) -> bool:
 
 
 def list_files(patterns: list[str]) -> list[FileInfo]:
-    """All files that match the glob patterns, sorted by path, each once. A pattern without a match
-    adds nothing."""
-    found: dict[str, int] = {}
-    for result in FileSystems.match(patterns):
-        for metadata in result.metadata_list:
-            if not os.path.isdir(metadata.path):
-                found[metadata.path] = metadata.size_in_bytes
-    return [FileInfo(path, found[path]) for path in sorted(found)]
+    """All files that match the glob patterns, sorted by name and path, each once.
+
+    A folder stands for all that is below it (`folder/**`). Names are relative to the part of the
+    pattern before its first wildcard; a pattern without one gives the bare file name. A pattern
+    without a match adds nothing.
+    """
+    found: dict[str, FileInfo] = {}
+    for pattern in sorted(set(patterns)):
+        glob = pattern
+        if "://" not in pattern and os.path.isdir(pattern):
+            glob = join(pattern, "**")
+        wildcard = _WILDCARD.search(glob)
+        root = glob[: wildcard.start() if wildcard else len(glob)].rpartition("/")[0]
+        for metadata in FileSystems.match([glob])[0].metadata_list:
+            path = metadata.path
+            if path not in found and ("://" in path or os.path.isfile(path)):
+                name = path[len(root) :].lstrip("/")
+                found[path] = FileInfo(path, int(metadata.size_in_bytes), name)
+    return sorted(found.values(), key=lambda file: (file.name, file.path))
 
 
 def open_read(path: str) -> IO[bytes]:

@@ -1,0 +1,1 @@
+"""What runs: one module per pipeline, the workflow that orders them, the `vineleaf` command."""

@@ -1,0 +1,74 @@
+"""YAML with places: values as plain Python, and for each key path the line that it stands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+__all__ = ["LocatedYaml", "YamlError", "load_yaml", "parse_scalar"]
+
+Path = tuple[str | int, ...]
+
+
+class YamlError(ValueError):
+    """The text is no YAML; `line` is 1-based."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.message = message
+
+
+@dataclass(frozen=True)
+class LocatedYaml:
+    """A YAML value and the 1-based line of each key path in it."""
+
+    value: Any
+    lines: dict[Path, int]
+
+    def line(self, path: Path) -> int:
+        """Line of the path, or of the nearest enclosing one that stands in the file."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def load_yaml(text: str) -> LocatedYaml:
+    """Parse YAML 1.2; YamlError when it is none (a key given twice included)."""
+    try:
+        tree = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = str(error.problem or error.context).splitlines()[0]
+        raise YamlError(mark.line + 1 if mark else 1, problem) from error
+    lines: dict[Path, int] = {}
+    return LocatedYaml(_plain(tree, (), lines), lines)
+
+
+def parse_scalar(text: str) -> Any:
+    """A value as it would be read from YAML (`--set key=value`)."""
+    return _plain(YAML(typ="rt").load(text), (), {})
+
+
+def _plain(node: Any, path: Path, lines: dict[Path, int]) -> Any:
+    if isinstance(node, CommentedMap):
+        plain = {}
+        for key, value in node.items():
+            lines[(*path, str(key))] = node.lc.key(key)[0] + 1
+            plain[str(key)] = _plain(value, (*path, str(key)), lines)
+        return plain
+    if isinstance(node, CommentedSeq):
+        for index in range(len(node)):
+            lines[(*path, index)] = node.lc.item(index)[0] + 1
+        return [_plain(value, (*path, index), lines) for index, value in enumerate(node)]
+    if isinstance(node, bool) or node is None:
+        return node
+    if isinstance(node, int):
+        return int(node)
+    if isinstance(node, float):
+        return float(node)
+    return str(node)

@@ -1,0 +1,403 @@
+"""Recipes: read, checked and turned into frozen values before any work is done.
+
+A recipe is YAML checked by `mixes/recipe.schema.json` and then for sense: shares that sum to one,
+names that exist, rules and their options. Every problem is one sentence with file, line, key and
+the nearest valid key.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from transforms.quality.conditions import RULE_SCHEMAS, Rule, rule
+
+from pipelines.located_yaml import LocatedYaml, YamlError, load_yaml, parse_scalar
+from pipelines.schema_errors import nearest, violations
+from transforms import storage
+
+__all__ = [
+    "Benchmark",
+    "Decontamination",
+    "Fuzzy",
+    "Mix",
+    "Problem",
+    "Recipe",
+    "RecipeError",
+    "Source",
+    "check_recipe",
+    "load_recipe",
+]
+
+SHARE_SUM_TOLERANCE = 1e-6
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a recipe."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used, with all its problems."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where documents come from and which rules they must pass."""
+
+    name: str
+    ingest: str
+    paths: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    ocr: Mapping[str, Any]
+    allow_empty: bool
+
+
+@dataclass(frozen=True)
+class Fuzzy:
+    """Near-duplicate search: word n-gram shingles, bands x rows MinHash, true Jaccard threshold
+    (inclusive)."""
+
+    ngram: int
+    bands: int
+    rows: int
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Files of one benchmark and how their items are read."""
+
+    name: str
+    paths: tuple[str, ...]
+    layout: str | None
+    fields: tuple[str, ...]
+    id: str | None
+
+
+@dataclass(frozen=True)
+class Decontamination:
+    """n-gram decontamination; `remove` is document or passage."""
+
+    ngram: int
+    remove: str
+    ignore: tuple[str, ...]
+    benchmarks: tuple[Benchmark, ...]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What is taken from the pool. `shares` are as written; `proportions` leave out what is
+    excluded."""
+
+    tokens: int
+    tokenizer: str | Mapping[str, Any]
+    shares: Mapping[str, float]
+    where: str | None
+    exclude: tuple[str, ...]
+    max_epochs: Mapping[str, float]  # every source of `proportions`
+    seed: int
+    file_tokens: int
+
+    @property
+    def proportions(self) -> dict[str, float]:
+        """Share per source after `exclude`, summing to one."""
+        left = {name: share for name, share in self.shares.items() if name not in self.exclude}
+        total = math.fsum(left.values())
+        return {name: share / total for name, share in left.items()}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe. `text` is the tree it was made from, overrides applied."""
+
+    name: str
+    sources: tuple[Source, ...]
+    exact: bool
+    fuzzy: Fuzzy | None
+    keep: tuple[str, ...]
+    decontamination: Decontamination | None
+    mix: Mix
+    gates: Mapping[str, Mapping[str, float]]
+    folder: str
+    tree: Mapping[str, Any]
+
+    def source(self, name: str) -> Source:
+        return next(source for source in self.sources if source.name == name)
+
+    def resolve(self, path: str, workspace: str) -> str:
+        """A recipe's path as a path or URI: `{workspace}` filled in, relative to the recipe's
+        folder."""
+        path = path.replace("{workspace}", workspace.rstrip("/"))
+        if "://" in path or os.path.isabs(path):
+            return path
+        return (
+            os.path.normpath(os.path.join(self.folder, path))
+            if "://" not in self.folder
+            else (storage.join(self.folder, path))
+        )
+
+
+def load_recipe(path: str, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read and check a recipe; `overrides` are `key.path=value`. RecipeError tells all that is
+    wrong."""
+    reading = _Reading(path, overrides)
+    problems = list(reading.problems())
+    if problems:
+        raise RecipeError(problems)
+    return reading.build()
+
+
+def check_recipe(path: str, overrides: tuple[str, ...] = ()) -> list[Problem]:
+    """All problems of a recipe, none when it is good."""
+    try:
+        load_recipe(path, overrides)
+    except RecipeError as error:
+        return error.problems
+    return []
+
+
+@cache
+def recipe_schema() -> dict[str, Any]:
+    """The JSON Schema of recipes."""
+    text = (files("mixes") / "recipe.schema.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+class _Reading:
+    """One recipe file (and its pool file) on the way from text to values."""
+
+    def __init__(self, path: str, overrides: tuple[str, ...]) -> None:
+        self.path = path
+        self.folder = path.rpartition("/")[0] or "."
+        self.files = {(): (path, _read(path))}  # key path -> (file, its YAML)
+        tree = self.files[()][1].value
+        if isinstance(tree, dict) and isinstance(tree.get("pool"), str):
+            pool_path = os.path.join(self.folder, tree["pool"])
+            located = _read(pool_path)
+            self.files[("pool",)] = (pool_path, located)
+            tree = {**tree, "pool": located.value}
+        self.tree = tree
+        self.set_keys = [self._set(override) for override in overrides]
+
+    def _set(self, override: str) -> tuple[str, ...]:
+        key, equals, text = override.partition("=")
+        parts = tuple(key.strip().split("."))
+        if not equals or not all(parts):
+            raise RecipeError(
+                [Problem("--set", 1, key, f"--set takes key.path=value (got '{override}')")]
+            )
+        node = self.tree
+        for part in parts[:-1]:
+            if not isinstance(node, dict):
+                break
+            node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            message = f"'{key}' is below a value, not a mapping"
+            raise RecipeError([Problem("--set", 1, key, message)])
+        node[parts[-1]] = parse_scalar(text)
+        return parts
+
+    def problem(self, path: tuple[str | int, ...], message: str) -> Problem:
+        dotted = ".".join(str(part) for part in path)
+        if any(path[: len(key)] == key for key in self.set_keys):
+            return Problem("--set", 1, dotted, message)
+        if path[:1] == ("pool",) and ("pool",) in self.files:
+            file, located = self.files[("pool",)]
+            return Problem(file, located.line(path[1:]), dotted, message)
+        file, located = self.files[()]
+        return Problem(file, located.line(path), dotted, message)
+
+    def problems(self) -> Iterator[Problem]:
+        found = [self.problem(*violation) for violation in violations(self.tree, recipe_schema())]
+        yield from found
+        if not found:
+            yield from self._sense()
+
+    def _sense(self) -> Iterator[Problem]:
+        pool, mix = self.tree["pool"], self.tree["mix"]
+        sources = list(pool["sources"])
+        for name, source in pool["sources"].items():
+            place = ("pool", "sources", name)
+            if "ocr" in source and source["ingest"] != "pdf":
+                message = f"'ocr' is for sources with ingest: pdf ('{name}' has {source['ingest']})"
+                yield self.problem((*place, "ocr"), message)
+            for index, item in enumerate(source.get("rules", [])):
+                yield from self._rule_problems((*place, "rules", index), item)
+        for index, benchmark in enumerate(pool.get("decontaminate", {}).get("benchmarks", [])):
+            if ("layout" in benchmark) == ("fields" in benchmark):
+                yield self.problem(
+                    ("pool", "decontaminate", "benchmarks", index),
+                    f"benchmark '{benchmark['name']}' needs either a layout or fields",
+                )
+        yield from self._unknown(("mix", "shares"), list(mix["shares"]), sources)
+        for index, name in enumerate(mix.get("exclude", [])):
+            if name not in mix["shares"]:
+                known = nearest(name, list(mix["shares"]))
+                message = f"'{name}' is excluded but has no share{known}"
+                yield self.problem(("mix", "exclude", index), message)
+        if set(mix["shares"]) <= set(mix.get("exclude", [])):
+            message = "every source is excluded; nothing is left to mix"
+            yield self.problem(("mix", "exclude"), message)
+        total = math.fsum(mix["shares"].values())
+        if abs(total - 1) > SHARE_SUM_TOLERANCE:
+            yield self.problem(("mix", "shares"), f"shares must sum to 1 (they sum to {total:g})")
+        if isinstance(mix.get("max_epochs"), dict):
+            known = ["default", *sources]
+            yield from self._unknown(("mix", "max_epochs"), list(mix["max_epochs"]), known)
+        if _tokens(mix["tokens"]) < 1:
+            yield self.problem(("mix", "tokens"), "'mix.tokens' must be at least 1 token")
+        for name, bounds in self.tree.get("gates", {}).items():
+            if bounds.get("at_least", 0.0) > bounds.get("at_most", 1.0):
+                message = f"gates.{name}: at_least is above at_most, so nothing can pass"
+                yield self.problem(("gates", name), message)
+
+    def _unknown(
+        self, place: tuple[str, ...], names: list[str], known: list[str]
+    ) -> Iterator[Problem]:
+        for name in names:
+            if name not in known:
+                message = f"'{name}' in {'.'.join(place)} is no source{nearest(name, known)}"
+                yield self.problem((*place, name), message)
+
+    def _rule_problems(self, place: tuple[str | int, ...], item: Any) -> Iterator[Problem]:
+        name, options = _rule_item(item)
+        if name not in RULE_SCHEMAS:
+            known = nearest(name, list(RULE_SCHEMAS))
+            yield self.problem(place, f"unknown rule '{name}'{known}")
+            return
+        wrong = False
+        for path, message in violations(options, RULE_SCHEMAS[name]):
+            wrong = True
+            message = message.replace("the recipe", f"rule '{name}'")
+            yield self.problem((*place, name, *path), message)
+        if not wrong:
+            try:
+                rule(name, options)
+            except ValueError as error:
+                yield self.problem((*place, name), f"rule '{name}': {error}")
+
+    def build(self) -> Recipe:
+        pool, mix = self.tree["pool"], self.tree["mix"]
+        dedup = pool.get("dedup", {})
+        return Recipe(
+            name=self.tree["name"],
+            sources=tuple(_source(name, tree) for name, tree in pool["sources"].items()),
+            exact=dedup.get("exact", bool(dedup)),
+            fuzzy=_fuzzy(dedup.get("fuzzy", False)),
+            keep=tuple(dedup.get("keep", ["source order"])),
+            decontamination=_decontamination(pool.get("decontaminate")),
+            mix=_mix(mix),
+            gates=self.tree.get("gates", {}),
+            folder=self.folder,
+            tree=self.tree,
+        )
+
+
+def _read(path: str) -> LocatedYaml:
+    try:
+        text = storage.read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 (byte {error.start})"
+        raise RecipeError([Problem(path, 1, "", message)]) from error
+    except OSError as error:
+        raise RecipeError([Problem(path, 1, "", f"cannot be read: {error}")]) from error
+    try:
+        return load_yaml(text)
+    except YamlError as error:
+        raise RecipeError([Problem(path, error.line, "", f"not YAML: {error}")]) from error
+
+
+def _rule_item(item: Any) -> tuple[str, dict[str, Any]]:
+    if isinstance(item, str):
+        return item, {}
+    name, options = next(iter(item.items()))
+    return name, {} if options is None else options
+
+
+def _tokens(value: int | str) -> int:
+    if isinstance(value, int):
+        return value
+    number, unit = re.fullmatch(r"([0-9.]+)([KMBT]?)", value).groups()  # type: ignore[union-attr]
+    whole, _, decimals = number.partition(".")
+    scaled = int(whole + decimals) * _UNITS[unit]  # exact: no float in between
+    return scaled // 10 ** len(decimals)
+
+
+def _source(name: str, tree: Mapping[str, Any]) -> Source:
+    return Source(
+        name=name,
+        ingest=tree["ingest"],
+        paths=tuple(tree["paths"]),
+        rules=tuple(rule(*_rule_item(item)) for item in tree.get("rules", [])),
+        ocr=tree.get("ocr", {}),
+        allow_empty=tree.get("allow_empty", False),
+    )
+
+
+def _fuzzy(tree: Mapping[str, Any] | bool) -> Fuzzy | None:
+    if tree is False:
+        return None
+    options = {} if tree is True else tree
+    return Fuzzy(
+        ngram=options.get("ngram", 5),
+        bands=options.get("bands", 26),
+        rows=options.get("rows", 11),
+        similarity=float(options.get("similarity", 0.8)),
+    )
+
+
+def _decontamination(tree: Mapping[str, Any] | None) -> Decontamination | None:
+    if tree is None:
+        return None
+    return Decontamination(
+        ngram=tree.get("ngram", 8),
+        remove=tree.get("remove", "document"),
+        ignore=tuple(tree.get("ignore", [])),
+        benchmarks=tuple(
+            Benchmark(
+                name=one["name"],
+                paths=tuple(one["paths"]),
+                layout=one.get("layout"),
+                fields=tuple(one.get("fields", [])),
+                id=one.get("id"),
+            )
+            for one in tree["benchmarks"]
+        ),
+    )
+
+
+def _mix(tree: Mapping[str, Any]) -> Mix:
+    epochs = tree.get("max_epochs", 1)
+    per_source = epochs if isinstance(epochs, dict) else {"default": epochs}
+    default = float(per_source.get("default", 1))
+    return Mix(
+        tokens=_tokens(tree["tokens"]),
+        tokenizer=tree["tokenizer"],
+        shares=dict(tree["shares"]),
+        where=tree.get("where"),
+        exclude=tuple(tree.get("exclude", [])),
+        max_epochs={name: float(per_source.get(name, default)) for name in tree["shares"]},
+        seed=tree.get("seed", 0),
+        file_tokens=tree.get("file_tokens", 1 << 26),
+    )

@@ -1,0 +1,246 @@
+"""Stages and jobs: what is made, from what, and how it is run, gated and published.
+
+A *stage* is one dataset version: a folder, a version number, parameters and input manifests, whose
+fingerprint names it. A *job* is one Beam pipeline that makes one or more stages in one read of its
+input. Running a job skips stages that are finished, hands the pipeline only the tasks that have no
+record yet, and publishes a stage after its gate has passed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version as package_version
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from expectations.gate import Verdict
+
+from transforms import storage
+from transforms.datasets import Dataset, Manifest, TaskRecord, fingerprint_of, sum_counts
+
+__all__ = ["GateFailed", "Job", "JobResult", "ProcessTasks", "RunFailed", "Stage", "run_job"]
+
+POLL_SECONDS = 0.5  # how often progress looks for new records
+
+
+class GateFailed(Exception):
+    """A stage's output did not pass its gate; it was not published."""
+
+    def __init__(self, stage: str, sentences: list[str], report: str) -> None:
+        super().__init__(f"{stage}: " + "; ".join(sentences) + f" (report: {report})")
+        self.stage = stage
+        self.sentences = sentences
+        self.report = report
+
+
+class RunFailed(Exception):
+    """The run could not go on: a worker failed, or the ledger does not balance."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One dataset version to be made. `tasks` are its task names in the order of its files."""
+
+    name: str
+    folder: str
+    version: int
+    parameters: dict[str, Any]
+    inputs: Mapping[str, str]  # name -> fingerprint
+    tasks: Sequence[str]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint_of(
+            {
+                "stage": self.name,
+                "version": self.version,
+                "parameters": self.parameters,
+                "inputs": dict(self.inputs),
+            }
+        )
+
+    @property
+    def dataset(self) -> Dataset:
+        return Dataset(self.folder, self.fingerprint)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pipeline. `build(pipeline, missing)` gets, per stage name, the tasks without a record."""
+
+    title: str
+    stages: Sequence[Stage]
+    build: Callable[[beam.Pipeline, Mapping[str, Sequence[str]]], None]
+    gate: Callable[[Stage, Mapping[str, int]], Verdict]
+    details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
+    cleanup: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """A job's stages by name, and which of them were up to date before."""
+
+    manifests: Mapping[str, Manifest]
+    up_to_date: frozenset[str] = field(default_factory=frozenset)
+
+
+class _Process(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, function: Callable[[Any], Any], label: str) -> None:
+        self._function = function
+        self._label = label
+
+    def process(self, task: Any) -> Iterator[Any]:
+        try:
+            yield self._function(task)
+        except Exception as error:
+            message = f"{self._label}, task {_name_of(task)}: {type(error).__name__}: {error}"
+            raise RuntimeError(f"task failed: {message}") from error
+
+
+class ProcessTasks(beam.PTransform):  # type: ignore[misc]
+    """Run a function on each task, spread over all workers; gives what the function returns.
+
+    A task is small (names and numbers) and so is its result: bulk data goes through files. The
+    function must give the same files when it is called again for the same task.
+    """
+
+    def __init__(self, function: Callable[[Any], Any], label: str) -> None:
+        super().__init__()
+        self._function = function
+        self._label = label
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        return (
+            tasks
+            | "Spread tasks" >> beam.Reshuffle()
+            | "Process task" >> beam.ParDo(_Process(self._function, self._label))
+        )
+
+
+def _name_of(task: Any) -> str:
+    return str(getattr(task, "name", task))
+
+
+def run_job(
+    job: Job, options: PipelineOptions, observe: Callable[[TaskRecord], None] = lambda record: None
+) -> JobResult:
+    """Bring all stages of a job up to date and publish them.
+
+    `observe` is called for each record as it appears (in another thread). Raises GateFailed and
+    RunFailed.
+    """
+    manifests: dict[str, Manifest] = {}
+    for stage in job.stages:
+        manifest = stage.dataset.manifest()
+        if manifest is not None:
+            stage.dataset.show(manifest)
+            manifests[stage.name] = manifest
+    up_to_date = frozenset(manifests)
+    unfinished = [stage for stage in job.stages if stage.name not in manifests]
+    if not unfinished:
+        return JobResult(manifests, up_to_date)
+
+    missing = {}
+    for stage in unfinished:
+        done = stage.dataset.finished_tasks()
+        missing[stage.name] = [task for task in stage.tasks if task not in done]
+    if any(missing.values()):
+        with _watch(unfinished, observe):
+            _run_pipeline(job, missing, options)
+    for stage in unfinished:
+        manifests[stage.name] = _finish(job, stage)
+    job.cleanup()
+    return JobResult(manifests, up_to_date)
+
+
+def _run_pipeline(job: Job, missing: Mapping[str, Sequence[str]], options: PipelineOptions) -> None:
+    try:
+        with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
+            job.build(pipeline, missing)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except Exception as error:
+        raise RunFailed(f"{job.title}: {_reason(error)}") from error
+
+
+def runner_of(options: PipelineOptions) -> Any:
+    """The runner by Beam's name; `DirectRunner` is always the in-process one.
+
+    Beam's own DirectRunner first tries to download another runner.
+    """
+    name = options.get_all_options().get("runner") or "DirectRunner"
+    if name in {"DirectRunner", "FnApiRunner"}:
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+        return FnApiRunner()
+    return name
+
+
+def _reason(error: BaseException) -> str:
+    """The sentence of the task that failed, from whatever the runner wrapped around it."""
+    text = str(error)
+    _, marker, rest = text.rpartition("task failed: ")
+    return (
+        rest.splitlines()[0].split(" [while running")[0]
+        if marker
+        else text.strip().splitlines()[-1]
+    )
+
+
+def _finish(job: Job, stage: Stage) -> Manifest:
+    dataset = stage.dataset
+    lacking = sorted(set(stage.tasks) - dataset.finished_tasks())
+    if lacking:
+        raise RunFailed(f"{stage.name}: the pipeline ended but {len(lacking)} tasks have no record")
+    records = [dataset.read_record(task) for task in stage.tasks]
+    counts = sum_counts(record.counts for record in records)
+    verdict = job.gate(stage, counts)
+    if not verdict.ok:
+        report = dataset.path("gate.json")
+        storage.write_json(report, {"gate": verdict.to_json(), "counts": counts})
+        raise GateFailed(stage.name, verdict.failures(), report)
+    manifest = Manifest(
+        stage=stage.name,
+        fingerprint=stage.fingerprint,
+        version=stage.version,
+        parameters=stage.parameters,
+        inputs=dict(stage.inputs),
+        files=[file for record in records for file in record.files],
+        counts=counts,
+        gate=verdict.to_json(),
+        code=package_version("vineleaf"),
+        details=job.details(stage, records),
+    )
+    dataset.publish(manifest)
+    return manifest
+
+
+class _watch:
+    """Report records as they appear, from a thread of its own, until the block ends."""
+
+    def __init__(self, stages: Iterable[Stage], observe: Callable[[TaskRecord], None]) -> None:
+        self._datasets = [(stage.dataset, frozenset(stage.tasks)) for stage in stages]
+        self._observe = observe
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        seen = [set[str]() for _ in self._datasets]
+        last = False
+        while not last:
+            last = self._stop.wait(POLL_SECONDS)
+            for (dataset, tasks), known in zip(self._datasets, seen, strict=True):
+                for task in sorted((dataset.finished_tasks() & tasks) - known):
+                    known.add(task)
+                    self._observe(dataset.read_record(task))

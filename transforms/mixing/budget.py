@@ -1,0 +1,187 @@
+"""Token budgets: how many tokens of each source a mix takes, how many epochs that is, and where the
+cut lies.
+
+Documents of a source are put in the order of a keyed hash of their id. A source that is asked for E
+epochs gives every document floor(E) times and the first documents in that order once more, until
+the wanted tokens are reached: to within one document, whatever the split into files. The cut is
+found from a histogram of tokens over the hash's upper 16 bits and then inside one bin, so memory
+does not grow with the number of documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "BINS",
+    "BudgetError",
+    "Histogram",
+    "SourceBudget",
+    "copies",
+    "cut_in_bin",
+    "divide_tokens",
+    "find_bin",
+    "order_key",
+    "tokens_by_bin",
+]
+
+BINS = 1 << 16  # of the order's upper 16 bits
+_SHIFT = np.uint64(48)
+_LAST = (1 << 64) - 1
+
+
+class BudgetError(ValueError):
+    """The recipe asks for more than there is."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Tokens and documents of one source per bin of the order; int64[BINS] each."""
+
+    tokens: npt.NDArray[np.int64]
+    documents: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SourceBudget:
+    """What a mix takes of one source.
+
+    Every document is taken `whole_epochs` times, and once more when its order is below `threshold`.
+    `threshold` is an order, exclusive: 0 takes none, 2**64 takes all.
+    """
+
+    available_documents: int
+    available_tokens: int
+    wanted_tokens: int
+    whole_epochs: int
+    threshold: int
+    taken_tokens: int
+    taken_documents: int  # copies counted
+
+    @property
+    def epochs(self) -> float:
+        """Wanted over available tokens."""
+        return self.wanted_tokens / self.available_tokens if self.available_tokens else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "epochs": round(self.epochs, 6)}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> SourceBudget:
+        return SourceBudget(**{key: item for key, item in value.items() if key != "epochs"})
+
+
+def order_key(hashes: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
+    """The order of documents from a 64-bit hash of their ids, uint64[rows]; another seed,
+    another order.
+    """
+    mixed = hashes ^ np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & _LAST)
+    for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(33))
+
+
+def divide_tokens(total: int, proportions: Mapping[str, float]) -> dict[str, int]:
+    """Split `total` tokens by proportions, exactly: the parts sum to `total` (largest
+    remainders).
+    """
+    exact = {name: Fraction(share) for name, share in proportions.items()}
+    scale = sum(exact.values())
+    parts = {name: total * share / scale for name, share in exact.items()}
+    whole = {name: int(part) for name, part in parts.items()}
+    left = total - sum(whole.values())
+    for name in sorted(parts, key=lambda name: (whole[name] - parts[name], name))[:left]:
+        whole[name] += 1
+    return whole
+
+
+def tokens_by_bin(order: npt.NDArray[np.uint64], tokens: npt.NDArray[np.int64]) -> Histogram:
+    """Histogram of the documents with these orders and token counts."""
+    bins = (order >> _SHIFT).astype(np.int64)
+    sums = np.zeros(BINS, np.int64)
+    np.add.at(sums, bins, tokens)
+    return Histogram(sums, np.bincount(bins, minlength=BINS).astype(np.int64))
+
+
+def find_bin(
+    source: str, histogram: Histogram, wanted_tokens: int, max_epochs: float
+) -> tuple[SourceBudget, int]:
+    """The budget with its cut at the start of a bin, and that bin, which `cut_in_bin` refines.
+
+    BudgetError when the source would be repeated more often than `max_epochs`.
+    """
+    available = int(histogram.tokens.sum())
+    most = int(available * Fraction(max_epochs))
+    if wanted_tokens > most:
+        raise BudgetError(
+            f"{source}: the recipe asks for {wanted_tokens:,} tokens but there are {available:,}"
+            f" at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
+            f" {wanted_tokens - most:,} too many; lower mix.tokens or its share,"
+            f" or raise mix.max_epochs to {wanted_tokens / available:.2f}"
+            if available
+            else f"{source}: the recipe asks for {wanted_tokens:,} tokens but no document is left"
+        )
+    whole = wanted_tokens // available if available else 0
+    rest = wanted_tokens - whole * available
+    below = np.concatenate(([0], np.cumsum(histogram.tokens)))
+    index = int(np.searchsorted(below, rest, side="right")) - 1
+    documents = int(histogram.documents.sum())
+    budget = SourceBudget(
+        available_documents=documents,
+        available_tokens=available,
+        wanted_tokens=wanted_tokens,
+        whole_epochs=whole,
+        threshold=index << int(_SHIFT),
+        taken_tokens=whole * available + int(below[index]),
+        taken_documents=whole * documents + int(histogram.documents[:index].sum()),
+    )
+    return budget, index
+
+
+def cut_in_bin(
+    budget: SourceBudget, order: npt.NDArray[np.uint64], tokens: npt.NDArray[np.int64]
+) -> SourceBudget:
+    """Move the cut into its bin, given all documents of that bin (in any order).
+
+    Takes documents in order while the wanted tokens are not passed.
+    """
+    rows = np.lexsort((tokens, order))
+    order, tokens = order[rows], tokens[rows]
+    sums = np.cumsum(tokens)
+    rest = budget.wanted_tokens - budget.taken_tokens
+    count = int(np.searchsorted(sums, rest, side="right"))
+    # Equal orders stand or fall together, since only the order decides later.
+    while 0 < count < len(order) and order[count] == order[count - 1]:
+        count -= 1
+    if count == len(order):
+        threshold = budget.threshold + (1 << int(_SHIFT))
+    else:
+        threshold = int(order[count])
+    return SourceBudget(
+        available_documents=budget.available_documents,
+        available_tokens=budget.available_tokens,
+        wanted_tokens=budget.wanted_tokens,
+        whole_epochs=budget.whole_epochs,
+        threshold=threshold,
+        taken_tokens=budget.taken_tokens + (int(sums[count - 1]) if count else 0),
+        taken_documents=budget.taken_documents + count,
+    )
+
+
+def copies(
+    order: npt.NDArray[np.uint64], eligible: npt.NDArray[np.bool_], budget: SourceBudget
+) -> npt.NDArray[np.uint32]:
+    """How often each document is in the mix, uint32[rows]."""
+    if budget.threshold > _LAST:
+        more = np.ones(len(order), np.bool_)
+    else:
+        more = order < np.uint64(budget.threshold)
+    return np.where(eligible, np.uint32(budget.whole_epochs) + more.astype(np.uint32), 0).astype(
+        np.uint32
+    )

@@ -1,0 +1,165 @@
+"""SQL over attributes: conditions and scores of a recipe, evaluated by DuckDB on one row group at a
+time.
+
+A column is named `<attribute table>.<column>`, as in `language.en >= 0.65 and gopher.word_count >
+50`. Only the columns that the expressions name are read. An expression sees one document:
+subqueries, aggregates, window functions and functions that change from call to call are refused, so
+a result cannot depend on what stands beside a document.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+__all__ = ["QueryError", "check_expressions", "columns_used", "evaluate"]
+
+_REFUSED = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "*"}
+_local = threading.local()
+
+
+class QueryError(ValueError):
+    """An expression that cannot be evaluated over the attributes; the message is one sentence."""
+
+
+def columns_used(
+    expressions: Sequence[str], schemas: Mapping[str, pa.Schema]
+) -> dict[str, list[str]]:
+    """Table -> columns that the expressions name, in the order of the schema.
+
+    QueryError for what is no expression over one document's attributes.
+    """
+    named: dict[str, set[str]] = {}
+    for expression in expressions:
+        for node in _nodes(_parse(expression)):
+            kind = node.get("class")
+            if kind in _REFUSED:
+                raise QueryError(f"{_REFUSED[kind]} cannot stand in a condition: {expression}")
+            if kind == "FUNCTION" and node["function_name"] not in _pure_functions():
+                raise QueryError(
+                    f"the function {node['function_name']} cannot stand in a condition,"
+                    f" since it does not depend on one document alone: {expression}"
+                )
+            if kind == "COLUMN_REF":
+                table, column = _column(node["column_names"], schemas, expression)
+                named.setdefault(table, set()).add(column)
+    return {
+        table: [column for column in schemas[table].names if column in columns]
+        for table, columns in sorted(named.items())
+    }
+
+
+def check_expressions(
+    expressions: Sequence[str], schemas: Mapping[str, pa.Schema], kind: str = "boolean"
+) -> None:
+    """Evaluate over no rows: QueryError when an expression is wrong or not of the wanted kind.
+
+    `kind` is boolean or number.
+    """
+    columns = columns_used(expressions, schemas)
+    empty = {
+        table: pa.RecordBatch.from_pylist([], pa.schema([schemas[table].field(n) for n in names]))
+        for table, names in columns.items()
+    }
+    for expression in expressions:
+        (result,) = evaluate([expression], empty, rows=0)
+        number = pa.types.is_floating(result.type) or pa.types.is_integer(result.type)
+        if not (pa.types.is_boolean(result.type) or (kind == "number" and number)):
+            raise QueryError(f"a {kind} is wanted but this gives {result.type}: {expression}")
+
+
+def evaluate(
+    expressions: Sequence[str], tables: Mapping[str, pa.RecordBatch], rows: int
+) -> list[pa.Array]:
+    """Each expression's value for each of `rows` rows, in row order.
+
+    `tables` are aligned record batches of `rows` rows, by the names that the expressions use.
+    """
+    if not expressions:
+        return []
+    structs = {
+        name: pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
+        for name, batch in tables.items()
+    }
+    table = pa.table({"row number": pa.array(range(rows), pa.int64()), **structs})
+    selected = ", ".join(f"({one}) AS e{index}" for index, one in enumerate(expressions))
+    connection = _connection()
+    connection.register("attributes", table)
+    try:
+        relation = connection.sql(f'SELECT {selected} FROM attributes ORDER BY "row number"')
+        result: pa.Table = relation.to_arrow_table()
+    except duckdb.Error as error:
+        raise QueryError(f"{_first_line(error)}: {' and '.join(expressions)}") from error
+    finally:
+        connection.unregister("attributes")
+    return [result.column(index).combine_chunks() for index in range(len(expressions))]
+
+
+def _column(
+    names: Sequence[str], schemas: Mapping[str, pa.Schema], expression: str
+) -> tuple[str, str]:
+    if len(names) < 2 or names[0] not in schemas:
+        raise QueryError(
+            f"no attribute '{'.'.join(names)}' (columns are named table.column;"
+            f" tables: {', '.join(sorted(schemas))}): {expression}"
+        )
+    if names[1] not in schemas[names[0]].names:
+        columns = ", ".join(schemas[names[0]].names)
+        raise QueryError(f"no column '{names[1]}' in {names[0]} (it has {columns}): {expression}")
+    return names[0], names[1]
+
+
+def _parse(expression: str) -> dict[str, Any]:
+    """DuckDB's own syntax tree of the expression."""
+    rows = _connection().execute("SELECT json_serialize_sql(?)", [f"SELECT ({expression}\n)"])
+    tree: dict[str, Any] = json.loads(rows.fetchall()[0][0])
+    if tree["error"]:
+        raise QueryError(f"not SQL, {tree['error_message'].strip()}: {expression}")
+    selected = tree["statements"][0]["node"]["select_list"]
+    if len(tree["statements"]) != 1 or len(selected) != 1:
+        raise QueryError(f"one expression is wanted: {expression}")
+    return dict(selected[0])
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+        for child in tree.values():
+            yield from _nodes(child)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _nodes(child)
+
+
+@cache
+def _pure_functions() -> frozenset[str]:
+    """Names of the functions whose value depends on their arguments alone."""
+    rows = (
+        _connection()
+        .execute(
+            "SELECT function_name FROM duckdb_functions() GROUP BY function_name HAVING"
+            " bool_and(function_type = 'scalar' AND stability = 'CONSISTENT')"
+        )
+        .fetchall()
+    )
+    return frozenset(name for (name,) in rows)
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    """One in-memory database a thread, which can read no files and uses one core."""
+    if not hasattr(_local, "connection"):
+        _local.connection = duckdb.connect(
+            ":memory:", config={"enable_external_access": "false", "threads": "1"}
+        )
+    connection: duckdb.DuckDBPyConnection = _local.connection
+    return connection
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -8,6 +8,7 @@ first, so a table of other documents is an error and never a silent shift.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from transforms import storage
 from transforms.datasets import Dataset, OutputFile
 from transforms.documents import ROWS_DIGEST_KEY, read_batches
 
-__all__ = ["AlignmentError", "read_aligned", "write_table"]
+__all__ = ["AlignmentError", "TableWriter", "open_table", "read_aligned", "write_table"]
 
 ZSTD_LEVEL = 3  # 205 MB/s a core on text
 
@@ -25,30 +26,55 @@ class AlignmentError(ValueError):
     """Two tables that should speak of the same rows do not."""
 
 
-def write_table(
-    dataset: Dataset, documents: OutputFile, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
-) -> OutputFile:
-    """Write the attributes of one shard of documents, batch by batch, under the shard's own name.
+class TableWriter:
+    """An attribute table being written; `file` tells about it once its `open_table` block has ended."""
 
-    Each batch becomes a row group. AlignmentError when the rows are not as many as the documents.
+    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
+        self._writer = writer
+        self._schema = schema
+        self.rows = 0
+        self.file: OutputFile | None = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append a batch as one row group."""
+        aligned = batch.replace_schema_metadata(self._schema.metadata)
+        self._writer.write_batch(aligned, max(batch.num_rows, 1))
+        self.rows += batch.num_rows
+
+
+@contextmanager
+def open_table(dataset: Dataset, documents: OutputFile, schema: pa.Schema) -> Iterator[TableWriter]:
+    """Write the attributes of one shard of documents under the shard's own name.
+
+    AlignmentError at the end of the block when the rows are not as many as the documents; the table
+    then does not exist.
     """
     path = dataset.path(documents.path)
     schema = schema.with_metadata({ROWS_DIGEST_KEY: documents.rows_digest.encode()})
-    rows = 0
     with storage.write_aside(path) as file:
         with pq.ParquetWriter(
             file, schema, compression="zstd", compression_level=ZSTD_LEVEL
         ) as writer:
-            for batch in batches:
-                writer.write_batch(
-                    batch.replace_schema_metadata(schema.metadata), max(batch.num_rows, 1)
-                )
-                rows += batch.num_rows
-        if rows != documents.rows:
+            table = TableWriter(writer, schema)
+            yield table
+        if table.rows != documents.rows:
             raise AlignmentError(
-                f"{path}: {rows} rows of attributes for {documents.rows} documents"
+                f"{path}: {table.rows} rows of attributes for {documents.rows} documents"
             )
-    return OutputFile(documents.path, file.size_bytes, file.sha256, rows, documents.rows_digest)
+    table.file = OutputFile(
+        documents.path, file.size_bytes, file.sha256, table.rows, documents.rows_digest
+    )
+
+
+def write_table(
+    dataset: Dataset, documents: OutputFile, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> OutputFile:
+    """Write a whole table from its batches; see `open_table`."""
+    with open_table(dataset, documents, schema) as table:
+        for batch in batches:
+            table.write(batch)
+    assert table.file is not None
+    return table.file
 
 
 def read_aligned(

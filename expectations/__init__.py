@@ -1,0 +1,1 @@
+"""Gates: what must hold of a stage's output before it is published."""

@@ -1,0 +1,100 @@
+"""Check documents over all rows: ids, UTF-8, text.
+
+In: record batches with the columns of `transforms.documents.SCHEMA` (any of which may be broken).
+Out: additive counters `checked.rows`, `checked.empty_ids`, `checked.invalid_utf8`,
+`checked.empty_text`, and `checked.duplicate_ids`. The last needs all ids at one place: `id_hashes`
+gives (key, payload) columns for an Exchange, `count_duplicates` counts in each of its partitions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.documents import text_buffers
+from transforms.kernels.blanks import count_blank
+from transforms.kernels.hashing import hash_rows
+
+__all__ = ["check_documents", "count_duplicates", "count_invalid_utf8", "id_hashes"]
+
+_TEXT_COLUMNS = ("id", "text", "source", "metadata")
+
+
+def check_documents(batch: pa.RecordBatch) -> dict[str, int]:
+    """Count what is wrong in a batch of documents; all keys are there, whatever is found.
+
+    `checked.rows`: rows. `checked.empty_ids`: ids that are null or "". `checked.invalid_utf8`:
+    values of the string columns that are no valid UTF-8. `checked.empty_text`: texts that are null
+    or hold no character but white space (`str.isspace`).
+    """
+    ids = batch.column("id")
+    empty_ids = ids.null_count + _true(pc.equal(pc.binary_length(ids), 0))
+    return {
+        "checked.rows": int(batch.num_rows),
+        "checked.empty_ids": empty_ids,
+        "checked.invalid_utf8": sum(
+            count_invalid_utf8(batch.column(name)) for name in _TEXT_COLUMNS
+        ),
+        "checked.empty_text": count_blank(*_buffers(batch.column("text"))),
+    }
+
+
+def count_invalid_utf8(column: pa.Array) -> int:
+    """How many values of a string array are no valid UTF-8; nulls are valid.
+
+    Arrow validates the whole array at memory speed; only where it objects is the array halved until
+    the values that it objects to are alone.
+    """
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        if len(column) == 1:
+            return 1
+        half = len(column) // 2
+        return count_invalid_utf8(column.slice(0, half)) + count_invalid_utf8(column.slice(half))
+    return 0
+
+
+def id_hashes(ids: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """128-bit hashes of ids (string or large_string), as (upper uint64[rows], lower uint64[rows]).
+
+    A null counts as "". Among 10**10 ids, two different ones share a hash with probability 2e-19.
+    """
+    return hash_rows(*_buffers(ids))
+
+
+def count_duplicates(upper: npt.NDArray[np.uint64], lower: npt.NDArray[np.uint64]) -> int:
+    """Rows minus distinct rows of (upper, lower): 2 for an id that occurs three times.
+
+    Rows must be sorted by `upper`; rows of equal `upper` may be in any order. ValueError when they
+    are not sorted or not equally many.
+    """
+    if len(upper) != len(lower):
+        raise ValueError(f"columns must have equal length (got {len(upper)} and {len(lower)})")
+    if len(upper) and bool(np.any(upper[1:] < upper[:-1])):
+        raise ValueError("rows must be sorted by their upper half")
+    same = upper[1:] == upper[:-1]
+    if not same.any():
+        return 0
+    shared = np.zeros(len(upper), np.bool_)
+    shared[1:] |= same
+    shared[:-1] |= same
+    up, low = upper[shared], lower[shared]
+    order = np.lexsort((low, up))
+    up, low = up[order], low[order]
+    return int(np.count_nonzero((up[1:] == up[:-1]) & (low[1:] == low[:-1])))
+
+
+def _buffers(column: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Bytes and int64 offsets of a string array, nulls as ""; no check of the UTF-8."""
+    if column.null_count:
+        column = pc.fill_null(column, "")
+    if pa.types.is_large_string(column.type):
+        return text_buffers(column)
+    return text_buffers(column.cast(pa.large_string()))
+
+
+def _true(mask: pa.Array) -> int:
+    return int(pc.sum(mask).as_py() or 0)

@@ -20,6 +20,7 @@ import orjson
 import pyarrow as pa
 
 from transforms import storage
+from transforms.kernels.lines import Lines, find_lines
 from transforms.kernels.words import Words, find_words
 
 __all__ = [
@@ -128,6 +129,11 @@ class DocumentBatch:
     def words(self) -> Words:
         """All words of the batch; see `transforms.kernels.words`."""
         return find_words(*self.text)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """All lines of the batch that are not blank; see `transforms.kernels.lines`."""
+        return find_lines(*self.text)
 
     @cached_property
     def metadata(self) -> list[dict[str, Any]]:

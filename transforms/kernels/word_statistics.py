@@ -1,0 +1,198 @@
+"""What Gopher's quality rules ask of words and characters, in one pass over each.
+
+Characters are code points, letters are those of str.isalpha. Symbols and newline runs are sought in
+the text as it stands.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from transforms.kernels.lines import LINE_FEED, count_byte
+from transforms.kernels.unicode import CODE_POINTS, decode
+from transforms.kernels.words import Words, hash_words
+
+__all__ = [
+    "STOP_WORDS",
+    "Characters",
+    "NewlineRuns",
+    "WordStatistics",
+    "count_characters",
+    "find_excess_newlines",
+    "letter_table",
+    "measure_words",
+]
+
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher, appendix A.1.1
+
+
+class WordStatistics(NamedTuple):
+    """lengths int32[words] in characters; per document, int64[documents]: words without a letter,
+    occurrences of stop words, distinct stop words."""
+
+    lengths: npt.NDArray[np.int32]
+    without_letter: npt.NDArray[np.int64]
+    stop_words: npt.NDArray[np.int64]
+    distinct_stop_words: npt.NDArray[np.int64]
+
+
+class Characters(NamedTuple):
+    """Per document, int64[documents]: characters, symbols ("#", "...", ". . ." and U+2026, each
+    counted without overlaps) and the longest run of line feeds."""
+
+    characters: npt.NDArray[np.int64]
+    symbols: npt.NDArray[np.int64]
+    longest_newline_run: npt.NDArray[np.int64]
+
+
+class NewlineRuns(NamedTuple):
+    """Spans of line feeds beyond the first few of a run: starts and ends int64[spans] (byte offsets
+    from the document's start, half-open), bounds int64[documents + 1]."""
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    bounds: npt.NDArray[np.int64]
+
+
+@cache
+def letter_table() -> npt.NDArray[np.bool_]:
+    """bool[0x110000]: str.isalpha of each code point."""
+    return np.fromiter((chr(code).isalpha() for code in range(CODE_POINTS)), np.bool_, CODE_POINTS)
+
+
+@cache
+def _stop_hashes() -> npt.NDArray[np.uint64]:
+    return hash_words(" ".join(STOP_WORDS))
+
+
+@njit(nogil=True, cache=True)
+def _measure(data, hashes, starts, ends, bounds, letters, stops, lengths, no_letter, all_, unique):  # type: ignore[no-untyped-def]
+    for d in range(len(bounds) - 1):
+        seen = 0
+        for w in range(bounds[d], bounds[d + 1]):
+            i, end = starts[w], ends[w]
+            if end - i <= 4:  # bytes of the longest stop word
+                for s in range(len(stops)):
+                    if stops[s] == hashes[w]:
+                        all_[d] += 1
+                        seen |= 1 << s
+            length = 0
+            letter = False
+            while i < end:
+                code, width = decode(data, i, end)
+                letter |= letters[code]
+                length += 1
+                i += width
+            lengths[w] = length
+            if not letter:
+                no_letter[d] += 1
+        while seen:
+            unique[d] += seen & 1
+            seen >>= 1
+
+
+def measure_words(data: npt.NDArray[np.uint8], words: Words) -> WordStatistics:
+    """Measure the words of a batch; see `WordStatistics`."""
+    documents = len(words.bounds) - 1
+    measured = WordStatistics(
+        np.empty(len(words.hashes), np.int32),
+        np.zeros(documents, np.int64),
+        np.zeros(documents, np.int64),
+        np.zeros(documents, np.int64),
+    )
+    _measure(
+        data,
+        words.hashes,
+        words.starts,
+        words.ends,
+        words.bounds,
+        letter_table(),
+        _stop_hashes(),
+        *measured,
+    )
+    return measured
+
+
+@njit(nogil=True, cache=True)
+def _count_characters(data, offsets, characters, symbols, longest):  # type: ignore[no-untyped-def]
+    for d in range(len(offsets) - 1):
+        start, end = offsets[d], offsets[d + 1]
+        length, found, most, run, dots = 0, 0, 0, 0, 0
+        spaced_from = start  # occurrences of ". . ." do not overlap
+        for i in range(start, end):
+            c = data[i]
+            if c & 0xC0 != 0x80:
+                length += 1
+            if c == LINE_FEED:
+                run += 1
+                most = max(most, run)
+            else:
+                run = 0
+            if c == 46:
+                dots += 1
+                if dots == 3:
+                    found += 1
+                    dots = 0
+                if (
+                    i - 4 >= spaced_from
+                    and data[i - 1] == 32
+                    and data[i - 2] == 46
+                    and data[i - 3] == 32
+                    and data[i - 4] == 46
+                ):
+                    found += 1
+                    spaced_from = i + 1
+            else:
+                dots = 0
+                if c == 35 or (
+                    c == 0xA6 and i - 2 >= start and data[i - 1] == 0x80 and data[i - 2] == 0xE2
+                ):
+                    found += 1
+        characters[d] = length
+        symbols[d] = found
+        longest[d] = most
+
+
+def count_characters(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Characters:
+    """Count characters, symbols and newlines of documents; see `Characters`."""
+    counted = Characters(*(np.empty(len(offsets) - 1, np.int64) for _ in range(3)))
+    _count_characters(data, offsets, *counted)
+    return counted
+
+
+@njit(nogil=True, cache=True)
+def _find_excess(data, offsets, kept, starts, ends, bounds):  # type: ignore[no-untyped-def]
+    n = 0
+    bounds[0] = 0
+    for d in range(len(offsets) - 1):
+        start = offsets[d]
+        run = 0
+        for i in range(start, offsets[d + 1]):
+            if data[i] != LINE_FEED:
+                run = 0
+                continue
+            run += 1
+            if run == kept + 1:
+                starts[n] = i - start
+                n += 1
+            if run > kept:
+                ends[n - 1] = i + 1 - start
+        bounds[d + 1] = n
+    return n
+
+
+def find_excess_newlines(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], kept: int
+) -> NewlineRuns:
+    """Find, in each run of more than `kept` line feeds, those after the first `kept`."""
+    most = count_byte(data, offsets, LINE_FEED)
+    runs = NewlineRuns(
+        np.empty(most, np.int64), np.empty(most, np.int64), np.empty(len(offsets), np.int64)
+    )
+    found = _find_excess(data, offsets, kept, *runs)
+    return NewlineRuns(runs.starts[:found], runs.ends[:found], runs.bounds)

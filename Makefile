@@ -1,0 +1,45 @@
+# Two commands of a fresh machine: make demo, make test. Each makes its own environment first, and
+# makes it again when setup.py or constraints.txt has changed. Only pip uses the network.
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKSPACE ?= workspace
+WORKERS ?= auto
+
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint format clean help
+
+help:
+	@echo "make demo [WORKSPACE=workspace]  make the demo's sources and a gated, tokenized mix of them"
+	@echo "make test [WORKERS=auto]         lint, types and all tests"
+	@echo "make lint                        ruff and mypy alone"
+	@echo "make format                      let ruff format the code"
+	@echo "make clean                       delete $(VENV) and all caches; workspaces stay"
+
+demo: $(VENV)/demo.installed
+	$(BIN)/vineleaf demo --workspace "$(WORKSPACE)"
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+lint: $(VENV)/test.installed
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: $(VENV)/test.installed
+	$(BIN)/ruff format
+
+# The package with what the demo (or the tests) need besides; the file says that pip has finished.
+$(VENV)/%.installed: setup.py constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
+	  { echo "Vineleaf needs Python 3.11 or 3.12: name one, as in make PYTHON=python3.11 demo"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

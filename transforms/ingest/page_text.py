@@ -1,0 +1,116 @@
+"""How far the text layer of a PDF page is to be believed, measured without a dictionary.
+
+In: the text of one page as an engine read it. Out: counts (`measure`), what is wrong with it
+(`complaint`), and which of two engines' texts is the better one (`better`). A text layer lies in
+known ways: blanks between words are lost (XeTeX read by some engines), every letter stands alone,
+glyphs have no Unicode value (private use, U+FFFD, controls), or have wrong ones (a shifted
+alphabet, which has hardly any vowels where vowels belong).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+__all__ = ["PageMeasure", "better", "complaint", "measure"]
+
+MAX_ODD_SHARE = 0.05  # odd characters per visible character, at most
+MIN_ALPHANUMERIC_SHARE = 0.25  # letters and digits per visible character, at least
+LONG_WORD = 28  # letters; longer words hardly exist where words are set off by blanks
+MAX_LONG_SHARE = 0.15  # letters in long words per letter, at most
+MAX_SINGLE_SHARE = 0.6  # words of one letter per word, at most
+MIN_VOWEL_SHARE = 0.12  # vowels per Latin letter; natural languages have 0.3 to 0.5
+MAX_VOWEL_SHARE = 0.75
+MIN_WORDS = 20  # shares of fewer words say nothing
+MIN_LETTERS = 100  # shares of fewer letters say nothing
+
+_WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")
+_LEADERS = re.compile(r"(?:[._\u2026\u00b7-] ?){4,}")  # of a table of contents or a form
+_LATIN = re.compile(r"[A-Za-z\u00aa-\u024f\u1e00-\u1eff\ufb00-\ufb06]")
+_VOWELS = frozenset("aeiouy\u00e6\u00f8\u0153\u0131")
+# Scripts written without blanks between words: Thai to Myanmar, Khmer, kana, Han.
+_UNSPACED = re.compile(
+    r"[\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+@dataclass(frozen=True)
+class PageMeasure:
+    """Counts of one page's text; characters are code points."""
+
+    visible: int  # characters that are no white space
+    odd: int  # of these: replacement, private use, control, unassigned, lone surrogate
+    alphanumeric: int  # of these: letters and digits
+    letters: int  # letters of scripts that set words off by blanks
+    words: int  # words that hold such a letter
+    long_letters: int  # letters in words of more than LONG_WORD letters
+    single_words: int  # words of one letter
+    latin: int  # Latin letters
+    vowels: int  # of these: vowels, accents ignored
+
+
+def measure(text: str) -> PageMeasure:
+    """Count what `complaint` judges. Soft hyphens and dot leaders do not count."""
+    text = _LEADERS.sub(" ", text.replace("\u00ad", ""))
+    visible = odd = alphanumeric = 0
+    for character in text:
+        if character.isspace():
+            continue
+        visible += 1
+        if character.isalnum():
+            alphanumeric += 1
+        elif character == "\ufffd" or unicodedata.category(character) in ("Cc", "Co", "Cn", "Cs"):
+            odd += 1
+    letters = words = long_letters = single_words = 0
+    for word in _WORD.findall(text):
+        if word.isdecimal() or _UNSPACED.search(word):
+            continue
+        words += 1
+        letters += len(word)
+        long_letters += len(word) if len(word) > LONG_WORD else 0
+        single_words += len(word) == 1
+    latin = _LATIN.findall(text)
+    plain = unicodedata.normalize("NFKD", "".join(latin)).lower()
+    vowels = sum(character in _VOWELS for character in plain)
+    return PageMeasure(
+        visible, odd, alphanumeric, letters, words, long_letters, single_words, len(latin), vowels
+    )
+
+
+def complaint(measured: PageMeasure) -> str | None:
+    """Why the text is not to be believed, in a few words; None when it is usable.
+
+    A page with no visible character has "no text". Shares are judged only on enough words or
+    letters, so a short page (a title, a caption) is believed.
+    """
+    if measured.visible == 0:
+        return "no text"
+    if measured.odd > MAX_ODD_SHARE * measured.visible:
+        return "characters without meaning"
+    if (
+        measured.visible >= MIN_LETTERS
+        and measured.alphanumeric < MIN_ALPHANUMERIC_SHARE * measured.visible
+    ):
+        return "hardly any letters"
+    if (
+        measured.letters >= MIN_LETTERS
+        and measured.long_letters > MAX_LONG_SHARE * measured.letters
+    ):
+        return "lost blanks"
+    if measured.words >= MIN_WORDS and measured.single_words > MAX_SINGLE_SHARE * measured.words:
+        return "letters apart"
+    if measured.latin >= MIN_LETTERS:
+        share = measured.vowels / measured.latin
+        if not MIN_VOWEL_SHARE <= share <= MAX_VOWEL_SHARE:
+            return "wrong letters"
+    return None
+
+
+def better(first: str, second: str) -> str | None:
+    """The text that is to be believed: the first if it is usable, else the second if that is, else
+    None."""
+    for text in (first, second):
+        if complaint(measure(text)) is None:
+            return text
+    return None

@@ -1,0 +1,323 @@
+"""Deduplicate: exact, then fuzzy on what is left; evidence goes into one table per shard.
+
+Exact: hashes of candidates -> Exchange by hash -> survivor of each group -> Exchange by shard ->
+tables. Fuzzy: band keys -> Exchange by key -> links -> components -> Exchange by shard -> second
+read of the text, of linked documents alone -> packed shingle sets -> Exchange by component -> pairs
+verified, clusters, survivors -> Exchange by shard -> tables. Text stays where it is; what is
+exchanged is 16 bytes per document and band, then some 8 per word of linked documents.
+
+Runs are kept below `work` until `exchange.remove_runs(work)`; a killed job called again with the
+same inputs takes up what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms import storage
+from transforms.attributes import read_aligned, write_table
+from transforms.datasets import Dataset, TaskRecord
+from transforms.dedup.components import BAND, COMPONENT, LINK, find_components, link_bands
+from transforms.dedup.exact import EXACT_SCHEMA, FOUND, exact_dtype, group_exact, hash_halves
+from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY, find_near_duplicates
+from transforms.dedup.members import MEMBER_BLOCK, Members, pack_members, unpack_members
+from transforms.dedup.minhash import BANDS, NGRAM, band_matrix
+from transforms.dedup.pool import PoolShard, candidate_mask, rank_matrix, read_selected
+from transforms.documents import DocumentBatch, addresses
+from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, Rows, count_buckets
+from transforms.kernels.shingles import find_shingles
+
+__all__ = ["build_exact", "build_fuzzy"]
+
+
+def build_exact(
+    pipeline: beam.Pipeline,
+    shards: Sequence[PoolShard],
+    outputs: Mapping[str, Dataset],
+    work: str,
+    ranks: int,
+    most_bytes: int = MOST_PARTITION_BYTES,
+) -> None:
+    """Write the table `exact_duplicates` (EXACT_SCHEMA) and a record for each shard without one.
+
+    Shards need the tables `candidates` (with `ranks` rank columns) and `exact`. `outputs`: source
+    -> dataset. `work`: scratch folder of this stage and these inputs alone. Counts of a record:
+    documents, candidates, removed.
+    """
+    documents = sum(shard.file.rows for shard in shards)
+    dtype = exact_dtype(ranks)
+    found = (
+        pipeline
+        | "Shards" >> beam.Create([(_writer(shard), shard) for shard in shards])
+        | "Spread" >> beam.Reshuffle()
+        | "ByHash"
+        >> Exchange(
+            storage.join(work, "hashes"),
+            dtype,
+            partial(_read_hashes, ranks=ranks),
+            count_buckets(documents, dtype.itemsize, most_bytes),
+            most_bytes=most_bytes,
+        )
+        | "NamePartition" >> beam.Map(_named)
+        | "ByShard" >> _to_shards(work, "found", FOUND, _group_exact, shards)
+    )
+    write = partial(
+        _write_evidence,
+        shards={shard.number: shard for shard in shards},
+        outputs=dict(outputs),
+        schema=EXACT_SCHEMA,
+        inputs=("candidates",),
+        evidence=_exact_columns,
+    )
+    _ = found | "WriteTables" >> beam.Map(write)
+
+
+def build_fuzzy(
+    pipeline: beam.Pipeline,
+    shards: Sequence[PoolShard],
+    outputs: Mapping[str, Dataset],
+    work: str,
+    ranks: int,
+    similarity: float = SIMILARITY,
+    ngram: int = NGRAM,
+    bands: int = BANDS,
+    most_bytes: int = MOST_PARTITION_BYTES,
+) -> None:
+    """Write the table `fuzzy_duplicates` (FUZZY_SCHEMA) and a record for each shard without one.
+
+    Shards need the tables `candidates`, `exact_duplicates` and `minhash`, whose `ngram` and `bands`
+    must be these. `similarity`: true Jaccard, 0..1, inclusive. Otherwise as `build_exact`.
+    """
+    if not 0.0 < similarity <= 1.0:
+        raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
+    documents = sum(shard.file.rows for shard in shards)
+    numbered = {shard.number: shard for shard in shards}
+    partitions = (
+        pipeline
+        | "Shards" >> beam.Create([(_writer(shard), shard) for shard in shards])
+        | "Spread" >> beam.Reshuffle()
+        | "ByBand"
+        >> Exchange(
+            storage.join(work, "bands"),
+            BAND,
+            _read_bands,
+            count_buckets(documents * bands, BAND.itemsize, most_bytes),
+            most_bytes=most_bytes,
+        )
+        | "NameBands" >> beam.Map(_named)
+        | "Links" >> Exchange(storage.join(work, "links"), LINK, _link, buckets=1)
+        | "NameLinks" >> beam.Map(lambda links: ("all", links))
+        | "Components" >> _to_shards(work, "components", COMPONENT, _find_components, shards)
+        | "NameShards" >> beam.Map(_named)
+        | "ByComponent"
+        >> Exchange(
+            storage.join(work, "members"),
+            MEMBER_BLOCK,
+            partial(_read_members, shards=numbered, ranks=ranks, ngram=ngram),
+            count_buckets(
+                sum(shard.file.text_bytes for shard in shards) // _TEXT_BYTES_PER_BLOCK + documents,
+                MEMBER_BLOCK.itemsize,
+                most_bytes,
+            ),
+            most_bytes=most_bytes,
+        )
+        | "NameComponents" >> beam.Map(_named)
+        | "ByShard"
+        >> _to_shards(
+            work,
+            "found",
+            NEAR,
+            partial(_find_near, ranks=ranks, bands=bands, similarity=similarity),
+            shards,
+        )
+    )
+    write = partial(
+        _write_evidence,
+        shards=numbered,
+        outputs=dict(outputs),
+        schema=FUZZY_SCHEMA,
+        inputs=("candidates", "exact_duplicates"),
+        evidence=_fuzzy_columns,
+    )
+    _ = partitions | "WriteTables" >> beam.Map(write)
+
+
+_TEXT_BYTES_PER_BLOCK = 256  # of text whose shingles fill a block: some 6 bytes a word, 61 words
+
+
+def _to_shards(
+    work: str,
+    name: str,
+    dtype: np.dtype[Any],
+    rows: Callable[[Any], Iterable[Rows]],
+    shards: Sequence[PoolShard],
+) -> Exchange:
+    count = max((shard.number for shard in shards), default=0) + 1
+    return Exchange(storage.join(work, name), dtype, rows, count, by="shard")
+
+
+def _writer(shard: PoolShard) -> str:
+    return f"{shard.number:08d}"
+
+
+def _named(partition: Partition) -> tuple[str, Partition]:
+    return partition.name, partition
+
+
+def _read_hashes(shard: PoolShard, ranks: int) -> Iterator[Rows]:
+    for address, batches in _with_addresses(shard, ("candidates", "exact")):
+        column = batches["exact"].column("text_hash")
+        wanted = candidate_mask(batches["candidates"]) & _valid(column)
+        key, low = hash_halves(column)
+        matrix = rank_matrix(batches["candidates"], ranks)
+        rows = np.empty(len(address), exact_dtype(ranks))
+        rows["key"], rows["low"], rows["address"] = key, low, address
+        for rank in range(ranks):
+            rows[f"rank_{rank}"] = matrix[:, rank]
+        yield rows[wanted]
+
+
+def _read_bands(shard: PoolShard) -> Iterator[Rows]:
+    for address, batches in _with_addresses(shard, ("candidates", "exact_duplicates", "minhash")):
+        column = batches["minhash"].column("bands")
+        wanted = candidate_mask(batches["candidates"], batches["exact_duplicates"])
+        wanted &= _valid(column)
+        keys = band_matrix(column)[wanted]
+        rows = np.empty(keys.shape, BAND)
+        rows["key"] = keys
+        rows["address"] = address[wanted][:, None]
+        yield rows.reshape(-1)
+
+
+def _with_addresses(
+    shard: PoolShard, tables: tuple[str, ...]
+) -> Iterator[tuple[npt.NDArray[np.uint64], dict[str, pa.RecordBatch]]]:
+    everyone = addresses(shard.number, shard.file.rows)
+    first = 0
+    for batches in read_aligned(shard.paths(*tables), shard.file.rows_digest):
+        end = first + batches[tables[0]].num_rows
+        yield everyone[first:end], batches
+        first = end
+
+
+def _valid(column: pa.Array) -> npt.NDArray[np.bool_]:
+    return column.is_valid().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _group_exact(partition: Partition) -> Iterator[Rows]:
+    yield group_exact(partition.read())
+
+
+def _link(partition: Partition) -> Iterator[Rows]:
+    yield link_bands(partition.read())
+
+
+def _find_components(links: Partition) -> Iterator[Rows]:
+    return find_components(links.blocks)
+
+
+def _read_members(
+    partition: Partition, shards: Mapping[int, PoolShard], ranks: int, ngram: int
+) -> Iterator[Rows]:
+    """Read the text of a shard's linked documents and pack what their comparison needs."""
+    linked = partition.read()
+    if len(linked) == 0:
+        return
+    shard = shards[partition.first_bucket]
+    numbers = (linked["address"] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    columns = {
+        "documents": ["text"],
+        "candidates": [f"rank_{rank}" for rank in range(ranks)],
+        "minhash": ["bands"],
+    }
+    first = 0
+    for inside, batches in read_selected(shard, columns, numbers):
+        here = linked[first : first + len(inside)]
+        first += len(inside)
+        yield pack_members(
+            Members(
+                here["component"],
+                here["address"],
+                rank_matrix(batches["candidates"], ranks),
+                band_matrix(batches["minhash"].column("bands")),
+                find_shingles(DocumentBatch(batches["documents"]).words, ngram),
+            )
+        )
+
+
+def _find_near(partition: Partition, ranks: int, bands: int, similarity: float) -> Iterator[Rows]:
+    yield find_near_duplicates(unpack_members(partition.read(), ranks, bands), similarity)
+
+
+def _write_evidence(
+    partition: Partition,
+    shards: Mapping[int, PoolShard],
+    outputs: Mapping[str, Dataset],
+    schema: pa.Schema,
+    inputs: tuple[str, ...],
+    evidence: Callable[[Rows], dict[str, pa.Array]],
+) -> None:
+    """Write the table and the record of the shard that the partition stands for."""
+    shard = shards.get(partition.first_bucket)
+    if shard is None or storage.exists(outputs[shard.source].record_path(shard.task)):
+        return
+    found = partition.read()
+    counts = {"documents": shard.file.rows, "candidates": 0, "removed": 0}
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for address, tables in _with_addresses(shard, inputs):
+            here = found[
+                np.searchsorted(found["address"], address[:1])[0] : np.searchsorted(
+                    found["address"], address[-1:], side="right"
+                )[0]
+            ]
+            mask = candidate_mask(tables["candidates"], tables.get("exact_duplicates"))
+            places = (here["address"] - address[0]).astype(np.int64)
+            columns = _align(evidence(here), places, len(address))
+            single = np.ones(len(address), np.uint32)
+            single[places] = here["cluster_size"]
+            columns["cluster_size"] = pa.array(single, mask=~mask)
+            counts["candidates"] += int(mask.sum())
+            counts["removed"] += len(address) - columns["duplicate_of"].null_count
+            yield pa.record_batch([columns[name] for name in schema.names], schema=schema)
+
+    dataset = outputs[shard.source]
+    file = write_table(dataset, shard.file, schema, batches())
+    dataset.write_record(TaskRecord(shard.task, [file], counts))
+
+
+def _align(
+    columns: Mapping[str, pa.Array], places: npt.NDArray[np.int64], rows: int
+) -> dict[str, pa.Array]:
+    """Spread values over `rows` rows: value k stands in row places[k], all other rows are null."""
+    source = np.zeros(rows, np.int64)
+    source[places] = np.arange(len(places))
+    absent = np.ones(rows, np.bool_)
+    absent[places] = False
+    indices = pa.array(source, mask=absent)
+    return {name: column.take(indices) for name, column in columns.items()}
+
+
+def _exact_columns(found: Rows) -> dict[str, pa.Array]:
+    survives = found["survivor"] == found["address"]
+    return {
+        "duplicate_of": pa.array(found["survivor"], mask=survives),
+        "similarity": pa.array(np.ones(len(found), np.float32), mask=survives),
+    }
+
+
+def _fuzzy_columns(found: Rows) -> dict[str, pa.Array]:
+    survives = found["survivor"] == found["address"]
+    return {
+        "duplicate_of": pa.array(found["survivor"], mask=survives),
+        "similarity": pa.array(found["similarity"], mask=survives),
+        "nearest": pa.array(found["nearest"]),
+        "nearest_similarity": pa.array(found["nearest_similarity"]),
+    }

@@ -1,0 +1,1 @@
+"""Duplicates: who repeats whom, exactly or nearly, and which of them survives."""

@@ -1,0 +1,105 @@
+"""The pool that duplicates are sought in: shards of all sources under one numbering.
+
+A pool shard is one file of documents with its attribute tables. Candidates are the documents that
+the pool's rules kept (table `candidates`: `candidate` bool, `rank_0`, `rank_1` ... uint64, see
+survivors.py). The shard's number in the pool is the upper half of its documents' addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import storage
+from transforms.attributes import AlignmentError
+from transforms.datasets import OutputFile
+from transforms.documents import ROWS_DIGEST_KEY
+
+__all__ = ["PoolShard", "candidate_mask", "rank_matrix", "read_selected"]
+
+DOCUMENTS = "documents"  # name of the documents' own table in `PoolShard.paths`
+
+
+@dataclass(frozen=True)
+class PoolShard:
+    """One shard of the pool. `tables`: name of an attribute table -> its file for this shard;
+    `file`: the documents' own entry in their manifest."""
+
+    number: int
+    source: str
+    documents: str
+    file: OutputFile
+    tables: Mapping[str, str]
+
+    @property
+    def task(self) -> str:
+        """Name of this shard's task: its file's name without the ending."""
+        return self.file.path.rpartition("/")[2].removesuffix(".parquet")
+
+    def paths(self, *names: str) -> dict[str, str]:
+        """Name -> path of some of its tables; `documents` is the documents themselves."""
+        return {name: self.documents if name == DOCUMENTS else self.tables[name] for name in names}
+
+
+def candidate_mask(
+    candidates: pa.RecordBatch, exact_duplicates: pa.RecordBatch | None = None
+) -> npt.NDArray[np.bool_]:
+    """Which rows are candidates (bool[rows]; null is false), without those that an exact duplicate
+    has replaced."""
+    mask = pc.fill_null(candidates.column("candidate"), False)
+    if exact_duplicates is not None:
+        mask = pc.and_(mask, pc.is_null(exact_duplicates.column("duplicate_of")))
+    return mask.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def rank_matrix(candidates: pa.RecordBatch, ranks: int) -> npt.NDArray[np.uint64]:
+    """The rank columns, uint64[rows, ranks]."""
+    return np.stack(
+        [candidates.column(f"rank_{k}").to_numpy(zero_copy_only=False) for k in range(ranks)],
+        axis=1,
+    ).astype(np.uint64)
+
+
+def read_selected(
+    shard: PoolShard, columns: Mapping[str, list[str]], rows: npt.NDArray[np.int64]
+) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, pa.RecordBatch]]]:
+    """Read some rows of some tables of a shard; row groups without any of them are not read.
+
+    `columns`: table -> its columns; `rows`: rising row numbers. Yields per row group (the row
+    numbers in it, table -> those rows). AlignmentError as in `attributes.read_aligned`.
+    """
+    with ExitStack() as stack:
+        files = {}
+        for name, path in shard.paths(*columns).items():
+            file = files[name] = stack.enter_context(storage.open_parquet(path))
+            found = (file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
+            if found != shard.file.rows_digest:
+                raise AlignmentError(f"{path}: holds other documents than {shard.documents}")
+        if len({file.num_row_groups for file in files.values()}) != 1:
+            raise AlignmentError(f"{shard.documents}: row groups differ from its tables'")
+        first = 0
+        for group in range(next(iter(files.values())).num_row_groups):
+            sizes = {file.metadata.row_group(group).num_rows for file in files.values()}
+            if len(sizes) != 1:
+                raise AlignmentError(f"{shard.documents}: row groups differ in size: {sizes}")
+            end = first + sizes.pop()
+            inside = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)]
+            if len(inside):
+                taken = pa.array(inside - first)
+                yield (
+                    inside,
+                    {
+                        name: file.read_row_group(group, columns=columns[name], use_threads=False)
+                        .take(taken)
+                        .combine_chunks()
+                        .to_batches()[0]
+                        for name, file in files.items()
+                    },
+                )
+            first = end

@@ -1,0 +1,332 @@
+"""Exchange: the one way data changes hands, as packed rows through files.
+
+In: (writer, source) pairs and a function `rows(source)` that yields structured arrays; their first
+field is a uint64 key. Out: `Partition` handles, which together hold every row once; rows that
+belong together are in one partition. `by="key"`: equal keys meet; `by="shard"`: all addresses of
+one shard of documents meet, partition number = shard number. Nothing but names and counts crosses
+a Beam stage, so it runs alike on every runner.
+
+It is a sort shuffle. A writer makes one run: a file of segments, each sorted by *bucket* (a range
+of the hashed key, or a shard), with an index of where each bucket begins. When all runs are there,
+buckets are merged into partitions by their true sizes. A run that exists is not written again: in
+one folder the same name must stand for the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+from apache_beam.pvalue import PCollection
+
+from transforms import storage
+from transforms.documents import split_address
+
+__all__ = [
+    "MOST_PARTITION_BYTES",
+    "Exchange",
+    "Partition",
+    "Rows",
+    "count_buckets",
+    "hash_keys",
+    "plan_partitions",
+    "remove_runs",
+]
+
+MOST_PARTITION_BYTES = 64 << 20  # bytes of rows in one partition, unless a single bucket is larger
+SEGMENT_BYTES = 32 << 20  # bytes of rows that a writer sorts at once
+MIN_BUCKETS = 64
+MAX_BUCKETS = 1 << 16  # 4 TiB in partitions of 64 MiB; a bucket's number fits a radix sort
+BUCKETS_PER_PARTITION = 8  # buckets planned for each partition, so that partitions come out even
+_MAGIC = 0x314E55524C4E4956  # "VINLRUN1"
+_FOOTER = np.dtype([("index_at", "<u8"), ("segments", "<u8"), ("magic", "<u8")])
+_ENTRY = np.dtype([("offset", "<u8"), ("rows", "<u8")])
+
+Rows = npt.NDArray[Any]  # a structured array: one row of an exchange per element
+
+
+def hash_keys(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """MurmurHash3's finaliser of each key: neighbouring keys land anywhere."""
+    h = keys.astype(np.uint64)
+    h ^= h >> np.uint64(33)
+    h *= np.uint64(0xFF51AFD7ED558CCD)
+    h ^= h >> np.uint64(33)
+    h *= np.uint64(0xC4CEB9FE1A85EC53)
+    h ^= h >> np.uint64(33)
+    return h
+
+
+def count_buckets(rows: int, row_bytes: int, most_bytes: int = MOST_PARTITION_BYTES) -> int:
+    """Buckets (a power of two) for so many rows at most, to be cut into partitions of `most_bytes`.
+
+    A bound on the rows is enough: buckets that stay small are merged.
+    """
+    wanted = max(1, rows * row_bytes * BUCKETS_PER_PARTITION // most_bytes)
+    return min(MAX_BUCKETS, max(MIN_BUCKETS, 1 << (wanted - 1).bit_length()))
+
+
+def plan_partitions(
+    counts: npt.NDArray[np.int64], row_bytes: int, most_bytes: int = MOST_PARTITION_BYTES
+) -> list[tuple[int, int]]:
+    """Merge neighbouring buckets into partitions: (first bucket, end bucket exclusive), no gaps.
+
+    `counts`: rows of each bucket, int64[buckets]. A partition holds at most `most_bytes` unless a
+    single bucket does not; that one is a partition of its own.
+    """
+    bounds: list[tuple[int, int]] = []
+    first, size = 0, 0
+    for bucket, count in enumerate(counts.tolist()):
+        row_size = count * row_bytes
+        if bucket > first and size + row_size > most_bytes:
+            bounds.append((first, bucket))
+            first, size = bucket, 0
+        size += row_size
+    bounds.append((first, len(counts)))
+    return bounds
+
+
+class _Run(NamedTuple):
+    """One finished run: where its index lies (bytes) and how many segments it has."""
+
+    path: str
+    index_at: int
+    segments: int
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A handle on the rows of some buckets; small, while its rows stay in the files.
+
+    `name` tells which buckets, so it stands for the same rows whatever else the exchange was cut
+    into. With `by="shard"`, `first_bucket` is the shard number.
+    """
+
+    folder: str
+    dtype: np.dtype[Any]
+    first_bucket: int
+    end_bucket: int  # exclusive
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_bucket:08d}-{self.end_bucket:08d}"
+
+    def blocks(self) -> Iterator[Rows]:
+        """The rows as they were written, piece by piece: by run name, segment and bucket."""
+        for path, index_at, segments in storage.read_json(_list_path(self.folder)):
+            width = segments * _ENTRY.itemsize
+            with storage.open_read(path) as file:
+                file.seek(index_at + self.first_bucket * width)
+                index = np.frombuffer(
+                    file.read((self.end_bucket - self.first_bucket) * width), _ENTRY
+                ).reshape(self.end_bucket - self.first_bucket, segments)
+                counts = index["rows"].sum(axis=0)
+                for segment in np.flatnonzero(counts):
+                    file.seek(int(index["offset"][0, segment]))
+                    data = file.read(int(counts[segment]) * self.dtype.itemsize)
+                    yield np.frombuffer(data, self.dtype)
+
+    def read(self) -> Rows:
+        """All rows, sorted by their scalar fields, the first field first. Holds about three times
+        the rows' bytes for a moment."""
+        blocks = list(self.blocks())
+        if not blocks:
+            return np.empty(0, self.dtype)
+        rows = np.concatenate(blocks)
+        del blocks
+        return rows[np.lexsort([rows[name] for name in reversed(_scalars(self.dtype))])]
+
+
+def _scalars(dtype: np.dtype[Any]) -> list[str]:
+    """Names of the fields that hold one number; rows are sorted by these."""
+    return [name for name in dtype.names or () if dtype[name].subdtype is None]
+
+
+def _list_path(folder: str) -> str:
+    return storage.join(folder, "runs.json")
+
+
+class _WriteRun(beam.DoFn):  # type: ignore[misc]
+    """(writer, source) -> (_Run, rows in each bucket)."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+
+    def process(self, element: tuple[str, Any]) -> Iterator[tuple[_Run, npt.NDArray[np.int64]]]:
+        writer, source = element
+        buckets = self.exchange.buckets
+        path = storage.join(self.exchange.folder, f"{writer}-{buckets}.run")
+        if not storage.exists(path):
+            self._write(path, self.exchange.rows(source))
+        with storage.open_read(path) as file:
+            size = file.seek(0, 2)
+            file.seek(size - _FOOTER.itemsize)
+            footer = np.frombuffer(file.read(_FOOTER.itemsize), _FOOTER)[0]
+            if int(footer["magic"]) != _MAGIC:
+                raise ValueError(f"{path} is no run of an exchange: delete its folder, run again")
+            run = _Run(path, int(footer["index_at"]), int(footer["segments"]))
+            file.seek(run.index_at)
+            index = np.frombuffer(
+                file.read(buckets * run.segments * _ENTRY.itemsize), _ENTRY
+            ).reshape(buckets, run.segments)
+        yield run, index["rows"].sum(axis=1).astype(np.int64)
+
+    def _write(self, path: str, blocks: Iterable[Rows]) -> None:
+        indexes: list[Rows] = []
+        with storage.write_aside(path) as file:
+            for segment in _segments(blocks, self.exchange.dtype):
+                buckets = self.exchange.bucket_of(segment)
+                counts = np.bincount(buckets, minlength=self.exchange.buckets)
+                index = np.empty(self.exchange.buckets, _ENTRY)
+                starts = np.cumsum(counts) - counts
+                index["offset"] = file.size_bytes + starts * self.exchange.dtype.itemsize
+                index["rows"] = counts
+                indexes.append(index)
+                file.write(segment[np.argsort(buckets, kind="stable")].view(np.uint8))
+            index_at = file.size_bytes
+            if indexes:
+                file.write(np.stack(indexes, axis=1).reshape(-1).view(np.uint8))
+            file.write(np.array([(index_at, len(indexes), _MAGIC)], _FOOTER).view(np.uint8))
+
+
+def _segments(blocks: Iterable[Rows], dtype: np.dtype[Any]) -> Iterator[Rows]:
+    """Gather blocks into arrays of some `SEGMENT_BYTES`."""
+    held: list[Rows] = []
+    size = 0
+    for block in blocks:
+        if block.dtype != dtype:
+            raise TypeError(f"rows of an exchange must be {dtype} (got {block.dtype})")
+        if len(block):
+            held.append(block)
+            size += block.nbytes
+        if size >= SEGMENT_BYTES:
+            yield np.concatenate(held)
+            held, size = [], 0
+    if held:
+        yield np.concatenate(held)
+
+
+class _Gather(beam.CombineFn):  # type: ignore[misc]
+    """All runs, and the rows of each bucket over all of them."""
+
+    def __init__(self, buckets: int) -> None:
+        self.buckets = buckets
+
+    def create_accumulator(self) -> tuple[list[_Run], npt.NDArray[np.int64]]:
+        return [], np.zeros(self.buckets, np.int64)
+
+    def add_input(
+        self,
+        accumulator: tuple[list[_Run], npt.NDArray[np.int64]],
+        element: tuple[_Run, npt.NDArray[np.int64]],
+    ) -> tuple[list[_Run], npt.NDArray[np.int64]]:
+        runs, counts = accumulator
+        runs.append(element[0])
+        counts += element[1]
+        return runs, counts
+
+    def merge_accumulators(
+        self, accumulators: Iterable[tuple[list[_Run], npt.NDArray[np.int64]]]
+    ) -> tuple[list[_Run], npt.NDArray[np.int64]]:
+        runs, counts = self.create_accumulator()
+        for more_runs, more_counts in accumulators:
+            runs += more_runs
+            counts += more_counts
+        return runs, counts
+
+    def extract_output(
+        self, accumulator: tuple[list[_Run], npt.NDArray[np.int64]]
+    ) -> tuple[list[_Run], npt.NDArray[np.int64]]:
+        return sorted(accumulator[0]), accumulator[1]
+
+
+class _Cut(beam.DoFn):  # type: ignore[misc]
+    """Runs and counts of all buckets -> partitions, once the list of runs is on storage."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+
+    def process(self, element: tuple[list[_Run], npt.NDArray[np.int64]]) -> Iterator[Partition]:
+        runs, counts = element
+        names = [run.path for run in runs]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two writers of {self.exchange.folder} have the same name")
+        storage.write_json(_list_path(self.exchange.folder), runs)
+        for first, end in self.exchange.plan(counts):
+            yield Partition(self.exchange.folder, self.exchange.dtype, first, end)
+
+
+class Exchange(beam.PTransform[Any, Any]):
+    """PCollection of (writer, source) -> PCollection of `Partition`.
+
+    `folder`: scratch of this exchange alone. `dtype`: of the rows; its first field must be uint64.
+    `rows`: source -> arrays of that dtype, of any size; it is called only for writers without a
+    run. `buckets`: see `count_buckets`; with `by="shard"` the number of shards, each of which is
+    then one partition (also without any row). With `by="key"` there is at least one partition.
+    Neither `buckets` nor `most_bytes` nor the split into writers changes which rows meet.
+    A writer needs some four times `SEGMENT_BYTES`, beside what `rows` holds.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        dtype: np.dtype[Any],
+        rows: Callable[[Any], Iterable[Rows]],
+        buckets: int,
+        by: Literal["key", "shard"] = "key",
+        most_bytes: int = MOST_PARTITION_BYTES,
+    ) -> None:
+        super().__init__()
+        if not dtype.names or dtype[0] != np.dtype("<u8"):
+            raise ValueError(f"the first field of an exchange must be uint64 (got {dtype})")
+        if buckets < 1 or (by == "key" and buckets & (buckets - 1)):
+            raise ValueError(f"buckets must be a power of two (got {buckets})")
+        if most_bytes < 1:
+            raise ValueError(f"most_bytes must be 1 or more (got {most_bytes})")
+        self.folder = folder
+        self.dtype = dtype
+        self.rows = rows
+        self.buckets = buckets
+        self.by = by
+        self.most_bytes = most_bytes
+
+    def bucket_of(self, rows: Rows) -> npt.NDArray[np.intp]:
+        """The bucket of each row. ValueError when an address lies in no shard of the exchange."""
+        keys = rows[rows.dtype.names[0]]  # type: ignore[index]
+        if self.by == "shard":
+            shards = (keys >> np.uint64(32)).astype(np.intp)
+            if len(shards) and int(shards.max()) >= self.buckets:
+                shard, _ = split_address(int(keys.max()))
+                raise ValueError(f"address in shard {shard} of {self.buckets} shards")
+            return shards
+        bits = self.buckets.bit_length() - 1
+        if bits == 0:
+            return np.zeros(len(rows), np.intp)
+        return (hash_keys(keys) >> np.uint64(64 - bits)).astype(np.intp)
+
+    def plan(self, counts: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+        """The partitions for these true counts of the buckets."""
+        if self.by == "shard":
+            return [(shard, shard + 1) for shard in range(self.buckets)]
+        return plan_partitions(counts, self.dtype.itemsize, self.most_bytes)
+
+    def expand(self, sources: PCollection[Any]) -> PCollection[Partition]:
+        partitions: PCollection[Partition] = (
+            sources
+            | "WriteRuns" >> beam.ParDo(_WriteRun(self))
+            | "WaitForAll" >> beam.CombineGlobally(_Gather(self.buckets))
+            | "Cut" >> beam.ParDo(_Cut(self))
+            | "Spread" >> beam.Reshuffle()
+        )
+        return partitions
+
+
+def remove_runs(folder: str) -> None:
+    """Delete everything below a scratch folder of exchanges; call it when the stage's manifest is
+    written."""
+    storage.delete([file.path for file in storage.list_files([storage.join(folder, "**")])])
+    if "://" not in folder:
+        storage.delete([folder])  # the empty folders, which only local disks have

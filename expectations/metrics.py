@@ -67,7 +67,7 @@ TABLES: Mapping[str, MetricTable] = {
             "rows": "rows of the table",
             "misaligned_files": "files that do not speak of the documents' rows",
             "nan_fraction": "values that are NaN or infinite / rows, in the worst column, 0..1",
-            "null_fraction": "values that are null / rows, in the worst column, 0..1",
+            "null_fraction": "broken promises of a value / rows, in the worst column, 0..1",
             "removed_fraction": "removed / candidates, 0..1; 0 for a table that only scores",
         },
         allowed={
@@ -113,8 +113,8 @@ def document_metrics(source: str, counts: Counts, *, allow_empty: bool = False) 
     """The documents row of a source.
 
     Counters: `records`, `documents`, `removed.<reason>`, `quarantined.<reason>` (absent reasons
-    are 0) from ingest and `checked.*` from `transforms.checks.documents`. A source that may be empty
-    and had no task at all has no counters; it counts as 0 everywhere.
+    are 0) from ingest, and `checked.*` from `transforms.checks.documents`. A source that may be
+    empty and had no task at all has no counters; it counts as 0 everywhere.
     """
     if allow_empty and not counts:
         counts = dict.fromkeys(_DOCUMENT_COUNTERS, 0)
@@ -161,10 +161,11 @@ def attribute_metrics(
     """The attributes row of one table of a source.
 
     Counters: `rows`, `checked.values`, `nan.<column>`, `null.<column>` from
-    `transforms.checks.attributes`; for a table that removes documents also `candidates`, `removed`. `documents`: rows of the source's
-    documents. `misaligned_files`: see `count_misaligned`. `removes`: the recipe's bounds
-    `{"at_least": 0..1, "at_most": 0..1}`, inclusive, each optional; None for a table that only
-    scores. A source without documents has no counters; it counts as 0 rows.
+    `transforms.checks.attributes`; for a table that removes documents also `candidates` and
+    `removed`. `documents`: rows of the source's documents. `misaligned_files`: see
+    `count_misaligned`. `removes`: the recipe's bounds `{"at_least": 0..1, "at_most": 0..1}`,
+    inclusive, each optional; None for a table that only scores. A source without documents has no
+    counters; it counts as 0 rows.
     """
     if documents == 0 and not counts:
         counts = {"rows": 0, "checked.values": 0, "candidates": 0, "removed": 0}

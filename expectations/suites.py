@@ -8,7 +8,6 @@ is refused with file and line. Great Expectations itself is not imported here.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,11 +15,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
-import jsonschema
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
-
 from expectations.metrics import TABLES, MetricTable
+from pipelines.located_yaml import YamlError, load_yaml
+from pipelines.schema_errors import Violation, nearest, violations
 
 __all__ = ["Expectation", "Suite", "SuiteError", "check_suites", "load_suite", "read_suite"]
 
@@ -29,7 +26,7 @@ _BOUND_ARGUMENTS = ("min_value", "max_value")
 
 
 class SuiteError(ValueError):
-    """A suite is wrong; the message has a line `file:line: key: what to do` for each defect."""
+    """A suite is wrong; the message has a line `file:line: what is wrong` for each defect."""
 
 
 @dataclass(frozen=True)
@@ -113,100 +110,42 @@ def read_suite(text: str, file: str) -> Suite:
     `file` is the name that messages show. SuiteError names every defect with its line.
     """
     try:
-        content = YAML().load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SuiteError(f"{file}:{line}: {error.problem or 'is no YAML'}") from error
-    defects = list(_schema_defects(content)) or list(_column_defects(content))
+        document = load_yaml(text)
+    except YamlError as error:
+        raise SuiteError(f"{file}:{error.line}: {error.message}") from error
+    defects = list(violations(document.value, _schema())) or list(_columns(document.value))
     if defects:
         raise SuiteError(
-            "\n".join(
-                f"{file}:{_line(content, path)}: {'.'.join(str(key) for key in path)}: {message}"
-                for path, message in sorted(defects, key=lambda defect: _line(content, defect[0]))
-            )
+            "\n".join(f"{file}:{document.line(path)}: {message}" for path, message in defects)
         )
     return Suite(
-        kind=str(content["kind"]),
+        kind=document.value["kind"],
         file=file,
-        expectations=tuple(
-            Expectation(
-                type=str(item["type"]),
-                kwargs={str(name): _plain(value) for name, value in item["kwargs"].items()},
-                meaning=str(item["meaning"]),
-                note=str(item.get("note", "")),
-            )
-            for item in content["expectations"]
-        ),
+        expectations=tuple(Expectation(**item) for item in document.value["expectations"]),
     )
 
 
-_Path = tuple[str | int, ...]
-
-
 @cache
-def _schema() -> jsonschema.Draft202012Validator:
+def _schema() -> dict[str, Any]:
     text = files("expectations").joinpath("suite.schema.json").read_text("utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
+    return cast("dict[str, Any]", json.loads(text))
 
 
-def _schema_defects(content: Any) -> Iterator[tuple[_Path, str]]:
-    for error in _schema().iter_errors(content):
-        path: _Path = tuple(error.absolute_path)
-        if error.validator == "additionalProperties":
-            known = list(error.schema.get("properties", {}))
-            for key in error.instance:
-                if key not in known:
-                    yield (*path, key), f"unknown key{_nearest(str(key), known)}"
-        elif error.validator == "enum":
-            yield (
-                path,
-                f"{error.instance!r} is unknown{_nearest(str(error.instance), error.validator_value)}",
-            )
-        else:
-            yield path, error.message
-
-
-def _column_defects(content: Any) -> Iterator[tuple[_Path, str]]:
-    kind = str(content["kind"])
-    table = TABLES[kind]
+def _columns(content: Mapping[str, Any]) -> Iterator[Violation]:
+    """Columns that the metric table of the suite's kind lacks."""
+    table = TABLES[content["kind"]]
     numbers = [*table.measured, *table.allowed]
     for index, item in enumerate(content["expectations"]):
-        for argument in _COLUMN_ARGUMENTS:
-            column = item["kwargs"].get(argument)
-            if column is not None and column not in numbers:
-                yield (
-                    ("expectations", index, "kwargs", argument),
-                    f"{column!r} is no number in the metric table of {kind}"
-                    f"{_nearest(str(column), numbers)}",
+        places: dict[tuple[str, ...], list[str]] = {
+            ("kwargs", name): numbers for name in _COLUMN_ARGUMENTS if name in item["kwargs"]
+        }
+        if "note" in item:
+            places[("note",)] = list(table.notes)
+        for place, known in places.items():
+            column = item["note"] if place == ("note",) else item["kwargs"][place[1]]
+            if column not in known:
+                yield Violation(
+                    ("expectations", index, *place),
+                    f"the metric table of {content['kind']} has no {'.'.join(place)} "
+                    f"'{column}'{nearest(column, known)}",
                 )
-        note = item.get("note")
-        if note is not None and note not in table.notes:
-            yield (
-                ("expectations", index, "note"),
-                f"{note!r} is no note in the metric table of {kind}"
-                f"{_nearest(str(note), list(table.notes))}",
-            )
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1, 0.0)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _line(content: Any, path: _Path) -> int:
-    """Line of what a path leads to, from 1."""
-    line = 0
-    for key in path:
-        mapping = hasattr(content, "keys")
-        line = (content.lc.key(key) if mapping else content.lc.item(key))[0]
-        content = content[key]
-    return line + 1
-
-
-def _plain(value: Any) -> Any:
-    """A value without the parser's own types."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, float):
-        return float(value)
-    return value if isinstance(value, bool | int) else str(value)

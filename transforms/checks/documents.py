@@ -3,7 +3,7 @@
 In: record batches with the columns of `transforms.documents.SCHEMA` (any of which may be broken).
 Out: additive counters `checked.rows`, `checked.empty_ids`, `checked.invalid_utf8`,
 `checked.empty_text`, and `checked.duplicate_ids`. The last needs all ids at one place: `id_hashes`
-gives (key, payload) columns for an Exchange, `count_duplicates` counts in each of its partitions.
+gives the two columns of an Exchange, `count_duplicates` counts in each of its partitions.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.documents import text_buffers
+from transforms.exchange import Rows
 from transforms.kernels.blanks import count_blank
 from transforms.kernels.hashing import hash_rows
 
@@ -65,26 +66,18 @@ def id_hashes(ids: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uin
     return hash_rows(*_buffers(ids))
 
 
-def count_duplicates(upper: npt.NDArray[np.uint64], lower: npt.NDArray[np.uint64]) -> int:
-    """Rows minus distinct rows of (upper, lower): 2 for an id that occurs three times.
+def count_duplicates(rows: Rows) -> int:
+    """Rows minus distinct rows: 2 for an id that occurs three times.
 
-    Rows must be sorted by `upper`; rows of equal `upper` may be in any order. ValueError when they
-    are not sorted or not equally many.
+    `rows`: a structured array of two uint64 fields, upper and lower half of the ids' hashes, sorted
+    by the first, then the second, as `Partition.read` gives them. ValueError when they are not.
     """
-    if len(upper) != len(lower):
-        raise ValueError(f"columns must have equal length (got {len(upper)} and {len(lower)})")
-    if len(upper) and bool(np.any(upper[1:] < upper[:-1])):
-        raise ValueError("rows must be sorted by their upper half")
+    first, second = rows.dtype.names or ()
+    upper, lower = rows[first], rows[second]
     same = upper[1:] == upper[:-1]
-    if not same.any():
-        return 0
-    shared = np.zeros(len(upper), np.bool_)
-    shared[1:] |= same
-    shared[:-1] |= same
-    up, low = upper[shared], lower[shared]
-    order = np.lexsort((low, up))
-    up, low = up[order], low[order]
-    return int(np.count_nonzero((up[1:] == up[:-1]) & (low[1:] == low[:-1])))
+    if np.any(upper[1:] < upper[:-1]) or np.any(same & (lower[1:] < lower[:-1])):
+        raise ValueError(f"rows must be sorted by {first}, then {second}")
+    return int(np.count_nonzero(same & (lower[1:] == lower[:-1])))
 
 
 def _buffers(column: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

@@ -1,0 +1,1 @@
+"""Decontamination: no benchmark item leaks into a mix."""

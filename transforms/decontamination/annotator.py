@@ -1,0 +1,187 @@
+"""Decontaminate: which benchmark items a document holds, where, and what to cut of it.
+
+In: a batch of documents and an n-gram index. Out, per document, as attribute table `contamination`:
+
+    hits        int32   benchmark n-grams found (short texts found whole count as one each)
+    items       int32   distinct benchmark items found
+    matches     list of {benchmark, item, field, start, end, words}: the longest run of each of the
+                strongest items (most n-grams, then longest run), the strongest first, at most
+                MAX_MATCHES, or MAX_EQUAL_MATCHES where that many equal the strongest; start and
+                end in bytes of the text, half-open; words in the run.
+                `items` and `matches` speak of the first 65,536 hits of a document.
+    passages    spans that a recipe may cut: what is left holds no benchmark n-gram
+    words_left  int64   words outside the passages
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.annotators import SPANS
+from transforms.decontamination.index import NgramIndex, load_index
+from transforms.decontamination.passages import EXTENTS, cut_until_clean
+from transforms.documents import DocumentBatch, text_buffers
+from transforms.kernels.cut import Spans, spans_to_array
+from transforms.kernels.ngram_lookup import Found, count_hits, find_owners
+from transforms.kernels.words import Words
+
+__all__ = [
+    "CONTAMINATION_SCHEMA",
+    "MATCHES",
+    "MAX_EQUAL_MATCHES",
+    "MAX_MATCHES",
+    "NAME",
+    "REMOVALS",
+    "Decontaminate",
+    "Removal",
+]
+
+NAME = "contamination"
+MAX_MATCHES = 16  # matches kept as evidence for one document
+MAX_EQUAL_MATCHES = 256  # the same, where all of them are as strong as the first
+
+MATCHES = pa.list_(
+    pa.struct(
+        [
+            pa.field("benchmark", pa.string()),
+            pa.field("item", pa.string()),
+            pa.field("field", pa.string()),
+            pa.field("start", pa.int64()),
+            pa.field("end", pa.int64()),
+            pa.field("words", pa.int32()),
+        ]
+    )
+)
+CONTAMINATION_SCHEMA = pa.schema(
+    [
+        pa.field("hits", pa.int32(), nullable=False),
+        pa.field("items", pa.int32(), nullable=False),
+        pa.field("matches", MATCHES, nullable=False),
+        pa.field("passages", SPANS, nullable=False),
+        pa.field("words_left", pa.int64(), nullable=False),
+    ]
+)
+
+
+class Removal(NamedTuple):
+    """What a recipe's `remove` means: which documents are kept (SQL over attributes), and the
+    column of spans that are cut ("": none)."""
+
+    keep: str
+    cut: str
+
+
+REMOVALS = {
+    "document": Removal(keep=f"{NAME}.hits = 0", cut=""),
+    # A passage may be all there is: such a document is removed, too.
+    "passage": Removal(keep=f"({NAME}.hits = 0 OR {NAME}.words_left > 0)", cut=f"{NAME}.passages"),
+}
+
+
+@dataclass(frozen=True)
+class Decontaminate:
+    """Annotate documents with the benchmark items they hold.
+
+    `index_path`: where workers find the index, `index_fingerprint`: which one it must be; `extent`:
+    "line" extends passages to whole lines, "words" does not.
+    """
+
+    index_path: str
+    index_fingerprint: str
+    extent: str = "line"
+
+    def __post_init__(self) -> None:
+        if self.extent not in EXTENTS:
+            raise ValueError(f"'extent' must be one of {', '.join(EXTENTS)} (got {self.extent!r})")
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def version(self) -> int:
+        return 1
+
+    @property
+    def schema(self) -> pa.Schema:
+        return CONTAMINATION_SCHEMA
+
+    def parameters(self) -> dict[str, Any]:
+        """The index by what it holds, not by where it lies."""
+        return {"index": self.index_fingerprint, "extent": self.extent}
+
+    def annotate(self, batch: DocumentBatch) -> pa.RecordBatch:
+        index = load_index(self.index_path, self.index_fingerprint)
+        words = batch.words
+        hits, runs = count_hits(words, index.lookup)
+        found = find_owners(
+            words, index.lookup, index.owners, hits, runs, MAX_MATCHES, MAX_EQUAL_MATCHES
+        )
+        passages, words_left = self._passages(batch, index, hits)
+        return pa.record_batch(
+            [
+                pa.array(hits),
+                pa.array(found.owners),
+                _matches(index, words, batch.text[1], found),
+                spans_to_array(passages),
+                pa.array(words_left),
+            ],
+            schema=self.schema,
+        )
+
+    def _passages(
+        self, batch: DocumentBatch, index: NgramIndex, hits: npt.NDArray[np.int32]
+    ) -> tuple[Spans, npt.NDArray[np.int64]]:
+        """Spans of all rows and words left in each; only rows with a hit are looked at."""
+        words_left = np.diff(batch.words.bounds)
+        rows = np.flatnonzero(hits)
+        nothing = np.empty(0, np.int64)
+        if len(rows) == 0:
+            return Spans(np.zeros(len(hits) + 1, np.int64), nothing, nothing), words_left
+        data, offsets = text_buffers(batch.table.column("text").take(pa.array(rows)))
+        clean = cut_until_clean(
+            index,
+            data,
+            offsets,
+            Spans(np.zeros(len(offsets), np.int64), nothing, nothing),
+            self.extent,
+        )
+        words_left[rows] = clean.words
+        spans = np.zeros(len(hits), np.int64)
+        spans[rows] = np.diff(clean.spans.bounds)
+        bounds = np.zeros(len(hits) + 1, np.int64)
+        np.cumsum(spans, out=bounds[1:])
+        return Spans(bounds, clean.spans.starts, clean.spans.ends), words_left
+
+
+def _matches(
+    index: NgramIndex, words: Words, offsets: npt.NDArray[np.int64], found: Found
+) -> pa.Array:
+    """The MATCHES array of what was found."""
+    of_item = index.item_benchmarks[found.owner]
+    pairs, number = np.unique(
+        np.stack([of_item.astype(np.int64), found.fields.astype(np.int64)]),
+        axis=1,
+        return_inverse=True,
+    )
+    names = [index.field_names(int(benchmark), int(mask)) for benchmark, mask in pairs.T]
+    begins = np.repeat(offsets[:-1], np.diff(found.match_bounds))
+    values = pa.StructArray.from_arrays(
+        [
+            pa.array(index.benchmarks, pa.string()).take(pa.array(of_item)),
+            index.item_ids.take(pa.array(found.owner)),
+            pa.array(names, pa.string()).take(pa.array(number.reshape(-1))),
+            pa.array(words.starts[found.first] - begins),
+            pa.array(words.ends[found.last - 1] - begins),
+            pa.array((found.last - found.first).astype(np.int32)),
+        ],
+        fields=list(MATCHES.value_type),
+    )
+    return pa.ListArray.from_arrays(
+        pa.array(found.match_bounds.astype(np.int32)), values, type=MATCHES
+    )

@@ -1,0 +1,429 @@
+"""The index of benchmark n-grams: which runs of words must not appear in a mix, and whose they are.
+
+In: items of benchmarks. Out: an index of their word n-grams (8 by default) that attributes each to
+(benchmark, item, field), stored as one file of which equal items and parameters make equal bytes.
+Words are those of transforms.kernels.words on both sides, so case, layout and punctuation do not
+matter.
+
+Texts shorter than an n-gram have a rule of their own. A field that identifies its item (a question)
+counts from WHOLE_FIELD_WORDS words on, fields joined (a question and its answer) from
+WHOLE_JOINED_WORDS on, when exactly these words stand in a row. An answer or option alone never
+counts. What is left can not be matched, and the index reports how many items that are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms import storage
+from transforms.decontamination.benchmarks import Item
+from transforms.kernels.ngram_lookup import (
+    Lookup,
+    Owners,
+    build_lookup,
+    collect_grams,
+    count_hits,
+    read_only,
+)
+from transforms.kernels.words import find_words, hash_words, roll_ngrams
+
+__all__ = [
+    "INDEX_VERSION",
+    "NGRAM_WORDS",
+    "WHOLE_FIELD_WORDS",
+    "WHOLE_JOINED_WORDS",
+    "Coverage",
+    "IndexParameters",
+    "NgramIndex",
+    "build_index",
+    "count_document_hits",
+    "load_index",
+]
+
+INDEX_VERSION = 1  # raised when equal items and parameters make another index
+NGRAM_WORDS = 8  # words
+WHOLE_FIELD_WORDS = 5  # words from which a question of fewer than n words counts by itself
+WHOLE_JOINED_WORDS = 4  # words from which fields joined count when they have fewer than n
+MAX_NGRAM_WORDS = 64
+MAX_FIELDS = 32  # field names of one benchmark: bits of a mask
+
+
+@dataclass(frozen=True)
+class IndexParameters:
+    """What an index depends on besides its items.
+
+    `ngram`: words of an n-gram. `ignore`: phrases; n-grams that lie inside one whole are left out.
+    `distinct_words`: fewest different words of an n-gram, lest "0 0 0 0 0 0 0 0" count; 1, the
+    default, keeps all.
+    """
+
+    ngram: int = NGRAM_WORDS
+    ignore: tuple[str, ...] = ()
+    distinct_words: int = 1
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.ngram <= MAX_NGRAM_WORDS:
+            raise ValueError(f"'ngram' must be 2 to {MAX_NGRAM_WORDS} words (got {self.ngram})")
+        if not 1 <= self.distinct_words <= self.ngram:
+            raise ValueError(
+                f"'distinct_words' must be 1 to {self.ngram}, the n-gram's words "
+                f"(got {self.distinct_words})"
+            )
+        fewest = min(self.ngram, WHOLE_JOINED_WORDS)
+        for phrase in self.ignore:
+            if len(hash_words(phrase)) < fewest:
+                raise ValueError(
+                    f"'ignore' phrase {phrase!r} has no effect: it must have {fewest} words or more"
+                )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How far one benchmark can be matched. `whole_items` have no n-gram and are matched only by a
+    shorter text as a whole; `unmatchable_items` by nothing (`unmatchable`: ids of the first
+    ones)."""
+
+    benchmark: str
+    items: int
+    whole_items: int
+    unmatchable_items: int
+    unmatchable: tuple[str, ...]
+
+
+UNMATCHABLE_NAMED = 20  # ids per benchmark in `Coverage.unmatchable`
+
+
+@dataclass(frozen=True, eq=False)
+class NgramIndex:
+    """N-grams of benchmarks and their owners; made by `build_index`, handed to workers by path.
+
+    `lookup` and `owners` are what kernels take (an owner is an item). Item i is `item_ids[i]` of
+    `benchmarks[item_benchmarks[i]]`, whose field names are `fields[item_benchmarks[i]]`: bit b of a
+    field mask is the b-th. `left_out`: n-grams of items that the parameters left out.
+    """
+
+    parameters: IndexParameters
+    lookup: Lookup
+    owners: Owners
+    benchmarks: tuple[str, ...]
+    fields: tuple[tuple[str, ...], ...]
+    item_benchmarks: npt.NDArray[np.int32]
+    item_ids: pa.Array
+    prefixes: npt.NDArray[np.uint64]
+    coverage: tuple[Coverage, ...]
+    left_out: int
+    fingerprint: str
+
+    def field_names(self, benchmark: int, mask: int) -> str:
+        """The field names of a benchmark (by number) that are in a mask, joined by "+"."""
+        names = self.fields[benchmark]
+        return "+".join(name for bit, name in enumerate(names) if mask >> bit & 1)
+
+    def report(self) -> dict[str, Any]:
+        """What the user should know, JSON-able: n-grams, and per benchmark what cannot be
+        matched."""
+        return {
+            "ngrams": len(self.lookup.keys),
+            "left_out": self.left_out,
+            "benchmarks": [asdict(coverage) for coverage in self.coverage],
+        }
+
+    def save(self, path: str) -> None:
+        """Write the index as one Arrow IPC file; equal indexes are equal bytes."""
+        storage.write_bytes(path, _encode(self))
+
+    @staticmethod
+    def load(path: str) -> NgramIndex:
+        """Read an index. ValueError when the file is none, or another version's."""
+        return _decode(storage.read_bytes(path), path)
+
+
+def build_index(items: Iterable[Item], parameters: IndexParameters) -> NgramIndex:
+    """Index all items. The texts of one item must come together, as `read_benchmark` yields them.
+
+    An n-gram that an item holds in several fields is attributed to the first; fields joined own
+    only what crosses the seam. ValueError for a benchmark of more than 32 fields.
+    """
+    texts: list[bytes] = []
+    text_items: list[int] = []
+    text_masks: list[int] = []
+    whole_from: list[int] = []
+    benchmarks: dict[str, dict[str, int]] = {}
+    numbers: dict[tuple[str, str], int] = {}
+    for item in items:
+        names = benchmarks.setdefault(item.benchmark, {})
+        parts = item.field.split("+")
+        mask = 0
+        for part in parts:
+            mask |= 1 << names.setdefault(part, len(names))
+        if len(names) > MAX_FIELDS:
+            raise ValueError(f"benchmark {item.benchmark!r} has more than {MAX_FIELDS} fields")
+        texts.append(item.text.encode())
+        text_items.append(numbers.setdefault((item.benchmark, item.item_id), len(numbers)))
+        text_masks.append(mask)
+        fewest = WHOLE_JOINED_WORDS if len(parts) > 1 else WHOLE_FIELD_WORDS
+        whole_from.append(fewest if item.whole else 0)
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    words = find_words(np.frombuffer(b"".join(texts), np.uint8), offsets)
+    grams = collect_grams(
+        words, np.array(whole_from, np.int64), parameters.ngram, parameters.distinct_words
+    )
+    ignored = _ignored(grams.hashes, grams.lengths, parameters)
+    kept = np.flatnonzero(~ignored)
+    hashes, lengths, gram_texts = (
+        grams.hashes[kept],
+        grams.lengths[kept],
+        grams.texts[kept],
+    )
+    owner = np.array(text_items, np.int32)[gram_texts]
+    order = np.lexsort((gram_texts, owner, lengths, hashes))
+    hashes, lengths, owner = hashes[order], lengths[order], owner[order]
+    masks = np.array(text_masks, np.uint32)[gram_texts[order]]
+    new_key = np.ones(len(order), bool)
+    new_key[1:] = (hashes[1:] != hashes[:-1]) | (lengths[1:] != lengths[:-1])
+    new_owner = new_key.copy()
+    new_owner[1:] |= owner[1:] != owner[:-1]
+    bounds = np.append(np.flatnonzero(new_key[new_owner]), np.count_nonzero(new_owner))
+    names_of = tuple(benchmarks)
+    position = {name: number for number, name in enumerate(names_of)}
+    item_benchmarks = np.array([position[name] for name, _ in numbers], np.int32)
+    item_ids = pa.array([item_id for _, item_id in numbers], pa.string())
+    owners = Owners(bounds.astype(np.int64), owner[new_owner], masks[new_owner], len(numbers))
+    prefixes = np.unique(grams.prefixes)
+    keys = hashes[new_key]
+    return _assemble(
+        parameters,
+        keys,
+        lengths[new_key],
+        prefixes,
+        grams.prefix_words,
+        owners,
+        names_of,
+        tuple(tuple(names) for names in benchmarks.values()),
+        item_benchmarks,
+        item_ids,
+        grams.dropped + int(ignored.sum()),
+    )
+
+
+def _ignored(
+    hashes: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint8], parameters: IndexParameters
+) -> npt.NDArray[np.bool_]:
+    """True for grams that lie inside an ignored phrase."""
+    ignored = np.zeros(len(hashes), bool)
+    for phrase in parameters.ignore:
+        words = hash_words(phrase)
+        for length in np.unique(lengths):
+            inside = np.empty(max(0, len(words) - int(length) + 1), np.uint64)
+            roll_ngrams(words, int(length), inside)
+            ignored |= (lengths == length) & np.isin(hashes, inside)
+    return ignored
+
+
+def _coverage(
+    benchmarks: tuple[str, ...],
+    item_benchmarks: npt.NDArray[np.int32],
+    item_ids: pa.Array,
+    lengths: npt.NDArray[np.uint8],
+    owners: Owners,
+    n: int,
+) -> tuple[Coverage, ...]:
+    longest = np.zeros(owners.size, np.uint8)  # words of the longest gram of each item
+    np.maximum.at(longest, owners.owner, np.repeat(lengths, np.diff(owners.bounds)))
+    coverages = []
+    for number, name in enumerate(benchmarks):
+        own = item_benchmarks == number
+        missing = np.flatnonzero(own & (longest == 0))
+        coverages.append(
+            Coverage(
+                benchmark=name,
+                items=int(own.sum()),
+                whole_items=int((own & (longest > 0) & (longest < n)).sum()),
+                unmatchable_items=len(missing),
+                unmatchable=tuple(item_ids.take(pa.array(missing[:UNMATCHABLE_NAMED])).to_pylist()),
+            )
+        )
+    return tuple(coverages)
+
+
+def _assemble(
+    parameters: IndexParameters,
+    keys: npt.NDArray[np.uint64],
+    lengths: npt.NDArray[np.uint8],
+    prefixes: npt.NDArray[np.uint64],
+    prefix_words: int,
+    owners: Owners,
+    benchmarks: tuple[str, ...],
+    fields: tuple[tuple[str, ...], ...],
+    item_benchmarks: npt.NDArray[np.int32],
+    item_ids: pa.Array,
+    left_out: int,
+) -> NgramIndex:
+    digest = hashlib.blake2b(digest_size=8, person=b"vineleaf.ngrams")
+    digest.update(
+        json.dumps(
+            [INDEX_VERSION, asdict(parameters), benchmarks, fields, prefix_words, left_out],
+            sort_keys=True,
+        ).encode()
+    )
+    for array in (
+        keys,
+        lengths,
+        prefixes,
+        owners.bounds,
+        owners.owner,
+        owners.fields,
+        item_benchmarks,
+    ):
+        digest.update(len(array).to_bytes(8, "little"))
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(json.dumps(item_ids.to_pylist()).encode())
+    return NgramIndex(
+        parameters=parameters,
+        lookup=build_lookup(keys, lengths, parameters.ngram, prefixes, prefix_words),
+        owners=Owners(
+            read_only(owners.bounds),
+            read_only(owners.owner),
+            read_only(owners.fields),
+            owners.size,
+        ),
+        benchmarks=benchmarks,
+        fields=fields,
+        item_benchmarks=item_benchmarks,
+        item_ids=item_ids,
+        prefixes=prefixes,
+        coverage=_coverage(
+            benchmarks, item_benchmarks, item_ids, lengths, owners, parameters.ngram
+        ),
+        left_out=left_out,
+        fingerprint=digest.hexdigest(),
+    )
+
+
+_ARRAYS = {
+    "keys": pa.uint64(),
+    "lengths": pa.uint8(),
+    "prefixes": pa.uint64(),
+    "owner_bounds": pa.int64(),
+    "owner": pa.int32(),
+    "owner_fields": pa.uint32(),
+    "item_benchmarks": pa.int32(),
+    "item_ids": pa.string(),
+}
+_HEADER_KEY = b"vineleaf.ngram_index"
+
+
+def _encode(index: NgramIndex) -> bytes:
+    """One Arrow IPC file with a single row: a list column for each array, the rest as JSON in the
+    schema's metadata."""
+    header = {
+        "version": INDEX_VERSION,
+        "parameters": asdict(index.parameters),
+        "prefix_words": index.lookup.prefix_words,
+        "benchmarks": index.benchmarks,
+        "fields": index.fields,
+        "left_out": index.left_out,
+        "fingerprint": index.fingerprint,
+    }
+    arrays: dict[str, Any] = {
+        "keys": index.lookup.keys,
+        "lengths": index.lookup.lengths,
+        "prefixes": index.prefixes,
+        "owner_bounds": index.owners.bounds,
+        "owner": index.owners.owner,
+        "owner_fields": index.owners.fields,
+        "item_benchmarks": index.item_benchmarks,
+        "item_ids": index.item_ids,
+    }
+    columns = []
+    for name, kind in _ARRAYS.items():
+        values = pa.array(arrays[name], kind)
+        columns.append(
+            pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values)
+        )
+    schema = pa.schema(
+        [pa.field(name, column.type) for name, column in zip(_ARRAYS, columns, strict=True)],
+        metadata={_HEADER_KEY: json.dumps(header, sort_keys=True).encode()},
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(pa.record_batch(columns, schema=schema))
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _decode(stored: bytes, path: str) -> NgramIndex:
+    try:
+        with pa.ipc.open_file(pa.py_buffer(stored)) as reader:
+            header = json.loads((reader.schema.metadata or {})[_HEADER_KEY])
+            batch = reader.get_batch(0)
+    except (pa.ArrowInvalid, KeyError) as error:
+        raise ValueError(f"{path} is no n-gram index ({error}): build it anew") from error
+    if header["version"] != INDEX_VERSION:
+        raise ValueError(
+            f"{path} is an n-gram index of version {header['version']}, not {INDEX_VERSION}: "
+            "build it anew"
+        )
+    arrays = {name: batch.column(name).flatten() for name in _ARRAYS}
+    numbers = {
+        name: array.to_numpy(zero_copy_only=True)
+        for name, array in arrays.items()
+        if name != "item_ids"
+    }
+    parameters = IndexParameters(
+        ngram=header["parameters"]["ngram"],
+        ignore=tuple(header["parameters"]["ignore"]),
+        distinct_words=header["parameters"]["distinct_words"],
+    )
+    index = _assemble(
+        parameters,
+        numbers["keys"],
+        numbers["lengths"],
+        numbers["prefixes"],
+        header["prefix_words"],
+        Owners(
+            numbers["owner_bounds"],
+            numbers["owner"],
+            numbers["owner_fields"],
+            len(arrays["item_ids"]),
+        ),
+        tuple(header["benchmarks"]),
+        tuple(tuple(names) for names in header["fields"]),
+        numbers["item_benchmarks"],
+        arrays["item_ids"],
+        header["left_out"],
+    )
+    if index.fingerprint != header["fingerprint"]:
+        raise ValueError(f"{path}: the n-gram index is damaged: build it anew")
+    return index
+
+
+@cache
+def load_index(path: str, fingerprint: str) -> NgramIndex:
+    """The index at `path`, read once per process. ValueError when it has another fingerprint."""
+    index = NgramIndex.load(path)
+    if index.fingerprint != fingerprint:
+        raise ValueError(
+            f"{path} is another n-gram index (fingerprint {index.fingerprint}, wanted "
+            f"{fingerprint}): build it anew"
+        )
+    return index
+
+
+def count_document_hits(
+    index: NgramIndex, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int32]:
+    """Benchmark n-grams in each text data[offsets[d]:offsets[d + 1]] (UTF-8), int32[documents].
+
+    Words are found anew: this is the gate's rescan of texts as they were published.
+    """
+    return count_hits(find_words(data, offsets), index.lookup)[0]

@@ -1,0 +1,204 @@
+"""Cut spans out of the texts of a batch, and take spans of the cut texts back to the originals.
+
+Spans are byte offsets into each document's UTF-8, half-open. In: buffers of the texts and a
+`list<struct<start, end>>` array (transforms.annotators.SPANS). Out: new buffers; the inputs are
+never written.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit
+
+from transforms.annotators import SPANS
+
+__all__ = ["Spans", "cut_spans", "lift_spans", "spans_to_array", "unite_spans"]
+
+
+class Spans(NamedTuple):
+    """Spans of a batch: document d has starts and ends [bounds[d]:bounds[d + 1]], int64, bytes
+    relative to the document, half-open. United spans are ascending, disjoint, not touching, not
+    empty."""
+
+    bounds: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+
+@njit(nogil=True, cache=True)
+def _unite(bounds, starts, ends, out_bounds, out_starts, out_ends):  # type: ignore[no-untyped-def]
+    """Merge spans that are sorted by start within each document; returns how many are left."""
+    n = 0
+    out_bounds[0] = 0
+    for d in range(len(bounds) - 1):
+        begin = n
+        for k in range(bounds[d], bounds[d + 1]):
+            if starts[k] >= ends[k]:
+                continue
+            if n > begin and starts[k] <= out_ends[n - 1]:
+                out_ends[n - 1] = max(out_ends[n - 1], ends[k])
+            else:
+                out_starts[n] = starts[k]
+                out_ends[n] = ends[k]
+                n += 1
+        out_bounds[d + 1] = n
+    return n
+
+
+def _united(spans: Spans) -> Spans:
+    documents = np.repeat(np.arange(len(spans.bounds) - 1), np.diff(spans.bounds))
+    order = np.lexsort((spans.starts, documents))
+    united = Spans(
+        np.empty_like(spans.bounds), np.empty_like(spans.starts), np.empty_like(spans.ends)
+    )
+    count = _unite(spans.bounds, spans.starts[order], spans.ends[order], *united)
+    return Spans(united.bounds, united.starts[:count], united.ends[:count])
+
+
+def _flat(spans: pa.Array) -> Spans:
+    """Buffers of a SPANS array (list or large_list, sliced or not); a null list holds no span."""
+    filled = spans.fill_null([]) if spans.null_count else spans
+    bounds = np.asarray(filled.offsets, dtype=np.int64)
+    values = filled.values.slice(bounds[0], bounds[-1] - bounds[0])
+    return Spans(
+        bounds - bounds[0],
+        np.asarray(values.field("start"), dtype=np.int64),
+        np.asarray(values.field("end"), dtype=np.int64),
+    )
+
+
+def unite_spans(arrays: list[pa.Array], documents: int) -> Spans:
+    """Unite the spans of several SPANS arrays of the same rows, in any order, overlapping or not.
+
+    ValueError when an array has another number of rows.
+    """
+    flats = []
+    for array in arrays:
+        if len(array) != documents:
+            raise ValueError(
+                f"spans must have a row per document (got {len(array)} for {documents})"
+            )
+        flats.append(_flat(array))
+    if not flats:
+        return Spans(
+            np.zeros(documents + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+        )
+    return _joined(flats)
+
+
+def _joined(parts: list[Spans]) -> Spans:
+    """Unite spans of the same documents."""
+    rows = np.concatenate(
+        [np.repeat(np.arange(len(part.bounds) - 1), np.diff(part.bounds)) for part in parts]
+    )
+    order = np.argsort(rows, kind="stable")
+    bounds = np.zeros(len(parts[0].bounds), np.int64)
+    for part in parts:
+        bounds += part.bounds
+    return _united(
+        Spans(
+            bounds,
+            np.concatenate([part.starts for part in parts])[order],
+            np.concatenate([part.ends for part in parts])[order],
+        )
+    )
+
+
+def spans_to_array(spans: Spans) -> pa.Array:
+    """The SPANS array of some spans, one row per document."""
+    values = pa.StructArray.from_arrays(
+        [pa.array(spans.starts), pa.array(spans.ends)], fields=list(SPANS.value_type)
+    )
+    return pa.ListArray.from_arrays(pa.array(spans.bounds.astype(np.int32)), values, type=SPANS)
+
+
+@njit(nogil=True, cache=True)
+def _check(data, offsets, bounds, starts, ends):  # type: ignore[no-untyped-def]
+    """The first document with a span outside its text or inside a character, -1 where none."""
+    for d in range(len(offsets) - 1):
+        size = offsets[d + 1] - offsets[d]
+        for k in range(bounds[d], bounds[d + 1]):
+            if starts[k] < 0 or ends[k] > size:
+                return d
+            for at in (starts[k], ends[k]):
+                if at < size and (data[offsets[d] + at] & 0xC0) == 0x80:
+                    return d
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def _cut(data, offsets, bounds, starts, ends, out, out_offsets):  # type: ignore[no-untyped-def]
+    n = 0
+    out_offsets[0] = 0
+    for d in range(len(offsets) - 1):
+        at = offsets[d]
+        for k in range(bounds[d], bounds[d + 1] + 1):
+            until = offsets[d] + starts[k] if k < bounds[d + 1] else offsets[d + 1]
+            out[n : n + until - at] = data[at:until]
+            n += until - at
+            if k < bounds[d + 1]:
+                at = offsets[d] + ends[k]
+        out_offsets[d + 1] = n
+
+
+def cut_spans(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], spans: Spans
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The texts without their spans: new (data uint8[], offsets int64[documents + 1] from 0).
+
+    `spans` must be united (`unite_spans`). ValueError when a span leaves its text or splits a
+    UTF-8 character, so that what is valid UTF-8 stays so.
+    """
+    bad = _check(data, offsets, *spans)
+    if bad >= 0:
+        pairs = list(
+            zip(
+                spans.starts[spans.bounds[bad] : spans.bounds[bad + 1]].tolist(),
+                spans.ends[spans.bounds[bad] : spans.bounds[bad + 1]].tolist(),
+                strict=True,
+            )
+        )
+        raise ValueError(
+            f"spans must lie inside the text and between characters (row {bad}: {pairs[:4]} in "
+            f"{offsets[bad + 1] - offsets[bad]} bytes)"
+        )
+    size = int(offsets[-1] - offsets[0] - (spans.ends - spans.starts).sum())
+    out = np.empty(size, np.uint8)
+    out_offsets = np.empty(len(offsets), np.int64)
+    _cut(data, offsets, *spans, out, out_offsets)
+    # As Arrow's buffers are: kernels are compiled once for texts before and after a cut.
+    out.setflags(write=False)
+    out_offsets.setflags(write=False)
+    return out, out_offsets
+
+
+@njit(nogil=True, cache=True)
+def _lift(  # type: ignore[no-untyped-def]
+    bounds, starts, ends, later_bounds, later_starts, later_ends, out_starts, out_ends
+):
+    for d in range(len(bounds) - 1):
+        k = bounds[d]
+        before = 0  # bytes cut before the place
+        for j in range(later_bounds[d], later_bounds[d + 1]):
+            while k < bounds[d + 1] and starts[k] - before <= later_starts[j]:
+                before += ends[k] - starts[k]
+                k += 1
+            out_starts[j] = later_starts[j] + before
+            while k < bounds[d + 1] and starts[k] - before < later_ends[j]:
+                before += ends[k] - starts[k]
+                k += 1
+            out_ends[j] = later_ends[j] + before
+
+
+def lift_spans(earlier: Spans, later: Spans) -> Spans:
+    """Spans of the original texts that cut at once what `earlier` and then `later` cut.
+
+    `later` speaks of the texts that `earlier` left. Both must be united, and so is the result.
+    """
+    lifted = Spans(later.bounds, np.empty_like(later.starts), np.empty_like(later.ends))
+    _lift(*earlier, *later, lifted.starts, lifted.ends)
+    return _joined([earlier, lifted])

@@ -52,7 +52,7 @@ def write_code_files(folder: str, plan: Plan) -> None:
     with open(os.path.join(folder, TAR_NAME), "rb") as whole:
         head = whole.read(20_000)
     _write(os.path.join(folder, "broken.tar.gz"), head)
-    plan.reject("code", "code/broken.tar.gz", "truncated gzip")
+    plan.reject("code", "broken.tar.gz", "truncated gzip")
 
 
 def _write_folder(library: str, folder: str, plan: Plan) -> None:
@@ -61,7 +61,7 @@ def _write_folder(library: str, folder: str, plan: Plan) -> None:
         if not name.endswith(".py") or name.startswith("_sysconfigdata"):
             continue  # _sysconfigdata tells about this machine
         content = _read(os.path.join(library, name))
-        path = f"code/{FOLDER_NAME}/{name}"
+        path = f"{FOLDER_NAME}/{name}"
         if name in _CONTAMINATED_FOLDER:
             how = _CONTAMINATED_FOLDER[name]
             content = _append(content, plan.contaminate("code", path, how), how)
@@ -70,17 +70,17 @@ def _write_folder(library: str, folder: str, plan: Plan) -> None:
             copy_name, every = _COPIES_FOLDER[name]
             text = content.decode()
             copy = change_words(text, every) if every else text
-            plan.duplicate("code", path, f"code/{FOLDER_NAME}/{copy_name}", (text, copy))
+            copy_path = f"{FOLDER_NAME}/{copy_name}"
+            plan.duplicate("code", path, "code", copy_path, (text, copy))
             _write(os.path.join(folder, copy_name), copy.encode())
     if os.path.exists(os.path.join(library, "LICENSE.txt")):
         _write(os.path.join(folder, "LICENSE.txt"), _read(os.path.join(library, "LICENSE.txt")))
     latin = "# Prix: 5 \xa3, caf\xe9 \xe0 volont\xe9\nprice = 5\n".encode("latin-1")
     _write(os.path.join(folder, "latin_1.py"), latin)
-    plan.reject("code", f"code/{FOLDER_NAME}/latin_1.py", "not valid UTF-8")
+    plan.reject("code", f"{FOLDER_NAME}/latin_1.py", "not valid UTF-8")
 
 
 def _write_zip(library: str, path: str, plan: Plan) -> None:
-    archive = f"code/{ZIP_NAME}"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
 
         def add(name: str, content: bytes) -> None:
@@ -93,17 +93,17 @@ def _write_zip(library: str, path: str, plan: Plan) -> None:
             content = _read(os.path.join(library, name))
             if name in _CONTAMINATED_ZIP:
                 how = _CONTAMINATED_ZIP[name]
-                item = plan.contaminate("code", f"{archive}!{name}", how)
+                item = plan.contaminate("code", f"{ZIP_NAME}/{name}", how)
                 content = _append(content, item, how)
             add(name, content)
         add("vendor/textwrap.py", _read(os.path.join(library, "textwrap.py")))
-        plan.reject("code", f"{archive}!vendor/textwrap.py", "vendored")
+        plan.reject("code", f"{ZIP_NAME}/vendor/textwrap.py", "vendored", "rules")
         add("static/style.min.css", _minified_css())
-        plan.reject("code", f"{archive}!static/style.min.css", "minified")
+        plan.reject("code", f"{ZIP_NAME}/static/style.min.css", "minified", "rules")
         add("static/icon.py", b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 8)
-        plan.reject("code", f"{archive}!static/icon.py", "binary")
+        plan.reject("code", f"{ZIP_NAME}/static/icon.py", "binary", "passed over")
         add("../outside.py", b"print('this name leaves the archive')\n" * 9)
-        plan.reject("code", f"{archive}!../outside.py", "unsafe name")
+        plan.reject("code", f"{ZIP_NAME}/../outside.py", "unsafe name")
 
 
 def _write_tar(library: str, path: str) -> None:

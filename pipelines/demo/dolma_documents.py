@@ -50,12 +50,12 @@ def write_dolma_documents(texts: str, folder: str, plan: Plan) -> None:
         modules.append(_line(identifier, text))
         if name in _COPIED:
             copy = change_words(text, _COPIED[name]) if _COPIED[name] else text
-            plan.duplicate("docs", identifier, f"{identifier}-copy", (text, copy))
+            plan.duplicate("docs", identifier, "docs", f"{identifier}-copy", (text, copy))
             modules.append(_line(f"{identifier}-copy", copy))
     modules.append(b'{"id": "docs/no-end", "text": "This line is not closed\n')
-    plan.reject("docs", "docs/modules.jsonl.zst", "a line that is no JSON")
+    plan.reject("docs", "modules.jsonl.zst", "a line that is no JSON")
     modules.append(b'{"id": "docs/no-text", "source": "docs"}\n')
-    plan.reject("docs", "docs/modules.jsonl.zst", "a line without text")
+    plan.reject("docs", "modules.jsonl.zst", "a line without text")
     short = [
         _line(f"topics/{topic}", text)
         for topic, text in sorted(topics.items())
@@ -68,7 +68,7 @@ def write_dolma_documents(texts: str, folder: str, plan: Plan) -> None:
     lost = b"".join(_line(f"lost/{number}", "A line that is lost. " * 40) for number in range(3))
     cut = gzip.compress(lost, compresslevel=6, mtime=0)
     _write(os.path.join(folder, "cut.jsonl.gz"), cut[: len(cut) // 2])
-    plan.reject("docs", "docs/cut.jsonl.gz", "truncated gzip")
+    plan.reject("docs", "cut.jsonl.gz", "truncated gzip")
 
 
 def _line(identifier: str, text: str) -> bytes:

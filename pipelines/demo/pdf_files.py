@@ -57,7 +57,7 @@ def write_pdf_files(folder: str, plan: Plan) -> int:
         if topic in _CONTAMINATED:
             how, place = _CONTAMINATED[topic]
             title, _, body = text.partition("\n\n")
-            item = plan.contaminate("pdf", f"pdf/{topic}.pdf", how, place)
+            item = plan.contaminate("pdf", f"{topic}.pdf", how, place)
             text = f"{title}\n\n{item}\n\n{body}"
         pages = _lay_out(text)
         scanned = _SCANNED.get(topic, ())
@@ -67,8 +67,8 @@ def write_pdf_files(folder: str, plan: Plan) -> int:
         _write(os.path.join(folder, f"{topic}.pdf"), content)
         if topic in _COPIED:
             copy = change_words(text, _COPIED[topic]) if _COPIED[topic] else text
-            name = f"pdf/copies/{topic}.pdf"
-            plan.duplicate("pdf", f"pdf/{topic}.pdf", name, (text, copy))
+            name = f"copies/{topic}.pdf"
+            plan.duplicate("pdf", f"{topic}.pdf", "pdf", name, (text, copy))
             copied = _pdf(topic, _lay_out(copy), frozenset()) if _COPIED[topic] else content
             _write(os.path.join(folder, "copies", f"{topic}.pdf"), copied)
     text = _in_latin_1(topics["for"])
@@ -80,7 +80,7 @@ def write_pdf_files(folder: str, plan: Plan) -> int:
     }
     for name, (what, content) in broken.items():
         _write(os.path.join(folder, f"{name}.pdf"), content)
-        plan.reject("pdf", f"pdf/{name}.pdf", what)
+        plan.reject("pdf", f"{name}.pdf", what)
     return image_pages
 
 
@@ -93,7 +93,7 @@ def _in_latin_1(text: str) -> str:
 def _lay_out(text: str) -> list[list[str]]:
     """The lines of each page."""
     lines: list[str] = []
-    for line in text.expandtabs().split("\n"):
+    for line in text.rstrip().expandtabs().split("\n"):
         lines.extend(textwrap.wrap(line, CHARACTERS_PER_LINE, drop_whitespace=False) or [""])
     return [lines[start : start + LINES_PER_PAGE] for start in range(0, len(lines), LINES_PER_PAGE)]
 

@@ -2,9 +2,12 @@
 
 Three kinds: benchmark items inside documents (the run must remove and name them), copies of
 documents with a known similarity (0.9 and above must be found, about 0.5 must stay), and input that
-cannot be read (must end in quarantine). Similarity is Jaccard's on sets of word 5-grams: words are
-runs of letters and digits, in lower case. Nothing here draws a random number: what is changed
-follows from counters and from keyed hashes of names.
+nobody wants in a mix (must end in quarantine, be passed over or be removed). A document goes by the
+name that its reader gives it: the path below its source's folder, with the path inside an archive
+after it, the URL in a crawl, the id in Dolma's format.
+
+Similarity is Jaccard's on sets of word 5-grams: words are runs of letters and digits, in lower
+case. Nothing here draws a random number: what is changed follows from counters and keyed hashes.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ __all__ = [
     "Contaminated",
     "Duplicate",
     "Plan",
-    "Unreadable",
+    "Unwanted",
     "change_words",
     "keyed_share",
     "read_items",
@@ -65,8 +68,7 @@ class BenchmarkItem:
 
 @dataclass(frozen=True)
 class Contaminated:
-    """A document that holds a benchmark item. `document` is a path below the input folder (for
-    archives `archive!member`), a URL for a crawl, or a Dolma id."""
+    """A document that holds a benchmark item, and how it holds it."""
 
     source: str
     document: str
@@ -77,21 +79,24 @@ class Contaminated:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A document and its planted copy, named as in `Contaminated`; measured when planting."""
+    """A document and its planted copy; their similarity is measured when planting."""
 
     source: str
     original: str
+    copy_source: str
     copy: str
     similarity: float
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """Input that no document can come from; `what` says what is wrong with it."""
+class Unwanted:
+    """Input that must not get into a mix: what is wrong with it, and where it must end:
+    `quarantine`, `passed over` (it is of another kind) or `rules`."""
 
     source: str
     document: str
     what: str
+    ends_in: str
 
 
 @dataclass
@@ -101,7 +106,7 @@ class Plan:
     items: list[BenchmarkItem]
     contaminated: list[Contaminated] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
-    rejected: list[Unreadable] = field(default_factory=list)
+    rejected: list[Unwanted] = field(default_factory=list)
 
     def contaminate(self, source: str, document: str, how: str, place: str = "") -> str:
         """The text to put into a document: the next unused item in the variant `how`.
@@ -115,13 +120,16 @@ class Plan:
         self.contaminated.append(Contaminated(source, document, BENCHMARK, item.name, told))
         return item.variants()[how]
 
-    def duplicate(self, source: str, original: str, copy: str, texts: tuple[str, str]) -> None:
-        """Note a copy; `texts` are the words of the original and of the copy."""
+    def duplicate(
+        self, source: str, original: str, copy_source: str, copy: str, texts: tuple[str, str]
+    ) -> None:
+        """Note a copy; `texts` are those of the original and of the copy."""
         measured = round(similarity(*texts), 4)
-        self.duplicates.append(Duplicate(source, original, copy, measured))
+        self.duplicates.append(Duplicate(source, original, copy_source, copy, measured))
 
-    def reject(self, source: str, document: str, what: str) -> None:
-        self.rejected.append(Unreadable(source, document, what))
+    def reject(self, source: str, document: str, what: str, ends_in: str = "quarantine") -> None:
+        """Note input that must not get into a mix; see `Unwanted`."""
+        self.rejected.append(Unwanted(source, document, what, ends_in))
 
     def to_json(self) -> dict[str, list[dict[str, object]]]:
         """The content of `planted.json`."""

@@ -47,12 +47,12 @@ def write_web_pages(pages: str, folder: str, plan: Plan) -> None:
         relative = f"{name}.html"
         if name in _CONTAMINATED_WEB:
             how = _CONTAMINATED_WEB[name]
-            page = _insert(page, plan.contaminate("web", f"web/{relative}", how))
+            page = _insert(page, plan.contaminate("web", relative, how))
         _write(os.path.join(folder, relative), page.encode())
         if name in _MIRRORED:
             copy = _copy(page, _MIRRORED[name])
-            copy_path = f"web/mirror/{relative}"
-            plan.duplicate("web", f"web/{relative}", copy_path, _texts(page, copy))
+            texts = _texts(page, copy)
+            plan.duplicate("web", relative, "web", f"mirror/{relative}", texts)
             _write(os.path.join(folder, "mirror", relative), copy.encode())
 
 
@@ -65,11 +65,12 @@ def write_crawl(pages: str, folder: str, plan: Plan) -> None:
         if name in _CONTAMINATED_CRAWL:
             page = _insert(page, plan.contaminate("crawl", url, _CONTAMINATED_CRAWL[name]))
         records.append(_response(url, "200 OK", "text/html; charset=utf-8", page.encode()))
-    for name, page in _pages(pages, crawled=False):
+    in_folder = _pages(pages, crawled=False)
+    for name, page in in_folder:
         if name in _CRAWLED_AGAIN:
             url = f"{SITE}{name}.html"
             copy = _copy(page, _CRAWLED_AGAIN[name])
-            plan.duplicate("web", f"web/{name}.html", url, _texts(page, copy))
+            plan.duplicate("web", f"{name}.html", "crawl", url, _texts(page, copy))
             records.append(_response(url, "200 OK", "text/html; charset=utf-8", copy.encode()))
     request = b"GET /library/csv.html HTTP/1.1\r\nHost: docs.example.org\r\n\r\n"
     kind = "application/http; msgtype=request"
@@ -80,9 +81,10 @@ def write_crawl(pages: str, folder: str, plan: Plan) -> None:
     }
     for name, (status, kind, body) in unusable.items():
         records.append(_response(SITE + name, status, kind, body))
-        plan.reject("crawl", SITE + name, f"{status} {kind}")
-    cut = _response(SITE + "cut.html", "200 OK", "text/html", b"<p>text that ends early</p>" * 99)
-    plan.reject("crawl", SITE + "cut.html", "truncated record at the end of the file")
+        plan.reject("crawl", SITE + name, f"{status} {kind}", "passed over")
+    whole = in_folder[-1][1].encode()
+    cut = _response(f"{SITE}cut.html", "200 OK", "text/html", whole)
+    plan.reject("crawl", f"{SITE}cut.html", "truncated record at the end of the file")
     _write(os.path.join(folder, "library.warc.gz"), b"".join(records) + cut[: len(cut) // 2])
 
 

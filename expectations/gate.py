@@ -4,7 +4,7 @@ In: rows of a metric table (`expectations.metrics`) and the recipe. Out: a `Verd
 `Result` per expectation and subject. A value that is missing or not finite fails each expectation
 about it, and so do a table without rows and an expectation that could not be computed. The verdict
 depends on the numbers alone: no clock, no run id. Great Expectations is imported by the first gate
-of a process (3.3 CPU s) and its context is kept.
+of a process (2.5 CPU s, 120 MB) and its context is kept.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ TABLES: Mapping[str, MetricTable] = {
         measured={
             "rows": "rows of the table",
             "misaligned_files": "files that do not speak of the documents' rows",
-            "nan_fraction": "values that are NaN or infinite / rows, in the worst column, 0..1",
-            "null_fraction": "broken promises of a value / rows, in the worst column, 0..1",
+            "nan_fraction": "NaN and infinities / rows, the worst column, 0..1",
+            "null_fraction": "nulls where the schema promises values / rows, the worst column",
             "removed_fraction": "removed / candidates, 0..1; 0 for a table that only scores",
         },
         allowed={

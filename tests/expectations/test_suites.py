@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from expectations.metrics import TABLES
@@ -89,3 +92,16 @@ def test_suites_of_the_project_are_sound_and_judge_every_measured_column() -> No
         judged = {column for one in suite.expectations for column in one.columns}
         assert judged == {*table.measured, *table.allowed}
         assert suite.kind == kind
+
+
+def test_the_guide_explains_every_column() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "gates.md").read_text("utf-8")
+    sections = dict(re.findall(r"^### (\w+), (.*?)(?=^##|\Z)", guide, re.DOTALL | re.MULTILINE))
+    for kind, table in TABLES.items():
+        explained = {
+            column
+            for line in sections[kind].splitlines()
+            if line.startswith("| `")
+            for column in re.findall(r"`(\w+)`", line.split("|")[1])
+        }
+        assert explained == {*table.columns} - {*table.subject}

@@ -164,7 +164,14 @@ def find_lines(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> L
         np.empty(len(offsets), np.int64),
     )
     found = _find(data, offsets, class_table(), *lines)
-    return Lines(*(column[:found] for column in lines[:-1]), lines.bounds)
+    return Lines(
+        lines.starts[:found],
+        lines.ends[:found],
+        lines.hashes[:found],
+        lines.characters[:found],
+        lines.first[:found],
+        lines.bounds,
+    )
 
 
 @njit(nogil=True, cache=True)

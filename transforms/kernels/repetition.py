@@ -185,12 +185,12 @@ def _cover(  # type: ignore[no-untyped-def]
 
 
 class _Scratch(NamedTuple):
-    """Places of candidates, and the hash table's keys, first places and counts."""
+    """Places of candidates, and the hash table."""
 
     at: npt.NDArray[np.int32]
-    keys: npt.NDArray[np.uint64]
-    first: npt.NDArray[np.int32]
-    count: npt.NDArray[np.int32]
+    table_keys: npt.NDArray[np.uint64]
+    table_first: npt.NDArray[np.int32]
+    table_count: npt.NDArray[np.int32]
 
 
 def _scratch_for(largest: int, max_slots: int) -> _Scratch:

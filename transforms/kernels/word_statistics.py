@@ -43,10 +43,11 @@ class WordStatistics(NamedTuple):
 
 class Characters(NamedTuple):
     """Per document, int64[documents]: characters, symbols ("#", "...", ". . ." and U+2026, each
-    counted without overlaps) and the longest run of line feeds."""
+    counted without overlaps), line feeds and the longest run of them."""
 
     characters: npt.NDArray[np.int64]
     symbols: npt.NDArray[np.int64]
+    newlines: npt.NDArray[np.int64]
     longest_newline_run: npt.NDArray[np.int64]
 
 
@@ -119,16 +120,17 @@ def measure_words(data: npt.NDArray[np.uint8], words: Words) -> WordStatistics:
 
 
 @njit(nogil=True, cache=True)
-def _count_characters(data, offsets, characters, symbols, longest):  # type: ignore[no-untyped-def]
+def _count_characters(data, offsets, characters, symbols, newlines, longest):  # type: ignore[no-untyped-def]
     for d in range(len(offsets) - 1):
         start, end = offsets[d], offsets[d + 1]
-        length, found, most, run, dots = 0, 0, 0, 0, 0
+        length, found, feeds, most, run, dots = 0, 0, 0, 0, 0, 0
         spaced_from = start  # occurrences of ". . ." do not overlap
         for i in range(start, end):
             c = data[i]
             if c & 0xC0 != 0x80:
                 length += 1
             if c == LINE_FEED:
+                feeds += 1
                 run += 1
                 most = max(most, run)
             else:
@@ -155,12 +157,13 @@ def _count_characters(data, offsets, characters, symbols, longest):  # type: ign
                     found += 1
         characters[d] = length
         symbols[d] = found
+        newlines[d] = feeds
         longest[d] = most
 
 
 def count_characters(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Characters:
     """Count characters, symbols and newlines of documents; see `Characters`."""
-    counted = Characters(*(np.empty(len(offsets) - 1, np.int64) for _ in range(3)))
+    counted = Characters(*(np.empty(len(offsets) - 1, np.int64) for _ in range(4)))
     _count_characters(data, offsets, *counted)
     return counted
 

@@ -66,9 +66,7 @@ SCHEMA = pa.schema(
 )
 
 
-def share(
-    part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """part / whole, 0 where whole is 0."""
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)
 
@@ -113,9 +111,7 @@ class Gopher:
         )
 
 
-def _describe_text(
-    batch: DocumentBatch, measured: WordStatistics
-) -> dict[str, npt.NDArray[Any]]:
+def _describe_text(batch: DocumentBatch, measured: WordStatistics) -> dict[str, npt.NDArray[Any]]:
     data, offsets = batch.text
     words, lines = batch.words, batch.lines
     word_count, line_count = np.diff(words.bounds), np.diff(lines.bounds)

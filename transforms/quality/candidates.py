@@ -1,0 +1,102 @@
+"""Candidates: which documents pass the pool's rules, why others do not, and who survives among
+duplicates.
+
+In: attribute tables of one row group. Out, row for row: `candidate` bool; `reason` string, the
+first condition that failed (null for candidates); `value` double, what the condition saw (null
+where it is no number); `rank_0`, `rank_1` ... uint64, see dedup/survivors.py. Scores are never
+computed here, so changed thresholds cost one pass over small tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.dedup.survivors import rank_documents, rank_names
+from transforms.quality.conditions import Condition
+from transforms.query import columns_used, evaluate
+
+__all__ = ["CANDIDATES_VERSION", "candidate_columns", "candidate_schema", "judge"]
+
+CANDIDATES_VERSION = 1
+RANK_SEED = 0x56494E454C454146  # "VINELEAF": keys the hash of ids that settles ties
+
+
+def candidate_schema(criteria: int) -> pa.Schema:
+    """Schema of the table for so many survivor criteria (beside source order and id)."""
+    return pa.schema(
+        [
+            pa.field("candidate", pa.bool_()),
+            pa.field("reason", pa.string()),
+            pa.field("value", pa.float64()),
+            *(pa.field(name, pa.uint64()) for name in rank_names(criteria)),
+        ]
+    )
+
+
+def candidate_columns(
+    conditions: Sequence[Condition],
+    criteria: Sequence[tuple[str, bool]],
+    schemas: Mapping[str, pa.Schema],
+) -> dict[str, list[str]]:
+    """Table -> columns that `judge` reads."""
+    expressions = [condition.to_sql() for condition in conditions]
+    return columns_used([*expressions, *(column for column, _ in criteria)], schemas)
+
+
+def judge(
+    tables: Mapping[str, pa.RecordBatch],
+    ids: pa.Array,
+    source_order: int,
+    conditions: Sequence[Condition],
+    criteria: Sequence[tuple[str, bool]],
+) -> pa.RecordBatch:
+    """Judge the rows of one row group; `criteria` are (column, descending) of the recipe's `keep`.
+
+    A condition over a null is not met: what was not measured is not believed.
+    """
+    rows = len(ids)
+    met = evaluate([condition.to_sql() for condition in conditions], tables, rows)
+    passed = np.ones(rows, np.bool_)
+    first = np.full(rows, -1, np.int64)
+    for index, values in enumerate(met):
+        good = values.fill_null(False).to_numpy(zero_copy_only=False)
+        first[passed & ~good] = index
+        passed &= good
+    reasons = [None, *(condition.reason for condition in conditions)]
+    ranked = evaluate([column for column, _ in criteria], tables, rows)
+    ranks = rank_documents(
+        source_order,
+        [(column, descending) for column, (_, descending) in zip(ranked, criteria, strict=True)],
+        ids,
+        RANK_SEED,
+    )
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(passed),
+            pa.array(reasons, pa.string()).take(pa.array(first + 1)),
+            _values(tables, conditions, first),
+            *ranks.values(),
+        ],
+        schema=candidate_schema(len(criteria)),
+    )
+
+
+def _values(
+    tables: Mapping[str, pa.RecordBatch],
+    conditions: Sequence[Condition],
+    first: npt.NDArray[np.int64],
+) -> pa.Array:
+    """What the first failed condition of each row saw, double[rows]; null where it is no number."""
+    failed = np.unique(first[first >= 0]).tolist()
+    expressions = [f"try_cast({conditions[index].value_sql()} AS DOUBLE)" for index in failed]
+    values = np.zeros(len(first), np.float64)
+    known = np.zeros(len(first), np.bool_)
+    for index, seen in zip(failed, evaluate(expressions, tables, len(first)), strict=True):
+        rows = (first == index) & seen.is_valid().to_numpy(zero_copy_only=False)
+        values[rows] = seen.fill_null(0.0).to_numpy(zero_copy_only=False)[rows]
+        known |= rows
+    return pa.array(values, pa.float64(), mask=~known)

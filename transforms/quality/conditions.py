@@ -1,0 +1,460 @@
+"""Conditions: what a recipe's rules ask of attributes, as SQL; nothing is decided in annotators.
+
+A rule of a recipe (`gopher`, `c4`, `fineweb`, `language`, `code`) names annotators to run,
+conditions that a document must meet and span columns that are cut from its text. Thresholds default
+to Dolma 3's numbers (C4, FineWeb, code: those of the projects named in docs/rules.md) and are
+overridden option by option: `{"words": {"at_least": 100}}` keeps the upper bound, `{"words":
+{"at_most": null}}` drops it, `{"words": false}` drops the condition. `RULE_SCHEMAS` are the JSON
+Schemas of the options.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from transforms.annotators import Annotator
+from transforms.quality.c4 import C4, WORD_LENGTH, WORDS_PER_LINE
+from transforms.quality.code import Code
+from transforms.quality.fineweb import FineWeb
+from transforms.quality.gopher import Gopher
+from transforms.quality.language import LANGUAGES, Language
+
+__all__ = ["RULE_SCHEMAS", "Condition", "Rule", "rule"]
+
+_PLAIN = re.compile(r"[a-z][a-z0-9_]{2,}")  # needs no quotes; two letters may be a keyword of SQL
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A document is kept when `column` (`<annotator>.<column>`) is within its inclusive bounds or
+    equals `equals`. With `or_columns` the greatest of all counts. `keep_unknown` keeps
+    null. `reason` is counted for what does not meet it."""
+
+    reason: str
+    column: str
+    at_least: float | None = None
+    at_most: float | None = None
+    equals: bool | None = None
+    or_columns: tuple[str, ...] = ()
+    keep_unknown: bool = False
+
+    def __post_init__(self) -> None:
+        bounded = self.at_least is not None or self.at_most is not None
+        if bounded == (self.equals is not None):
+            raise ValueError(f"condition '{self.reason}' must have bounds or a value, not both")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(
+                f"'{self.reason}' has at_least {self.at_least} above at_most {self.at_most},"
+                " so nothing can pass"
+            )
+
+    def value_sql(self) -> str:
+        """The DuckDB expression whose value is compared."""
+        columns = [_quoted(column) for column in (self.column, *self.or_columns)]
+        return columns[0] if len(columns) == 1 else f"greatest({', '.join(columns)})"
+
+    def to_sql(self) -> str:
+        """A DuckDB expression over attribute structs: true where the document is kept, else false
+        (null where the column is null and `keep_unknown` is not set)."""
+        value = self.value_sql()
+        parts = []
+        if self.at_least is not None:
+            parts.append(f"{value} >= {_number(self.at_least)}")
+        if self.at_most is not None:
+            parts.append(f"{value} <= {_number(self.at_most)}")
+        if self.equals is not None:
+            parts.append(f"{value} = {'true' if self.equals else 'false'}")
+        joined = " AND ".join(parts)
+        return f"coalesce({joined}, true)" if self.keep_unknown else joined
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of a recipe: annotators it needs, conditions in the order in which reasons are given,
+    and span columns (`<annotator>.<column>`) that are cut from the text."""
+
+    name: str
+    annotators: tuple[Annotator, ...]
+    conditions: tuple[Condition, ...]
+    cuts: tuple[str, ...] = ()
+
+
+def rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
+    """Build a rule from the options of a recipe; see `RULE_SCHEMAS` for names, types and defaults.
+
+    ValueError, in one sentence, for an unknown rule or option (with the nearest valid name) and for
+    a value of the wrong type.
+    """
+    if name not in _BUILDERS:
+        raise ValueError(f"unknown rule '{name}'{_nearest(name, list(_BUILDERS))}")
+    options = {} if options is None else options
+    properties = RULE_SCHEMAS[name]["properties"]
+    for key in options:
+        if key not in properties:
+            raise ValueError(f"rule '{name}' has no option '{key}'{_nearest(key, properties)}")
+    return _BUILDERS[name](options)
+
+
+def _quoted(column: str) -> str:
+    table, _, name = column.partition(".")
+    return column if _PLAIN.fullmatch(name) else f'{table}."{name}"'
+
+
+def _number(value: float) -> str:
+    """A literal that equals this number when DuckDB compares it with a DOUBLE."""
+    if not math.isfinite(value):
+        raise ValueError(f"a bound must be finite (got {value!r})")
+    return repr(value)
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f" (there are {', '.join(sorted(known))})"
+
+
+# Option -> (what it bounds, with its unit; the condition with its default bounds). Order is the
+# order in which a document's reasons are given.
+_Options = Mapping[str, tuple[str, Condition]]
+
+
+def _gopher_ngrams() -> dict[str, tuple[str, Condition]]:
+    limits = {2: 0.20, 3: 0.18, 4: 0.16, 5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
+    options = {}
+    for n, limit in limits.items():
+        kind = "top" if n <= 4 else "duplicate"
+        what = f"the most frequent {n}-gram" if n <= 4 else f"{n}-grams that occur more than once"
+        options[f"{kind}_{n}gram"] = (
+            f"share of the words' characters in {what}",
+            Condition(
+                f"gopher.{kind}_{n}gram",
+                f"gopher.{kind}_{n}gram_character_fraction",
+                at_most=limit,
+            ),
+        )
+    return options
+
+
+def _bounded(
+    table: str, option: str, column: str, what: str, **bounds: Any
+) -> dict[str, tuple[str, Condition]]:
+    condition = Condition(f"{table}.{option}", f"{table}.{column}", **bounds)
+    return {option: (what, condition)}
+
+
+_GOPHER: _Options = {
+    **_bounded("gopher", "characters", "character_count", "characters", at_least=150),
+    **_bounded("gopher", "words", "word_count", "words", at_least=50, at_most=100_000),
+    **_bounded(
+        "gopher",
+        "mean_word_length",
+        "mean_word_length",
+        "characters a word",
+        at_least=3,
+        at_most=10,
+    ),
+    **_bounded(
+        "gopher", "symbols", "symbol_word_ratio", "hash signs and ellipses a word", at_most=0.1
+    ),
+    **_bounded(
+        "gopher",
+        "bullet_lines",
+        "bullet_line_fraction",
+        "share of lines that start with a bullet",
+        at_most=0.9,
+    ),
+    **_bounded(
+        "gopher",
+        "ellipsis_lines",
+        "ellipsis_line_fraction",
+        "share of lines that end in an ellipsis",
+        at_most=0.3,
+    ),
+    **_bounded(
+        "gopher",
+        "words_without_letter",
+        "words_without_letter_fraction",
+        "share of words without a letter",
+        at_most=0.2,
+    ),
+    **_bounded(
+        "gopher", "stop_words", "stop_word_count", "occurrences of Gopher's stop words", at_least=2
+    ),
+    **_bounded(
+        "gopher",
+        "duplicate_lines",
+        "duplicate_line_fraction",
+        "share of lines that occur more than once",
+        at_most=0.30,
+    ),
+    **_bounded(
+        "gopher",
+        "duplicate_paragraphs",
+        "duplicate_paragraph_fraction",
+        "share of paragraphs that occur more than once",
+        at_most=0.30,
+    ),
+    **_bounded(
+        "gopher",
+        "duplicate_line_characters",
+        "duplicate_line_character_fraction",
+        "share of lines' characters in lines that occur more than once",
+        at_most=0.20,
+    ),
+    **_bounded(
+        "gopher",
+        "duplicate_paragraph_characters",
+        "duplicate_paragraph_character_fraction",
+        "share of paragraphs' characters in paragraphs that occur more than once",
+        at_most=0.20,
+    ),
+    **_gopher_ngrams(),
+}
+_C4: _Options = {
+    **_bounded("c4", "sentences", "sentence_count", "sentences in the lines kept", at_least=3),
+    **_bounded("c4", "lorem_ipsum", "lorem_ipsum", "'lorem ipsum' in a line", equals=False),
+    **_bounded("c4", "curly_bracket", "curly_bracket", "'{' in a line", equals=False),
+}
+_FINEWEB: _Options = {
+    **_bounded(
+        "fineweb",
+        "terminal_lines",
+        "terminal_line_fraction",
+        "share of lines that end in terminal punctuation",
+        at_least=0.12,
+    ),
+    **_bounded(
+        "fineweb",
+        "short_lines",
+        "short_line_fraction",
+        "share of lines of at most 30 characters",
+        at_most=0.67,
+    ),
+    **_bounded(
+        "fineweb",
+        "duplicate_line_characters",
+        "duplicate_line_character_fraction",
+        "share of characters in lines seen before in the document",
+        at_most=0.01,
+    ),
+    **_bounded("fineweb", "newlines", "newlines_per_word", "line feeds a word", at_most=0.3),
+}
+_CODE: _Options = {
+    **_bounded("code", "longest_line", "longest_line", "characters", at_most=1000),
+    **_bounded("code", "mean_line", "mean_line", "characters a line", at_most=100),
+    **_bounded(
+        "code",
+        "alphanumeric",
+        "alphanumeric_fraction",
+        "share of alphanumeric characters",
+        at_least=0.25,
+    ),
+    **_bounded(
+        "code",
+        "comments",
+        "comment_fraction",
+        "share of characters in comments, where the language is known",
+        at_least=0.01,
+        at_most=0.8,
+        keep_unknown=True,
+    ),
+    **_bounded(
+        "code", "xml_header", "xml_header", "XML header in the first 100 characters", equals=False
+    ),
+    **_bounded(
+        "code",
+        "html_visible",
+        "html_visible_fraction",
+        "share of visible characters, HTML only",
+        at_least=0.2,
+        keep_unknown=True,
+    ),
+    **_bounded(
+        "code",
+        "html_visible_characters",
+        "html_visible_characters",
+        "visible characters, HTML only",
+        at_least=101,
+        keep_unknown=True,
+    ),
+    **_bounded("code", "vendored", "vendored", "copied from another project", equals=False),
+    **_bounded("code", "generated", "generated", "written by a program", equals=False),
+    **_bounded("code", "minified", "minified", "minified", equals=False),
+}
+
+
+def _conditions(
+    rule_name: str, options: Mapping[str, Any], known: _Options
+) -> tuple[Condition, ...]:
+    conditions = []
+    for option, (_, default) in known.items():
+        value = options.get(option, {})
+        if value is False:
+            continue
+        if default.equals is not None:
+            if option in options and value is not True:
+                raise ValueError(f"{rule_name}.{option} must be true or false (got {value!r})")
+            conditions.append(default)
+            continue
+        condition = _with_bounds(f"{rule_name}.{option}", default, value)
+        if condition is not None:
+            conditions.append(condition)
+    return tuple(conditions)
+
+
+def _with_bounds(place: str, default: Condition, bounds: Any) -> Condition | None:
+    """The condition with other bounds; None when no bound is left."""
+    if not isinstance(bounds, Mapping):
+        raise ValueError(f"{place} must be false or have at_least, at_most (got {bounds!r})")
+    for key, value in bounds.items():
+        if key not in ("at_least", "at_most"):
+            raise ValueError(f"{place} has no '{key}'{_nearest(key, ('at_least', 'at_most'))}")
+        if value is not None:
+            _check_number(f"{place}.{key}", value)
+    at_least = bounds.get("at_least", default.at_least)
+    at_most = bounds.get("at_most", default.at_most)
+    if at_least is None and at_most is None:
+        return None
+    return replace(default, at_least=at_least, at_most=at_most)
+
+
+def _check_number(place: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{place} must be a number (got {value!r})")
+
+
+def _whole(rule_name: str, options: Mapping[str, Any], option: str, default: int) -> int:
+    value = options.get(option, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{rule_name}.{option} must be a whole number (got {value!r})")
+    return value
+
+
+def _flag(rule_name: str, options: Mapping[str, Any], option: str) -> bool:
+    value = options.get(option, True)
+    if not isinstance(value, bool):
+        raise ValueError(f"{rule_name}.{option} must be true or false (got {value!r})")
+    return value
+
+
+def _build_gopher(options: Mapping[str, Any]) -> Rule:
+    annotator = Gopher(newlines_kept=_whole("gopher", options, "newlines_kept", 2))
+    cuts = ("gopher.excess_newlines",) if _flag("gopher", options, "cut_newlines") else ()
+    return Rule("gopher", (annotator,), _conditions("gopher", options, _GOPHER), cuts)
+
+
+def _build_c4(options: Mapping[str, Any]) -> Rule:
+    annotator = C4(
+        words_per_line=_whole("c4", options, "words_per_line", WORDS_PER_LINE),
+        word_length=_whole("c4", options, "word_length", WORD_LENGTH),
+    )
+    cuts = ("c4.line_spans", "c4.citation_spans") if _flag("c4", options, "cut_lines") else ()
+    return Rule("c4", (annotator,), _conditions("c4", options, _C4), cuts)
+
+
+def _build_fineweb(options: Mapping[str, Any]) -> Rule:
+    return Rule("fineweb", (FineWeb(),), _conditions("fineweb", options, _FINEWEB))
+
+
+def _build_language(options: Mapping[str, Any]) -> Rule:
+    keep = options.get("keep", ["en"])
+    if not isinstance(keep, (list, tuple)) or not keep:
+        raise ValueError(f"language.keep must be a list of language codes (got {keep!r})")
+    for code in keep:
+        if code not in LANGUAGES:
+            raise ValueError(f"language.keep names no language of lid.176: {code!r}")
+    at_least = options.get("at_least", 0.65)
+    _check_number("language.at_least", at_least)
+    # Sorted, and English always, so that recipes that keep the same languages share a table.
+    languages = tuple(sorted({"en", *keep}))
+    columns = [f"language.{code}" for code in sorted(set(keep))]
+    condition = Condition("language", columns[0], at_least=at_least, or_columns=tuple(columns[1:]))
+    return Rule("language", (Language(languages=languages),), (condition,))
+
+
+def _build_code(options: Mapping[str, Any]) -> Rule:
+    return Rule("code", (Code(),), _conditions("code", options, _CODE))
+
+
+_BUILDERS: dict[str, Callable[[Mapping[str, Any]], Rule]] = {
+    "gopher": _build_gopher,
+    "c4": _build_c4,
+    "fineweb": _build_fineweb,
+    "language": _build_language,
+    "code": _build_code,
+}
+
+
+def _schema(known: _Options, **others: dict[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for option, (what, condition) in known.items():
+        if condition.equals is not None:
+            properties[option] = {
+                "type": "boolean",
+                "default": True,
+                "description": f"Remove documents with this: {what}. false lets them pass.",
+            }
+            continue
+        bounds = {
+            name: {"type": ["number", "null"], "default": getattr(condition, name)}
+            for name in ("at_least", "at_most")
+        }
+        properties[option] = {
+            "description": f"{what[0].upper()}{what[1:]}; bounds are inclusive, null lifts one,"
+            " false drops the condition.",
+            "oneOf": [
+                {"const": False},
+                {"type": "object", "additionalProperties": False, "properties": bounds},
+            ],
+        }
+    properties |= others
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _positive(default: int, description: str) -> dict[str, Any]:
+    return {"type": "integer", "minimum": 1, "default": default, "description": description}
+
+
+def _switch(description: str) -> dict[str, Any]:
+    return {"type": "boolean", "default": True, "description": description}
+
+
+RULE_SCHEMAS: dict[str, dict[str, Any]] = {
+    "gopher": _schema(
+        _GOPHER,
+        newlines_kept=_positive(2, "Line feeds in a row that stay in the text."),
+        cut_newlines=_switch("Cut the other line feeds of a run from the text."),
+    ),
+    "c4": _schema(
+        _C4,
+        words_per_line=_positive(WORDS_PER_LINE, "Words that a line needs to stay."),
+        word_length=_positive(WORD_LENGTH, "Characters, at most, of each word of a line."),
+        cut_lines=_switch("Cut the lines that C4 drops, and citations, from the text."),
+    ),
+    "fineweb": _schema(_FINEWEB),
+    "language": _schema(
+        {},
+        keep={
+            "type": "array",
+            "items": {"enum": list(LANGUAGES)},
+            "minItems": 1,
+            "uniqueItems": True,
+            "default": ["en"],
+            "description": "Languages to keep, as codes of fastText's lid.176.",
+        },
+        at_least={
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "default": 0.65,
+            "description": "Probability, inclusive, of the most likely language that is kept.",
+        },
+    ),
+    "code": _schema(_CODE),
+}

@@ -7,6 +7,8 @@ gets `#2`, `#3` ...: no member takes another's place.
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import re
 import tarfile
@@ -16,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
+from transforms.ingest.compression import blames_data
+from transforms.ingest.origins import printable
 from transforms.ingest.reader import Rejected
 
 __all__ = ["ARCHIVE_SUFFIXES", "Member", "is_archive", "members"]
@@ -23,6 +27,7 @@ __all__ = ["ARCHIVE_SUFFIXES", "Member", "is_archive", "members"]
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _ZIP_ENCRYPTED = 1  # bit of a zip member's flags
+_TAR_BLOCK = 512  # bytes
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -31,13 +36,14 @@ _DAMAGED = (
     EOFError,
     NotImplementedError,  # a compression method that zipfile does not know
     ValueError,
+    OSError,  # without an errno: what gzip and bz2 raise for data that is none
 )
 
 
 class Member(NamedTuple):
     """A file inside an archive."""
 
-    path: str  # inside the archive
+    path: str  # inside the archive; see `transforms.ingest.origins.printable`
     data: bytes
 
 
@@ -71,14 +77,21 @@ def _is_unsafe(path: str) -> bool:
 
 
 def _refused(name: str, path: str, reason: str, detail: str) -> Rejected:
-    return Rejected(f"{name}/{path}" if path else name, reason, detail, quarantined=True)
+    origin = f"{name}/{printable(path)}" if path else name
+    return Rejected(origin, reason, printable(detail), quarantined=True)
+
+
+def _broken(name: str, path: str, error: Exception) -> Rejected:
+    if isinstance(error, OSError) and not blames_data(error):
+        raise error  # the disk or the network, not the archive
+    return _refused(name, path, "broken archive", str(error) or type(error).__name__)
 
 
 def _zip_members(name: str, stream: IO[bytes], most_bytes: int) -> Iterator[Member | Rejected]:
     try:
         archive = zipfile.ZipFile(stream)
     except _DAMAGED as error:
-        yield _refused(name, "", "broken archive", str(error))
+        yield _broken(name, "", error)
         return
     with archive:
         for info in archive.infolist():
@@ -95,14 +108,41 @@ def _zip_members(name: str, stream: IO[bytes], most_bytes: int) -> Iterator[Memb
                     with archive.open(info) as member:
                         data = member.read(most_bytes + 1)
                 except _DAMAGED as error:
-                    yield _refused(name, path, "broken archive", str(error))
+                    yield _broken(name, path, error)
                     continue
                 yield from _within(name, path, data, most_bytes)
 
 
+class _TarStream:
+    """Uncompressed blocks for tarfile, whose end is remembered."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.last = b""
+
+    def read(self, size: int) -> bytes:
+        block = self._stream.read(size)
+        self.last = block or self.last
+        return block
+
+
+def _decompressed(stream: IO[bytes]) -> IO[bytes]:
+    """tarfile's own streams take a cut file for its end; those of the standard library raise."""
+    head = stream.read(6)
+    stream.seek(0)
+    if head[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]
+    if head[:3] == b"BZh":
+        return bz2.BZ2File(stream)
+    if head == b"\xfd7zXZ\0":
+        return lzma.LZMAFile(stream)
+    return stream
+
+
 def _tar_members(name: str, stream: IO[bytes], most_bytes: int) -> Iterator[Member | Rejected]:
+    blocks = _TarStream(_decompressed(stream))
     try:
-        with tarfile.open(fileobj=stream, mode="r|*") as archive:
+        with tarfile.open(fileobj=blocks, mode="r|") as archive:  # type: ignore[call-overload]
             for info in archive:
                 if info.isdir():
                     continue
@@ -115,13 +155,15 @@ def _tar_members(name: str, stream: IO[bytes], most_bytes: int) -> Iterator[Memb
                     assert member is not None  # it is a file
                     data = member.read(most_bytes + 1)
                     yield from _within(name, info.name, data, most_bytes)
-                archive.members = []  # type: ignore[attr-defined]  # else it keeps every header
+                archive.members = []  # else it keeps every header
+        if blocks.last[-_TAR_BLOCK:] != bytes(_TAR_BLOCK):
+            raise tarfile.ReadError("it ends without the mark of its end")
     except _DAMAGED as error:
-        yield _refused(name, "", "broken archive", str(error))
+        yield _broken(name, "", error)
 
 
 def _within(name: str, path: str, data: bytes, most_bytes: int) -> Iterator[Member | Rejected]:
     if len(data) > most_bytes:
         yield _refused(name, path, "too large", f"more than {most_bytes} bytes")
     else:
-        yield Member(path, data)
+        yield Member(printable(path), data)

@@ -92,14 +92,14 @@ def clean_line(text: str) -> str:
 
 
 def typed_lines(text: str) -> list[Line]:
-    """Lines of a text without a layout, as if typed: a character is one unit wide, a line one
-    high."""
+    """Lines of a text without a layout, as if typed: a line is one unit high, a character half a
+    unit wide."""
     lines: list[Line] = []
     for number, written in enumerate(text.splitlines()):
         cleaned = clean_line(written)
         if cleaned:
             indent = len(written) - len(written.lstrip())
-            lines.append(Line(cleaned, indent, indent + len(cleaned), number, 1.0))
+            lines.append(Line(cleaned, indent / 2, (indent + len(cleaned)) / 2, number, 1.0))
     return lines
 
 
@@ -147,7 +147,7 @@ def join_lines(lines: Sequence[Line], words: set[str]) -> str:
         after = lines[index + 2] if index + 2 < len(lines) else None
         separator = _separator(line, following, after, edges[index], step)
         hyphen = _LAST_PART.search(line.text)
-        if hyphen and separator in ("", " ", "\n") and _goes_on(line, following):
+        if hyphen and separator in (" ", "\n") and _goes_on(line, following, separator == " "):
             parts[-1] = _without_hyphen(parts[-1], hyphen, following.text, words)
             separator = ""
         parts += [separator, following.text]
@@ -155,11 +155,13 @@ def join_lines(lines: Sequence[Line], words: set[str]) -> str:
     return "\n".join(part.strip() for part in text.split("\n")).strip()
 
 
-def _goes_on(line: Line, following: Line) -> bool:
+def _goes_on(line: Line, following: Line, wrapped: bool) -> bool:
     """True when a word cut at the line's end can go on in the following line."""
-    first = _FIRST_PART.match(following.text)
-    marked = line.text.endswith(SOFT_HYPHEN)
-    return bool(first) and (marked or (following.text[0].islower() and not line.fixed_pitch))
+    if not _FIRST_PART.match(following.text):
+        return False
+    if line.text.endswith(SOFT_HYPHEN):
+        return True
+    return not line.fixed_pitch and (wrapped or following.text[0].islower())
 
 
 def _without_hyphen(text: str, hyphen: re.Match[str], following: str, words: set[str]) -> str:

@@ -22,6 +22,7 @@ from transforms import storage
 from transforms.documents import Document, document_id
 from transforms.ingest.archive import is_archive, members
 from transforms.ingest.ocr import Ocr, OcrEngine, Recognised
+from transforms.ingest.origins import origin_of
 from transforms.ingest.page_lines import Line, join_lines, running_lines, typed_lines, words_of
 from transforms.ingest.page_text import complaint, measure
 from transforms.ingest.pdf_pages import PdfPages, UnreadablePdf, open_pages
@@ -86,21 +87,22 @@ class PdfReader:
     def read(self, files: list[FileInfo]) -> Iterator[Document | Rejected]:
         """One document or reject per PDF; members of archives that are no PDFs are rejects too."""
         for file in files:
+            origin = origin_of(file)
             if is_archive(file.path):
-                yield from self._read_archive(file)
+                yield from self._read_archive(origin, file)
             elif file.size_bytes > self.most_file_bytes:
                 detail = f"{file.size_bytes} bytes, at most {self.most_file_bytes}"
-                yield Rejected(file.path, "too large", detail, quarantined=True)
+                yield Rejected(origin, "too large", detail, quarantined=True)
             else:
-                yield self._read_pdf(file.path, storage.read_bytes(file.path))
+                yield self._read_pdf(origin, storage.read_bytes(file.path))
 
-    def _read_archive(self, file: FileInfo) -> Iterator[Document | Rejected]:
+    def _read_archive(self, origin: str, file: FileInfo) -> Iterator[Document | Rejected]:
         with storage.open_read(file.path) as stream:
-            for member in members(file.path, stream, self.most_file_bytes):
+            for member in members(origin, stream, self.most_file_bytes):
                 if isinstance(member, Rejected):
                     yield member
                 else:
-                    yield self._read_pdf(f"{file.path}/{member.path}", member.data)
+                    yield self._read_pdf(f"{origin}/{member.path}", member.data)
 
     def _read_pdf(self, origin: str, data: bytes) -> Document | Rejected:
         if PDF_MARK not in data[:PDF_MARK_WITHIN]:
@@ -228,7 +230,7 @@ def _assemble(read: list[_Page], strip_running_lines: bool) -> tuple[str, list[d
             continue
         lines = [line for row, line in enumerate(page.lines) if (index, row) not in running]
         text = join_lines(lines, words)
-        if text and parts:
+        if text and end:
             parts.append(PAGE_SEPARATOR)
             end += len(PAGE_SEPARATOR)
         start, end = end, end + len(text.encode())

@@ -140,7 +140,7 @@ class PdfPages:
 
 @contextmanager
 def open_pages(data: bytes) -> Iterator[PdfPages]:
-    """Open a PDF held in memory. UnreadablePdf: "encrypted", "unreadable PDF" or "no pages"."""
+    """Open a PDF held in memory. UnreadablePdf: "encrypted" or "unreadable PDF"."""
     with _LOCK:
         try:
             document = pdfium.PdfDocument(data)
@@ -155,7 +155,7 @@ def open_pages(data: bytes) -> Iterator[PdfPages]:
         with _LOCK:
             pages = PdfPages(document)
         if pages.count == 0:
-            raise UnreadablePdf("no pages", "the PDF has no page")
+            raise UnreadablePdf("unreadable PDF", "it has no pages")
         yield pages
     finally:
         with _LOCK:
@@ -216,8 +216,7 @@ def _base(text_page: pdfium.PdfTextPage, index: int, turn: int) -> float:
     x, y = ctypes.c_double(), ctypes.c_double()
     if not pdfium_c.FPDFText_GetCharOrigin(text_page, index, x, y):
         return 0.0
-    bases: tuple[float, ...] = (-y.value, -x.value, y.value, x.value)
-    return bases[turn]
+    return float((-y.value, -x.value, y.value, x.value)[turn])
 
 
 def _turned(box: tuple[float, float, float, float], turn: int) -> tuple[float, float, float, float]:
@@ -263,7 +262,8 @@ def _largest_image_share(page: pdfium.PdfPage) -> float:
     for image in _images(page):
         left, bottom, right, top = image.get_bounds()
         largest = max(largest, abs(right - left) * abs(top - bottom))
-    return min(largest / max(width * height, 1e-6), 1.0)
+    share: float = min(largest / max(width * height, 1e-6), 1.0)
+    return share
 
 
 def _check_images(page: pdfium.PdfPage) -> None:

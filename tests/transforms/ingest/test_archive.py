@@ -1,0 +1,105 @@
+import io
+import tarfile
+import zipfile
+
+import pytest
+
+from transforms.ingest.archive import Member, is_archive, members
+from transforms.ingest.reader import Rejected
+
+LIMIT = 1000
+
+
+def zipped(*files: tuple[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files:
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def tarred(*files: tuple[str, bytes], mode: str = "w:gz") -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, data in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def read(name: str, data: bytes) -> list[Member | Rejected]:
+    return list(members(name, io.BytesIO(data), LIMIT))
+
+
+PACKERS = [("a.zip", zipped), ("a.tar.gz", tarred)]
+
+
+@pytest.mark.parametrize(("name", "pack"), PACKERS)
+def test_members_come_in_order_and_folders_are_passed_over(name: str, pack: object) -> None:
+    data = pack(("b.pdf", b"1"), ("folder/a.pdf", b"2"), ("empty", b""))  # type: ignore[operator]
+    wanted = [Member("b.pdf", b"1"), Member("folder/a.pdf", b"2"), Member("empty", b"")]
+    assert read(name, data) == wanted
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(("name", "pack"), PACKERS)
+def test_a_name_that_comes_again_takes_no_place(name: str, pack: object) -> None:
+    data = pack(("x", b"1"), ("x", b"2"))  # type: ignore[operator]
+    assert read(name, data) == [Member("x", b"1"), Member("x#2", b"2")]
+
+
+@pytest.mark.parametrize(("name", "pack"), PACKERS)
+@pytest.mark.parametrize("bad", ["../x", "/etc/x", "a/../../x", "C:\\x", "..\\x", "a/.."])
+def test_unsafe_names_are_refused_and_the_rest_is_read(name: str, pack: object, bad: str) -> None:
+    data = pack((bad, b"1"), ("good", b"2"))  # type: ignore[operator]
+    refused, good = read(name, data)
+    assert good == Member("good", b"2")
+    assert isinstance(refused, Rejected)
+    assert (refused.reason, refused.quarantined) == ("unsafe name", True)
+
+
+@pytest.mark.parametrize(("name", "pack"), PACKERS)
+def test_the_limit_is_inclusive_and_a_bomb_costs_no_more(name: str, pack: object) -> None:
+    data = pack(("bomb", bytes(10 << 20)), ("fits", bytes(LIMIT)))  # type: ignore[operator]
+    refused, good = read(name, data)
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "too large"
+    assert good == Member("fits", bytes(LIMIT))
+
+
+def test_links_and_devices_are_refused() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    (refused,) = read("a.tar", out.getvalue())
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "link or device"
+
+
+@pytest.mark.parametrize("cut", [0, 5, 40, -20])
+@pytest.mark.parametrize(("name", "pack"), PACKERS)
+def test_a_cut_archive_ends_in_a_reject(name: str, pack: object, cut: int) -> None:
+    data = pack(*((str(n), bytes([n]) * 900) for n in range(50)))[:cut]  # type: ignore[operator]
+    last = read(name, data)[-1]
+    assert isinstance(last, Rejected)
+    assert (last.reason, last.quarantined) == ("broken archive", True)
+
+
+def test_a_damaged_zip_member_costs_itself_alone() -> None:
+    data = bytearray(zipped(("bad", b"x" * 500), ("good", b"2")))
+    data[33] ^= 0xFF  # its compressed data begin here, after a header of 30 bytes and the name
+    refused, good = read("a.zip", bytes(data))
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "broken archive"
+    assert good == Member("good", b"2")
+
+
+def test_archives_are_known_by_their_names() -> None:
+    assert [n for n in ("a.zip", "A.TGZ", "a.tar.xz", "a.pdf", "zip", "a.gz") if is_archive(n)] == [
+        "a.zip",
+        "A.TGZ",
+        "a.tar.xz",
+    ]

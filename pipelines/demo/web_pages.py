@@ -29,14 +29,14 @@ CRAWL_DATE = "2024-01-01T00:00:00Z"
 
 # Modules in whose pages an item is planted: how, by source.
 _CONTAMINATED_WEB = {
-    "calendar": "exact",
+    "functools": "exact",
     "shlex": "prompt only",
     "statistics": "reformatted",
     "tempfile": "prompt and solution apart",
 }
-_CONTAMINATED_CRAWL = {"fileinput": "exact", "heapq": "prompt only", "gettext": "reformatted"}
+_CONTAMINATED_CRAWL = {"fileinput": "exact", "heapq": "prompt only", "pkgutil": "reformatted"}
 # Modules whose page gets a copy: one word in so many is changed, 0 for none.
-_MIRRORED = {"csv": 0, "difflib": NEAR_CHANGED, "zipfile": HALF_CHANGED}
+_MIRRORED = {"csv": 0, "difflib": NEAR_CHANGED, "tarfile": HALF_CHANGED}
 _CRAWLED_AGAIN = {"textwrap": 0, "argparse": NEAR_CHANGED}
 
 

@@ -1,4 +1,5 @@
-"""Members of `.zip` and `.tar[.gz|.bz2|.xz]` archives, one at a time, never unpacked to disk.
+"""Members of `.zip`, `.whl` and `.tar[.gz|.bz2|.xz]` archives, one at a time, never unpacked to
+disk.
 
 In: an archive's name and its open stream. Out: (path inside, bytes) or what was refused and why. A
 member is read only up to a limit, so that a bomb costs no more than that. A name that comes again
@@ -15,18 +16,21 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
 from transforms.ingest.compression import blames_data
 from transforms.ingest.origins import printable
 from transforms.ingest.reader import Rejected
 
-__all__ = ["ARCHIVE_SUFFIXES", "Member", "is_archive", "members"]
+__all__ = ["ARCHIVE_SUFFIXES", "Member", "archive_stem", "is_archive", "members"]
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ZIP_SUFFIXES = (".zip", ".whl")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ARCHIVE_SUFFIXES = ZIP_SUFFIXES + TAR_SUFFIXES
 _DRIVE = re.compile(r"[A-Za-z]:")
 _ZIP_ENCRYPTED = 1  # bit of a zip member's flags
+_UNIX_TYPE, _UNIX_LINK = 0o170000, 0o120000  # file type in the upper half of a member's attributes
 _TAR_BLOCK = 512  # bytes
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -52,16 +56,33 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def members(name: str, stream: IO[bytes], most_bytes: int) -> Iterator[Member | Rejected]:
+def archive_stem(name: str) -> str:
+    """The file name of an archive without folders and suffix."""
+    last = name.rpartition("/")[2]
+    suffix = max((one for one in ARCHIVE_SUFFIXES if last.lower().endswith(one)), key=len)
+    return last[: -len(suffix)]
+
+
+def _everything(path: str) -> bool:
+    return True
+
+
+def members(
+    name: str,
+    stream: IO[bytes],
+    most_bytes: int,
+    wanted: Callable[[str], bool] = _everything,
+) -> Iterator[Member | Rejected]:
     """The files of an archive, in its order. Folders are passed over.
 
-    Rejected, all quarantined: "unsafe name" (absolute, with `..`, a drive, a NUL), "too large"
+    A file whose path is not `wanted` is not read and is rejected as "other kind". Rejected and
+    quarantined: "unsafe name" (absolute, with `..`, a drive, a NUL), "too large"
     (more than `most_bytes` unpacked), "encrypted", "link or device", "broken archive" (the rest of
     the archive is lost with it, except in a zip, whose members stand alone).
     """
     seen: Counter[str] = Counter()
-    read = _zip_members if name.lower().endswith(".zip") else _tar_members
-    for found in read(name, stream, most_bytes):
+    read = _zip_members if name.lower().endswith(ZIP_SUFFIXES) else _tar_members
+    for found in read(name, stream, most_bytes, wanted):
         if isinstance(found, Member):
             seen[found.path] += 1
             if seen[found.path] > 1:
@@ -81,13 +102,19 @@ def _refused(name: str, path: str, reason: str, detail: str) -> Rejected:
     return Rejected(origin, reason, printable(detail), quarantined=True)
 
 
+def _unwanted(name: str, path: str) -> Rejected:
+    return Rejected(f"{name}/{printable(path)}", "other kind", "by its name", quarantined=False)
+
+
 def _broken(name: str, path: str, error: Exception) -> Rejected:
     if isinstance(error, OSError) and not blames_data(error):
         raise error  # the disk or the network, not the archive
     return _refused(name, path, "broken archive", str(error) or type(error).__name__)
 
 
-def _zip_members(name: str, stream: IO[bytes], most_bytes: int) -> Iterator[Member | Rejected]:
+def _zip_members(
+    name: str, stream: IO[bytes], most_bytes: int, wanted: Callable[[str], bool]
+) -> Iterator[Member | Rejected]:
     try:
         archive = zipfile.ZipFile(stream)
     except _DAMAGED as error:
@@ -101,6 +128,10 @@ def _zip_members(name: str, stream: IO[bytes], most_bytes: int) -> Iterator[Memb
                 continue
             if _is_unsafe(path):
                 yield _refused(name, path, "unsafe name", path)
+            elif (info.external_attr >> 16) & _UNIX_TYPE == _UNIX_LINK:
+                yield _refused(name, path, "link or device", "only files are read")
+            elif not wanted(path):
+                yield _unwanted(name, path)
             elif info.flag_bits & _ZIP_ENCRYPTED:
                 yield _refused(name, path, "encrypted", "the zip member needs a password")
             else:
@@ -139,7 +170,9 @@ def _decompressed(stream: IO[bytes]) -> IO[bytes]:
     return stream
 
 
-def _tar_members(name: str, stream: IO[bytes], most_bytes: int) -> Iterator[Member | Rejected]:
+def _tar_members(
+    name: str, stream: IO[bytes], most_bytes: int, wanted: Callable[[str], bool]
+) -> Iterator[Member | Rejected]:
     blocks = _TarStream(_decompressed(stream))
     try:
         with tarfile.open(fileobj=blocks, mode="r|") as archive:  # type: ignore[call-overload]
@@ -150,6 +183,8 @@ def _tar_members(name: str, stream: IO[bytes], most_bytes: int) -> Iterator[Memb
                     yield _refused(name, info.name, "unsafe name", info.name)
                 elif not info.isfile():
                     yield _refused(name, info.name, "link or device", "only files are read")
+                elif not wanted(info.name):
+                    yield _unwanted(name, info.name)
                 else:
                     member = archive.extractfile(info)
                     assert member is not None  # it is a file

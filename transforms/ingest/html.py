@@ -1,0 +1,165 @@
+"""HTML to main text: Resiliparse's main content, and what a page says of itself.
+
+In: the bytes of a page (and the charset that its server declared). Out: text, encoding, language
+(`lang` of the html element), title and canonical URL; `HtmlReader` makes documents of folders of
+pages. Dolma 3 and DCLM take Resiliparse's text too.
+
+Metadata of a document: path (below the folder that was asked for), url (of `link rel=canonical` or
+`og:url`, else null), encoding, language, title.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+from resiliparse.parse.html import HTMLTree
+
+from transforms.documents import Document, document_id
+from transforms.ingest.origins import origin_of
+from transforms.ingest.reader import Rejected, group_by_size
+from transforms.storage import FileInfo, open_read
+
+__all__ = ["EXTRACTION", "MAX_HTML_BYTES", "HtmlReader", "Page", "decode", "extract_page"]
+
+MAX_HTML_BYTES = 32 << 20  # of one page; its parse tree takes many times as much memory
+MAX_TITLE_CHARACTERS = 1_000  # the rest is cut off
+MAX_LANGUAGE_CHARACTERS = 35  # of a language tag (RFC 5646, 4.4.1); a longer one is none
+MAX_URL_CHARACTERS = 8_192  # a longer one is none
+# Options of resiliparse.extract.html2text.extract_plain_text.
+EXTRACTION: dict[str, Any] = {
+    "main_content": True,  # leave out navigation, footers, side bars ...
+    "preserve_formatting": True,  # line breaks, paragraphs, lists, indentation of <pre>
+    "list_bullets": True,  # "• " and "1. " before list items
+    "alt_texts": False,  # descriptions of images are no running text
+    "links": False,  # addresses of links
+    "form_fields": False,
+    "noscript": False,
+    "comments": True,  # readers' comments below an article
+    "post_meta": True,  # author and date lines of an article
+}
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_FALLBACKS = ("utf-8", "cp1252")  # tried in this order where a declared encoding does not fit
+
+
+class Page(NamedTuple):
+    """What was read from one page; None where the page does not say. `text` may be empty."""
+
+    text: str
+    encoding: str
+    language: str | None
+    title: str | None
+    canonical: str | None  # absolute http(s) URL
+
+
+def decode(content: bytes, declared: str | None) -> tuple[str, str]:
+    """The text of HTML bytes and the encoding that read it.
+
+    In the order of the WHATWG: byte order mark, charset of the server (`declared`), meta element or
+    detection (Resiliparse). The first that reads all bytes wins, then UTF-8, then Windows-1252;
+    where none does, the first one is used and what it cannot read becomes U+FFFD.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding, "replace"), encoding
+    candidates = (
+        [map_encoding_to_html5(declared.strip("\"' "), fallback_utf8=False)] if declared else []
+    )
+    candidates.append(detect_encoding(content, from_html_meta=True))
+    # Markup in UTF-16 has a zero byte per ASCII character; a page without any does not know itself.
+    encodings = [
+        one for one in candidates if one and (not one.startswith("utf-16") or b"\0" in content)
+    ] or ["utf-8"]
+    for encoding in (*encodings, *_FALLBACKS):
+        try:
+            return content.decode(encoding), encoding
+        except UnicodeDecodeError:
+            continue
+    return content.decode(encodings[0], "replace"), encodings[0]
+
+
+def extract_page(content: bytes, declared: str | None = None) -> Page:
+    """Parse a page and extract its main text; see `Page` and `EXTRACTION`."""
+    markup, encoding = decode(content, declared)
+    tree = HTMLTree.parse(markup)
+    document = tree.document
+    language = title = canonical = None
+    if document is not None:
+        root = document.query_selector("html")
+        if root is not None:
+            language = (root.getattr("lang") or root.getattr("xml:lang") or "").strip()
+            if not 0 < len(language) <= MAX_LANGUAGE_CHARACTERS:
+                language = None
+        title = (tree.title or "").strip()[:MAX_TITLE_CHARACTERS] or None
+        for selector, attribute in (
+            ("link[rel=canonical]", "href"),
+            ("meta[property='og:url']", "content"),
+        ):
+            element = document.query_selector(selector)
+            if element is not None and canonical is None:
+                canonical = _web_address(element.getattr(attribute) or "")
+    text = extract_plain_text(tree, **EXTRACTION)
+    return Page(text, encoding, language, title, canonical)
+
+
+def _web_address(value: str) -> str | None:
+    value = value.strip()
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return None
+    known = parts.scheme in ("http", "https") and parts.netloc != ""
+    return value if known and len(value) <= MAX_URL_CHARACTERS else None
+
+
+@dataclass(frozen=True)
+class HtmlReader:
+    """Reads files that hold one HTML page each.
+
+    An id is made of the file's name below its folder and its bytes. Rejects: "no text" (read, but
+    nothing is left of it), "too large", "empty file".
+    """
+
+    @property
+    def version(self) -> int:
+        return 1
+
+    def parameters(self) -> dict[str, Any]:
+        return {"extraction": EXTRACTION}
+
+    def group(self, files: list[FileInfo]) -> list[list[FileInfo]]:
+        return group_by_size(files)
+
+    def read(self, files: list[FileInfo]) -> Iterator[Document | Rejected]:
+        for file in files:
+            yield _read_page(file)
+
+
+def _read_page(file: FileInfo) -> Document | Rejected:
+    origin = origin_of(file)
+    with open_read(file.path) as stream:
+        content = stream.read(MAX_HTML_BYTES + 1)
+    if not content:
+        return Rejected(origin, "empty file", "", False)
+    if len(content) > MAX_HTML_BYTES:
+        return Rejected(origin, "too large", f"more than {MAX_HTML_BYTES} bytes", True)
+    page = extract_page(content)
+    if not page.text or page.text.isspace():
+        return Rejected(origin, "no text", "", False)
+    metadata = {
+        "path": origin,
+        "url": page.canonical,
+        "encoding": page.encoding,
+        "language": page.language,
+        "title": page.title,
+    }
+    return Document(document_id(origin, content), page.text, None, None, metadata)

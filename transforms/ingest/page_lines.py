@@ -41,6 +41,7 @@ MIN_RUNNING_PAGE_LINES = 4  # a page of fewer lines is left as it is
 MIN_RUNNING_LETTERS = 5
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_HYPHENS = ("-", "\u2010", SOFT_HYPHEN)
 _LAST_PART = re.compile(r"([^\W\d_]+)[-\u2010\u00ad]$")
 _FIRST_PART = re.compile(r"[^\W\d_]+")
 # A line that starts with a bullet, "(a)", "12." or "3.1.4" starts an item or a heading.
@@ -109,9 +110,14 @@ def words_of(lines: Iterable[Line]) -> set[str]:
     found: set[str] = set()
     for line in lines:
         text = line.text
-        parts = _LAST_PART.search(text)
-        found.update(_WORD.findall((text[: parts.start()] if parts else text).lower()))
+        cut = _cut_word(text)
+        found.update(_WORD.findall((text[: cut.start()] if cut else text).lower()))
     return found
+
+
+def _cut_word(text: str) -> re.Match[str] | None:
+    """The word at the end of a line that a hyphen ends; group 1 is its letters."""
+    return _LAST_PART.search(text) if text[-1:] in _HYPHENS else None
 
 
 def running_lines(pages: Sequence[Sequence[Line]]) -> set[tuple[int, int]]:
@@ -146,7 +152,7 @@ def join_lines(lines: Sequence[Line], words: set[str]) -> str:
     for index, (line, following) in enumerate(pairwise(lines)):
         after = lines[index + 2] if index + 2 < len(lines) else None
         separator = _separator(line, following, after, edges[index], step)
-        hyphen = _LAST_PART.search(line.text)
+        hyphen = _cut_word(line.text)
         if hyphen and separator in (" ", "\n") and _goes_on(line, following, separator == " "):
             parts[-1] = _without_hyphen(parts[-1], hyphen, following.text, words)
             separator = ""
@@ -235,10 +241,10 @@ def _is_wrapped(line: Line, following: Line, after: Line | None, edge: float) ->
     """True when the line ended for want of room, not because its author ended it."""
     if line.fixed_pitch or following.fixed_pitch:
         return False
-    if _ITEM.match(following.text) or _LEADERS.search(line.text):
-        return False
-    characters, ideographs = len(line.text), len(_IDEOGRAPH.findall(line.text))
-    if characters < MIN_WRAPPED_CHARACTERS and ideographs < MIN_WRAPPED_IDEOGRAPHS:
+    if (
+        len(line.text) < MIN_WRAPPED_CHARACTERS
+        and len(_IDEOGRAPH.findall(line.text)) < MIN_WRAPPED_IDEOGRAPHS
+    ):
         return False
     offset = following.left - line.left
     if abs(offset) > MAX_INDENT * line.height:
@@ -256,7 +262,9 @@ def _is_wrapped(line: Line, following: Line, after: Line | None, edge: float) ->
         first_word = following.text.split(" ", 1)[0]
         share = len(first_word) / max(len(following.text), 1)
         first_width = (following.right - following.left) * share + 0.2 * line.height
-    return line.right + first_width > edge
+    if line.right + first_width <= edge:
+        return False
+    return not _ITEM.match(following.text) and not _LEADERS.search(line.text)
 
 
 def _join_of(line: Line, following: Line) -> str:

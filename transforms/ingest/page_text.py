@@ -27,8 +27,12 @@ MIN_LETTERS = 100  # shares of fewer letters say nothing
 
 _WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")
 _LEADERS = re.compile(r"(?:[._\u2026\u00b7-] ?){4,}")  # of a table of contents or a form
-_LATIN = re.compile(r"[A-Za-z\u00aa-\u024f\u1e00-\u1eff\ufb00-\ufb06]")
-_VOWELS = frozenset("aeiouy\u00e6\u00f8\u0153\u0131")
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff\ufb00-\ufb06]+")
+_VOWELS = "aeiouy\u00e6\u00f8\u0153\u0131"
+_ODD = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufff9-\uffff"
+    r"\U000f0000-\U0010ffff]"
+)
 # Scripts written without blanks between words: Thai to Myanmar, Khmer, kana, Han.
 _UNSPACED = re.compile(
     r"[\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -40,7 +44,7 @@ class PageMeasure:
     """Counts of one page's text; characters are code points."""
 
     visible: int  # characters that are no white space
-    odd: int  # of these: replacement, private use, control, unassigned, lone surrogate
+    odd: int  # of these: U+FFFD, private use, controls, surrogates, noncharacters
     alphanumeric: int  # of these: letters and digits
     letters: int  # letters of scripts that set words off by blanks
     words: int  # words that hold such a letter
@@ -53,28 +57,23 @@ class PageMeasure:
 def measure(text: str) -> PageMeasure:
     """Count what `complaint` judges. Soft hyphens and dot leaders do not count."""
     text = _LEADERS.sub(" ", text.replace("\u00ad", ""))
-    visible = odd = alphanumeric = 0
-    for character in text:
-        if character.isspace():
-            continue
-        visible += 1
-        if character.isalnum():
-            alphanumeric += 1
-        elif character == "\ufffd" or unicodedata.category(character) in ("Cc", "Co", "Cn", "Cs"):
-            odd += 1
-    letters = words = long_letters = single_words = 0
-    for word in _WORD.findall(text):
-        if word.isdecimal() or _UNSPACED.search(word):
-            continue
-        words += 1
-        letters += len(word)
-        long_letters += len(word) if len(word) > LONG_WORD else 0
-        single_words += len(word) == 1
-    latin = _LATIN.findall(text)
-    plain = unicodedata.normalize("NFKD", "".join(latin)).lower()
-    vowels = sum(character in _VOWELS for character in plain)
+    squeezed = "".join(text.split())
+    found = [word for word in _WORD.findall(text) if not word.isdecimal()]
+    if _UNSPACED.search(text):
+        found = [word for word in found if not _UNSPACED.search(word)]
+    lengths = [len(word) for word in found]
+    latin = "".join(_LATIN.findall(text))
+    plain = (latin if latin.isascii() else unicodedata.normalize("NFKD", latin)).lower()
     return PageMeasure(
-        visible, odd, alphanumeric, letters, words, long_letters, single_words, len(latin), vowels
+        visible=len(squeezed),
+        odd=len(_ODD.findall(squeezed)),
+        alphanumeric=sum(map(str.isalnum, squeezed)),
+        letters=sum(lengths),
+        words=len(lengths),
+        long_letters=sum(length for length in lengths if length > LONG_WORD),
+        single_words=lengths.count(1),
+        latin=len(latin),
+        vowels=sum(map(plain.count, _VOWELS)),
     )
 
 

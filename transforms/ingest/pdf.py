@@ -125,10 +125,7 @@ class PdfReader:
         if facts.get("form_fields") and not self.keep_forms:
             detail = f"{facts['form_fields']} fields"
             return Rejected(origin, "form", detail, quarantined=False)
-        read = [
-            _read_page(pages, structure, index, self.ocr, self.ocr.engine_of_thread())
-            for index in range(pages.count)
-        ]
+        read = [_read_page(pages, structure, index, self.ocr) for index in range(pages.count)]
         failed = [
             {"page": number, "reason": page.failure}
             for number, page in enumerate(read, 1)
@@ -168,9 +165,7 @@ class _Page(NamedTuple):
     failure: str = ""  # why the page was not read
 
 
-def _read_page(
-    pages: PdfPages, structure: PdfStructure, index: int, ocr: Ocr, engine: OcrEngine | None
-) -> _Page:
+def _read_page(pages: PdfPages, structure: PdfStructure, index: int, ocr: Ocr) -> _Page:
     """One page by the first way that works: PDFium's text, pypdf's text, OCR."""
     try:
         layer = pages.text(index)
@@ -184,6 +179,7 @@ def _read_page(
                 return _Page(typed_lines(second), "pypdf")
         if pages.is_blank(index):
             return _Page([], "none")
+        engine = ocr.engine_of_thread()
         if engine is None:
             return page if trouble is None else _Page([], "none", failure=trouble)
         seen, rotation = _recognise(pages, index, ocr, engine)

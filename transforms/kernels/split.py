@@ -346,7 +346,7 @@ def _o200k_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
     return _space_piece(data, i, end, classes, True, False)
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _fill_cl100k(data, i, end, classes, most_digits, end_whole, ends):  # type: ignore[no-untyped-def]
     n = 0
     while i < end and n < len(ends):
@@ -356,7 +356,7 @@ def _fill_cl100k(data, i, end, classes, most_digits, end_whole, ends):  # type: 
     return n
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _fill_o200k(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
     n = 0
     while i < end and n < len(ends):
@@ -366,7 +366,7 @@ def _fill_o200k(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def _fill_gpt2(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
     n = 0
     while i < end and n < len(ends):
@@ -376,7 +376,7 @@ def _fill_gpt2(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def find_pieces(data, i, end, classes, kind, ends):  # type: ignore[no-untyped-def]
     """Cut data[i:end], the rest of one text, into pieces by a pattern's kind.
 

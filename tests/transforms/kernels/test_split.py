@@ -1,0 +1,106 @@
+"""Split patterns against regular-expression engines, piece for piece."""
+
+import unicodedata
+
+import numpy as np
+import pytest
+import regex
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import Regex, pre_tokenizers
+
+from transforms.kernels import split
+from transforms.kernels.split import PATTERNS, find_pattern, find_pieces, piece_classes
+
+CASES = [(pattern, expression) for pattern in PATTERNS for expression in pattern.expressions]
+TRICKY = " \t\n\r\f\x0b\x85\xa0\u3000\u2028'’sStTdDmMlLrRvVeE\u017f019٣Ⅳ²aAzéÉßﬁǅʰªか中ا\u0301\u0903!/.-_€\0😀\ue000"
+
+
+def assigned(char: str) -> bool:
+    """The Python package regex may know newer characters than Unicode 16."""
+    return unicodedata.category(char) not in ("Cn", "Cs")
+
+
+texts = st.one_of(
+    st.text(st.sampled_from(TRICKY), max_size=30),
+    st.text(st.characters().filter(assigned), max_size=20),
+    st.text(st.sampled_from(" \n'sSlLea1!/"), max_size=40),
+)
+
+
+def pieces(text: str, kind: int, room: int = 1000) -> list[str]:
+    data = text.encode()
+    buffer, ends = np.frombuffer(data, np.uint8), np.empty(room, np.int64)
+    found, at = [], 0
+    while at < len(data):
+        n = find_pieces(buffer, at, len(data), piece_classes(), kind, ends)
+        for end in ends[:n].tolist():
+            found.append(data[at:end].decode())
+            at = end
+    return found
+
+
+@pytest.mark.parametrize(("pattern", "expression"), CASES, ids=lambda case: str(case)[:20])
+@settings(deadline=None, max_examples=400)
+@given(text=texts)
+@example(text="it's IT'S it'ſ I'LL we've 'sure x'")
+@example(text="a\n  ")
+@example(text="a \n \n  b  c\r\n\r\nd \t")
+@example(text="12345678 x1234 ٣٣٣٣")
+@example(text="HelloWorld HTTPServer中A ́A ́a ǅabc'sX!\n//y")
+@example(text="   'sx  !x\n\n!!\r\n")
+def test_pieces_are_the_matches_of_the_expression(pattern, expression, text):
+    assert pieces(text, pattern.kind) == [match[0] for match in regex.finditer(expression, text)]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
+@settings(deadline=None, max_examples=50)
+@given(text=texts)
+def test_room_for_one_piece_at_a_time_gives_the_same_pieces(pattern, text):
+    assert pieces(text, pattern.kind, room=1) == pieces(text, pattern.kind)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
+@settings(deadline=None, max_examples=200)
+@given(data=st.binary(max_size=30))
+@example(data=b"'\xc5")
+@example(data=b"a\xe4\xb8")
+@example(data=b" \xf0\x9f\x98")
+def test_malformed_utf8_is_cut_without_reading_past_the_end(pattern, data):
+    guarded = np.frombuffer(data + b"\xbf\xbf\xbf", np.uint8)
+    ends = np.empty(100, np.int64)
+    n = find_pieces(guarded, 0, len(data), piece_classes(), pattern.kind, ends)
+    cut = [0, *ends[:n].tolist()]
+    assert cut[-1] == len(data)
+    assert all(a < b for a, b in zip(cut, cut[1:], strict=False))
+    alone = np.frombuffer(data, np.uint8)
+    m = find_pieces(alone, 0, len(data), piece_classes(), pattern.kind, ends)
+    assert [0, *ends[:m].tolist()] == cut
+
+
+@pytest.mark.parametrize(
+    ("kind", "expression"),
+    [
+        (split.MARK, r"\p{M}"),
+        (split.NUMBER, r"\p{N}"),
+        (split.SPACE, r"[^\S\r\n]"),
+        (split.NEWLINE, r"[\r\n]"),
+        (split.UPPER, r"[\p{Lu}\p{Lt}]"),
+        (split.LOWER, r"\p{Ll}"),
+        (split.LETTER, r"[\p{Lm}\p{Lo}]"),
+    ],
+)
+def test_classes_are_those_of_the_tokenizers_library(kind, expression):
+    cut = pre_tokenizers.Split(Regex(expression + "+"), "removed")
+    wanted = np.ones(split.CODE_POINTS, np.bool_)
+    wanted[0xD800:0xE000] = False
+    for first in range(0, split.CODE_POINTS, 1 << 16):
+        codes = [c for c in range(first, first + (1 << 16)) if not 0xD800 <= c < 0xE000]
+        for piece, _ in cut.pre_tokenize_str("".join(map(chr, codes))):
+            wanted[[ord(char) for char in piece]] = False
+    np.testing.assert_array_equal(piece_classes() == kind, wanted)
+
+
+def test_an_unknown_expression_has_no_pattern():
+    assert find_pattern(r"\w+|\s+") is None
+    assert find_pattern(PATTERNS[0].expressions[0]) is PATTERNS[0]

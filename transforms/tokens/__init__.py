@@ -1,0 +1,1 @@
+"""Tokenizers and the token files that a mix is made of."""

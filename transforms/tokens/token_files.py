@@ -1,0 +1,313 @@
+"""Token files in the layout that OLMo-core reads.
+
+`part-{group}-{index:05d}.npy`: raw little-endian uint32 without a numpy header, documents back to
+back, each closed by EOS. Beside it `part-{group}-{index:05d}.csv.gz` without a header row: start,
+end (tokens in the file, half-open; the end counts the EOS, as dolma writes and OLMo-core expects),
+document id, source path, 1-based line in it. Both are equal to the byte wherever they are written.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+
+from transforms import storage
+from transforms.datasets import OutputFile
+
+__all__ = [
+    "MOST_TOKENS",
+    "TOKEN_BYTES",
+    "DocumentBounds",
+    "TokenFileWriter",
+    "check_token_file",
+    "read_document_bounds",
+    "read_token_file",
+]
+
+TOKEN_BYTES = 4  # bytes of a token, whatever the vocabulary
+MOST_TOKENS = 1 << 28  # tokens of a file (1 GiB), unless a single document is longer
+CHECK_TOKENS = 1 << 22  # tokens that are looked at together when a file is checked
+GZIP_LEVEL = 6
+_COLUMNS = ("start", "end", "id", "path", "line")
+
+
+class _OpenFile:
+    """One token file and its bounds while they are written."""
+
+    def __init__(self, base: str, path: str) -> None:
+        self.path = path
+        self.tokens = 0
+        self.documents = 0
+        with ExitStack() as stack:
+            self._npy = stack.enter_context(storage.write_aside(storage.join(base, path + ".npy")))
+            self._csv = stack.enter_context(
+                storage.write_aside(storage.join(base, path + ".csv.gz"))
+            )
+            # No name and no time in the header: equal rows are equal bytes.
+            self._gzip = stack.enter_context(
+                gzip.GzipFile("", "wb", GZIP_LEVEL, self._csv, mtime=0)  # type: ignore[arg-type]
+            )
+            self._stack = stack.pop_all()
+
+    def write(self, tokens: npt.NDArray[np.uint32], rows: str, documents: int) -> None:
+        self._npy.write(np.ascontiguousarray(tokens, "<u4"))
+        self._gzip.write(rows.encode("utf-8", "surrogatepass"))
+        self.tokens += len(tokens)
+        self.documents += documents
+
+    def close(self) -> list[OutputFile]:
+        self._stack.close()
+        return [
+            OutputFile(
+                self.path + ".npy", self._npy.size_bytes, self._npy.sha256, rows=self.documents
+            ),
+            OutputFile(
+                self.path + ".csv.gz", self._csv.size_bytes, self._csv.sha256, rows=self.documents
+            ),
+        ]
+
+    def discard(self, *error: object) -> None:
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+
+class TokenFileWriter:
+    """Writes the documents of one task, batch by batch, into files of at most `most_tokens` tokens.
+
+    A document that alone is longer has a file of its own. Where files are cut depends on the
+    documents and `most_tokens` only, not on the batches. A context manager: leaving it with an
+    error leaves no file that is not whole.
+    """
+
+    def __init__(
+        self, base: str, folder: str, group: str, eos: int, most_tokens: int = MOST_TOKENS
+    ) -> None:
+        """Files are `base`/`folder`/part-`group`-00000.npy and so on."""
+        if most_tokens < 1:
+            raise ValueError(f"'most_tokens' must be at least 1 (got {most_tokens})")
+        self._base = base
+        self._prefix = f"{folder}/part-{group}" if folder else f"part-{group}"
+        self._eos = eos
+        self._most_tokens = most_tokens
+        self._open: _OpenFile | None = None
+        self._index = 0
+        self.files: list[OutputFile] = []  # of closed files, two for each
+
+    def write(
+        self,
+        tokens: npt.NDArray[np.uint32],
+        bounds: npt.NDArray[np.int64],
+        ids: Sequence[str],
+        paths: Sequence[str],
+        lines: Sequence[int],
+    ) -> None:
+        """Append documents tokens[bounds[d]:bounds[d + 1]], which come without their EOS.
+
+        `ids`, `paths` and `lines` (1-based) say which document each is and where it came from. A
+        line break in an id or path is written as a blank, since a row is one line to its readers.
+        """
+        documents = len(bounds) - 1
+        if not len(ids) == len(paths) == len(lines) == documents:
+            raise ValueError(
+                f"ids, paths and lines must name {documents} documents "
+                f"(got {len(ids)}, {len(paths)} and {len(lines)})"
+            )
+        closed = np.insert(tokens[bounds[0] : bounds[-1]], bounds[1:] - bounds[0], self._eos)
+        ends = bounds - bounds[0] + np.arange(documents + 1)
+        first = 0
+        while first < documents:
+            held = 0 if self._open is None else self._open.tokens
+            room = self._most_tokens - held
+            last = int(np.searchsorted(ends, ends[first] + room, "right")) - 1
+            if last <= first:
+                if held:
+                    self._close()
+                    continue
+                last = first + 1
+            if self._open is None:
+                self._open = _OpenFile(self._base, f"{self._prefix}-{self._index:05d}")
+            rows = io.StringIO()
+            csv.writer(rows, lineterminator="\n").writerows(
+                zip(
+                    (ends[first:last] - ends[first] + held).tolist(),
+                    (ends[first + 1 : last + 1] - ends[first] + held).tolist(),
+                    map(_one_line, ids[first:last]),
+                    map(_one_line, paths[first:last]),
+                    lines[first:last],
+                    strict=True,
+                )
+            )
+            self._open.write(closed[ends[first] : ends[last]], rows.getvalue(), last - first)
+            first = last
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self.files.extend(self._open.close())
+            self._open = None
+            self._index += 1
+
+    def __enter__(self) -> TokenFileWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._close()
+        elif self._open is not None:
+            self._open.discard(kind, error, trace)
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def read_token_file(path: str) -> npt.NDArray[np.uint32]:
+    """The tokens of a file, uint32[]; a local one is mapped, not read. ValueError when its size is
+    not a whole number of tokens."""
+    if "://" in path:
+        data = storage.read_bytes(path)
+        _check_size(path, len(data))
+        return np.frombuffer(data, "<u4")
+    size_bytes = os.path.getsize(path)
+    _check_size(path, size_bytes)
+    if size_bytes == 0:  # nothing cannot be mapped
+        return np.empty(0, np.uint32)
+    return np.memmap(path, "<u4", "r")
+
+
+def _check_size(path: str, size_bytes: int) -> None:
+    if size_bytes % TOKEN_BYTES:
+        raise ValueError(
+            f"{path} must hold whole tokens of {TOKEN_BYTES} bytes (got {size_bytes} bytes)"
+        )
+
+
+class DocumentBounds(NamedTuple):
+    """The documents of a token file: starts and ends int64[documents] (half-open, the end counts
+    the EOS), ids, paths, 1-based lines int64[documents]."""
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    ids: list[str]
+    paths: list[str]
+    lines: npt.NDArray[np.int64]
+
+
+def read_document_bounds(path: str) -> DocumentBounds:
+    """Read a `.csv.gz`. ValueError when a row is not as the layout says."""
+    types = {
+        "start": pa.int64(),
+        "end": pa.int64(),
+        "id": pa.string(),
+        "path": pa.string(),
+        "line": pa.int64(),
+    }
+    try:
+        rows = gzip.decompress(storage.read_bytes(path))
+        table = (
+            pyarrow.csv.read_csv(
+                io.BytesIO(rows),
+                pyarrow.csv.ReadOptions(use_threads=False, column_names=list(_COLUMNS)),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=types, strings_can_be_null=False
+                ),
+            )
+            if rows
+            else pa.table({name: pa.array([], kind) for name, kind in types.items()})
+        )
+    except (pa.ArrowInvalid, OSError, EOFError) as error:
+        raise ValueError(
+            f"{path} must hold rows of start, end, id, path, line ({str(error)[:200]})"
+        ) from None
+    for name in ("start", "end", "line"):
+        if table[name].null_count:
+            raise ValueError(f"{path} must have a number for '{name}' in each row")
+    return DocumentBounds(
+        table["start"].to_numpy(),
+        table["end"].to_numpy(),
+        table["id"].to_pylist(),
+        table["path"].to_pylist(),
+        table["line"].to_numpy(),
+    )
+
+
+def check_token_file(
+    npy_path: str, csv_path: str, vocabulary_size: int, eos: int, eos_inside: bool = False
+) -> list[str]:
+    """What is wrong with a token file and its bounds, one sentence each; empty when all is well.
+
+    Documents must follow each other from the first token to the last, each end with EOS and, unless
+    `eos_inside` declares it, hold no other; every token must be below `vocabulary_size`. Of each
+    kind the first place is told, and how many there are.
+    """
+    try:
+        tokens = read_token_file(npy_path)
+        bounds = read_document_bounds(csv_path)
+    except (ValueError, OSError) as error:
+        return [str(error)]
+    wrong = _check_bounds(csv_path, bounds, len(tokens))
+    beyond, closing, beyond_at = 0, 0, -1
+    for first in range(0, len(tokens), CHECK_TOKENS):
+        block = tokens[first : first + CHECK_TOKENS]
+        places = np.flatnonzero(block >= vocabulary_size)
+        if len(places) and not beyond:
+            beyond_at = first + int(places[0])
+        beyond += len(places)
+        closing += int(np.count_nonzero(block == eos))
+    if beyond:
+        wrong.append(
+            f"{npy_path}: {beyond} tokens are outside the vocabulary of {vocabulary_size}, the "
+            f"first is {tokens[beyond_at]} at token {beyond_at}"
+        )
+    if wrong:
+        return wrong
+    last = tokens[bounds.ends - 1]
+    unclosed = np.flatnonzero(last != eos)
+    if len(unclosed):
+        d = unclosed[0]
+        wrong.append(
+            f"{npy_path}: {len(unclosed)} documents must end with EOS {eos}, the first is "
+            f"{bounds.ids[d]!r} at tokens {bounds.starts[d]}..{bounds.ends[d]} (got {last[d]})"
+        )
+    inside = closing - (len(last) - len(unclosed))
+    if inside and not eos_inside:
+        wrong.append(
+            f"{npy_path}: EOS {eos} must be the last token of documents alone, it stands inside "
+            f"them {inside} times"
+        )
+    return wrong
+
+
+def _check_bounds(path: str, bounds: DocumentBounds, tokens: int) -> list[str]:
+    wrong = []
+    starts = np.concatenate([bounds.starts, [tokens]])
+    follows = np.concatenate([[0], bounds.ends])
+    gaps = np.flatnonzero(starts != follows)
+    if len(gaps):
+        d = int(gaps[0])
+        wrong.append(
+            f"{path}: row {d + 1} must start at token {follows[d]} (got {starts[d]})"
+            if d < len(bounds.starts)
+            else f"{path}: the last document must end at token {tokens} (got {follows[d]})"
+        )
+    empty = np.flatnonzero(bounds.ends <= bounds.starts)
+    if len(empty):
+        d = int(empty[0])
+        wrong.append(
+            f"{path}: row {d + 1} must end after token {bounds.starts[d]} (got {bounds.ends[d]})"
+        )
+    return wrong

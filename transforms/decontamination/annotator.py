@@ -16,7 +16,7 @@ In: a batch of documents and an n-gram index. Out, per document, as attribute ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +36,7 @@ __all__ = [
     "MAX_EQUAL_MATCHES",
     "MAX_MATCHES",
     "NAME",
-    "REMOVALS",
     "Decontaminate",
-    "Removal",
 ]
 
 NAME = "contamination"
@@ -66,21 +64,6 @@ CONTAMINATION_SCHEMA = pa.schema(
         pa.field("words_left", pa.int64(), nullable=False),
     ]
 )
-
-
-class Removal(NamedTuple):
-    """What a recipe's `remove` means: which documents are kept (SQL over attributes), and the
-    column of spans that are cut ("": none)."""
-
-    keep: str
-    cut: str
-
-
-REMOVALS = {
-    "document": Removal(keep=f"{NAME}.hits = 0", cut=""),
-    # A passage may be all there is: such a document is removed, too.
-    "passage": Removal(keep=f"({NAME}.hits = 0 OR {NAME}.words_left > 0)", cut=f"{NAME}.passages"),
-}
 
 
 @dataclass(frozen=True)

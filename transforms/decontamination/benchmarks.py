@@ -75,7 +75,8 @@ class Layout:
     `joined`: fields that a page shows one after the other; of a list each value is joined in turn.
     `lettered`: (question, options): also joined as a multiple-choice page shows them, "A." and so
     on before each option. `blank`: (sentence, options ...): `_` in the sentence is filled with each
-    option. `ids`: columns that name an item; without one it is named by file and row, from 0.
+    option. `ids`: columns that name an item within its file; without one it is named by file and
+    row, from 0.
     `records`: in a JSON object, the key under which the list of records lies.
     """
 
@@ -217,10 +218,11 @@ class Benchmark:
 
 
 def read_benchmark(benchmark: Benchmark) -> Iterator[Item]:
-    """All texts of a benchmark, file by file in order of path, the texts of an item together.
+    """All texts of a benchmark, file by file in order of path.
 
-    BenchmarkError for a file or line that cannot be read, a missing field, an item id that comes
-    twice, or a benchmark without an item.
+    Records of one id in one file are one item (a question once for each of its answers, say);
+    where there are several files, an id begins with its file's name. BenchmarkError for a file or
+    line that cannot be read, a missing field, or a benchmark without an item.
     """
     layout = LAYOUTS.get(benchmark.layout) or named_fields(benchmark.fields, benchmark.identifier)
     files = [file.path for file in storage.list_files(list(benchmark.paths))]
@@ -228,18 +230,18 @@ def read_benchmark(benchmark: Benchmark) -> Iterator[Item]:
         raise BenchmarkError(
             f"benchmark {benchmark.name!r}: no file at {', '.join(benchmark.paths)}"
         )
-    seen: set[str] = set()
+    items = 0
     for path, name in zip(files, _short_names(files), strict=True):
+        prefix = f"{name}/" if len(files) > 1 else ""
         for row, (place, record) in enumerate(_read_records(path, layout.records)):
             if not isinstance(record, dict):
                 raise BenchmarkError(f"{place}: an item must be an object (got {record!r:.60})")
-            item_id = _item_id(record, layout, name, row)
-            if item_id in seen:
-                raise BenchmarkError(f"{place}: a second item of {benchmark.name} is {item_id!r}")
-            seen.add(item_id)
+            given = next((record[c] for c in layout.ids if record.get(c) is not None), None)
+            item_id = f"{name}/{row}" if given is None else f"{prefix}{given}"
+            items += 1
             for field, text, whole in _texts(record, layout, place):
                 yield Item(benchmark.name, item_id, field, text, whole)
-    if not seen:
+    if not items:
         raise BenchmarkError(f"benchmark {benchmark.name!r}: no item in {', '.join(files)}")
 
 
@@ -257,13 +259,6 @@ def _without_ending(path: str) -> str:
     for ending in _COMPRESSIONS + _FORMATS:
         path = path.removesuffix(ending)
     return path
-
-
-def _item_id(record: Mapping[str, Any], layout: Layout, name: str, row: int) -> str:
-    for column in layout.ids:
-        if record.get(column) is not None:
-            return str(record[column])
-    return f"{name}/{row}"
 
 
 def _read_records(path: str, key: str) -> Iterator[tuple[str, Any]]:

@@ -148,10 +148,11 @@ class NgramIndex:
 
 
 def build_index(items: Iterable[Item], parameters: IndexParameters) -> NgramIndex:
-    """Index all items. The texts of one item must come together, as `read_benchmark` yields them.
+    """Index all items.
 
-    An n-gram that an item holds in several fields is attributed to the first; fields joined own
-    only what crosses the seam. ValueError for a benchmark of more than 32 fields.
+    An n-gram that an item holds in several texts is attributed to the first, so texts joined, which
+    come after their parts, own only what crosses the seam. ValueError for a benchmark of more than
+    32 fields.
     """
     texts: list[bytes] = []
     text_items: list[int] = []

@@ -1,0 +1,427 @@
+"""Deduplication from shards to tables: the same story in every split, worker count and restart."""
+
+import gzip
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipelines.dedup import build_exact, build_fuzzy
+from transforms.attributes import write_table
+from transforms.datasets import Dataset, OutputFile
+from transforms.dedup.exact import EXACT_SCHEMA, ExactHash
+from transforms.dedup.fuzzy import FUZZY_SCHEMA
+from transforms.dedup.minhash import MinHash
+from transforms.dedup.pool import PoolShard
+from transforms.dedup.survivors import rank_documents
+from transforms.documents import (
+    ROWS_DIGEST_KEY,
+    SCHEMA,
+    DocumentBatch,
+    read_batches,
+    rows_digest,
+    split_address,
+)
+
+ONE_WORKER = ("--direct_num_workers=1",)
+TWO_THREADS = ("--direct_num_workers=2", "--direct_running_mode=multi_threading")
+SOURCES = ["web", "code"]  # in the recipe's order
+CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
+SMALL_GROUP_ROWS = 7  # rows of a row group, so that small shards have several
+
+
+def prose(seed, words=120):
+    """A text of random words that shares no 5-gram with those of other seeds."""
+    rng = np.random.default_rng(seed)
+    return " ".join(f"w{seed}x{k}" for k in rng.integers(0, 50, words))
+
+
+def edited(text, changes, seed=0):
+    """The text with some words replaced, spread over it."""
+    words = text.split(" ")
+    for k in np.random.default_rng(seed).choice(len(words), changes, replace=False):
+        words[k] = f"edit{seed}n{k}"
+    return " ".join(words)
+
+
+def shingles(text):
+    words = "".join(c if c.isalnum() else " " for c in text.lower()).split()
+    n = min(5, len(words))
+    return {tuple(words[k : k + n]) for k in range(len(words) - n + 1)} if words else set()
+
+
+def similarity(left, right):
+    a, b = shingles(left), shingles(right)
+    return len(a & b) / len(a | b)
+
+
+def write_documents(path, source, documents, group_rows):
+    """A shard of documents, (id, text) each or more; gives its entry as a manifest has it."""
+    digest = rows_digest([document[0] for document in documents])
+    schema = SCHEMA.with_metadata({ROWS_DIGEST_KEY: digest.encode()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(path, schema) as writer:
+        for k in range(0, len(documents), group_rows):
+            rows = [
+                {"id": d[0], "text": d[1], "source": source, "metadata": "{}"}
+                for d in documents[k : k + group_rows]
+            ]
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+    text_bytes = sum(len(document[1].encode()) for document in documents)
+    return OutputFile(path.name, 0, "", len(documents), digest, text_bytes)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Stands for the annotator of the pool's rules."""
+
+    order: int
+    refused: frozenset[str]
+    name = "candidates"
+    schema = pa.schema(
+        [("candidate", pa.bool_()), ("rank_0", pa.uint64()), ("rank_1", pa.uint64())]
+    )
+
+    def annotate(self, batch):
+        ids = batch.table.column("id")
+        candidate = pa.array([one not in self.refused for one in ids.to_pylist()])
+        ranks = rank_documents(self.order, [], ids, seed=1)
+        return pa.record_batch({"candidate": candidate, **ranks})
+
+
+def make_pool(folder, shards, group_rows=SMALL_GROUP_ROWS):
+    """Shards with their annotations. `shards`: (source, [(id, text) or (id, text, False)]) each;
+    False: no candidate."""
+    pool = []
+    for number, (source, documents) in enumerate(shards):
+        path = folder / "documents" / source / f"{number:05d}.parquet"
+        file = write_documents(path, source, documents, group_rows)
+        refused = frozenset(d[0] for d in documents if len(d) == 3 and not d[2])
+        tables = {}
+        for rule in (ExactHash(), MinHash(), Candidates(SOURCES.index(source), refused)):
+            dataset = Dataset(str(folder / "attributes" / rule.name / source), "f")
+            batches = (rule.annotate(DocumentBatch(batch)) for batch in read_batches(str(path)))
+            write_table(dataset, file, rule.schema, batches)
+            tables[rule.name] = dataset.path(file.path)
+        pool.append(PoolShard(number, source, str(path), file, tables))
+    return pool
+
+
+def read_corpus(path):
+    with open(path, "rb") as file:
+        lines = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file))
+        return [(d["id"], d["text"]) for d in map(orjson.loads, lines)]
+
+
+def run(build, flags=ONE_WORKER, **arguments):
+    options = PipelineOptions(list(flags))
+    with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
+        build(pipeline, **arguments)
+
+
+def deduplicate(folder, pool, flags=ONE_WORKER, **settings):
+    """Run both stages; gives the datasets by stage name and source."""
+    exact = {s: Dataset(str(folder / "exact_duplicates" / s), "f") for s in SOURCES}
+    fuzzy = {s: Dataset(str(folder / "fuzzy_duplicates" / s), "f") for s in SOURCES}
+    common = {k: v for k, v in settings.items() if k == "most_bytes"}
+    run(
+        build_exact, flags, shards=pool, outputs=exact, work=str(folder / "work/exact"), ranks=2,
+        **common,
+    )  # fmt: skip
+    pool = with_exact(pool, exact)
+    run(
+        build_fuzzy, flags, shards=pool, outputs=fuzzy, work=str(folder / "work/fuzzy"), ranks=2,
+        **settings,
+    )  # fmt: skip
+    return {"exact": exact, "fuzzy": fuzzy}
+
+
+def with_exact(pool, exact):
+    return [
+        PoolShard(
+            s.number,
+            s.source,
+            s.documents,
+            s.file,
+            {**s.tables, "exact_duplicates": exact[s.source].path(s.file.path)},
+        )
+        for s in pool
+    ]
+
+
+def stories(pool, datasets):
+    """id -> its row of evidence, with ids for addresses."""
+    ids = {s.number: pq.read_table(s.documents)["id"].to_pylist() for s in pool}
+
+    def id_of(address):
+        if address is None:
+            return None
+        shard, row = split_address(address)
+        return ids[shard][row]
+
+    found = {}
+    for shard in pool:
+        rows = pq.read_table(datasets[shard.source].path(shard.file.path)).to_pylist()
+        for identifier, row in zip(ids[shard.number], rows, strict=True):
+            for column in ("duplicate_of", "nearest"):
+                if column in row:
+                    row[column] = id_of(row[column])
+            assert identifier not in found
+            found[identifier] = row
+    return found
+
+
+def output_bytes(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for stage in ("exact_duplicates", "fuzzy_duplicates")
+        for path in sorted((folder / stage).rglob("*"))
+        if path.is_file()
+    }
+
+
+def everything():
+    """Documents of all kinds, (source, id, text)."""
+    base = [prose(k) for k in range(12)]
+    documents = [("web", f"base{k}", text) for k, text in enumerate(base)]
+    documents += [("code", f"copy{k}", base[0]) for k in range(24)]
+    documents += [("web", f"near{k}", edited(base[k], 1 + k % 2, seed=k)) for k in range(1, 8)]
+    documents += [("code", f"far{k}", edited(base[k], 40, seed=k)) for k in range(1, 8)]
+    documents += [("web", f"blank{k}", text) for k, text in enumerate(["", "", " \n", " \n"])]
+    documents += [("web", f"dots{k}", text) for k, text in enumerate(["...", "...", "!?", "?!"])]
+    documents += [("web", f"short{k}", t) for k, t in enumerate(["Read on", "read, on", "read of"])]
+    return documents
+
+
+def split(documents, count):
+    """The documents in `count` shards per source, dealt out in turn."""
+    return [
+        (source, [d[1:] for d in documents if d[0] == source][k::count])
+        for source in SOURCES
+        for k in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    pool = make_pool(folder, split(everything(), 1))
+    return folder, pool, deduplicate(folder, pool)
+
+
+def test_copies_leave_one_survivor_of_the_first_source(undisturbed):
+    _, pool, datasets = undisturbed
+    exact = stories(pool, datasets["exact"])
+    assert exact["base0"] == {"duplicate_of": None, "similarity": None, "cluster_size": 25}
+    for k in range(24):
+        assert exact[f"copy{k}"] == {"duplicate_of": "base0", "similarity": 1.0, "cluster_size": 25}
+    assert exact["far1"] == {"duplicate_of": None, "similarity": None, "cluster_size": 1}
+
+
+def test_exact_duplicates_take_no_part_in_the_fuzzy_search(undisturbed):
+    _, pool, datasets = undisturbed
+    fuzzy = stories(pool, datasets["fuzzy"])
+    assert all(value is None for k in range(24) for value in fuzzy[f"copy{k}"].values())
+    assert fuzzy["base0"]["cluster_size"] == 1
+
+
+def test_near_duplicates_carry_their_true_similarity(undisturbed):
+    _, pool, datasets = undisturbed
+    fuzzy = stories(pool, datasets["fuzzy"])
+    texts = {d[1]: d[2] for d in everything()}
+    for k in range(1, 8):
+        base, near = f"base{k}", f"near{k}"
+        expected = similarity(texts[base], texts[near])
+        assert expected >= 0.8
+        removed, survivor = (near, base) if fuzzy[near]["duplicate_of"] else (base, near)
+        seen = fuzzy[removed]
+        assert seen["duplicate_of"] == seen["nearest"] == survivor
+        assert seen["similarity"] == seen["nearest_similarity"] == pytest.approx(expected, abs=1e-7)
+        assert fuzzy[survivor]["duplicate_of"] is None
+        assert fuzzy[survivor]["similarity"] is None
+        assert fuzzy[survivor]["nearest"] == removed
+        assert [fuzzy[name]["cluster_size"] for name in (base, near, f"far{k}")] == [2, 2, 1]
+
+
+def test_blank_texts_are_nobodys_duplicates_and_short_ones_have_a_rule(undisturbed):
+    _, pool, datasets = undisturbed
+    exact, fuzzy = (stories(pool, datasets[stage]) for stage in ("exact", "fuzzy"))
+    for k in range(4):
+        for story in (exact, fuzzy):
+            assert story[f"blank{k}"]["duplicate_of"] is None
+            assert story[f"blank{k}"]["cluster_size"] == 1
+    # Punctuation: equal bytes are duplicates, but without a word nothing is similar.
+    assert {exact["dots0"]["duplicate_of"], exact["dots1"]["duplicate_of"]} in (
+        {None, "dots0"}, {None, "dots1"}
+    )  # fmt: skip
+    assert exact["dots2"]["duplicate_of"] is exact["dots3"]["duplicate_of"] is None
+    assert fuzzy["dots2"]["cluster_size"] == fuzzy["dots3"]["cluster_size"] == 1
+    # Texts shorter than a shingle: near duplicates when all their words are equal.
+    assert [fuzzy[f"short{k}"]["cluster_size"] for k in range(3)] == [2, 2, 1]
+    assert {fuzzy[f"short{k}"]["nearest"] for k in range(2)} == {"short0", "short1"}
+
+
+def test_tables_have_their_schema_and_records_count_what_they_hold(undisturbed):
+    _, pool, datasets = undisturbed
+    for stage, schema in (("exact", EXACT_SCHEMA), ("fuzzy", FUZZY_SCHEMA)):
+        removed = 0
+        for shard in pool:
+            dataset = datasets[stage][shard.source]
+            record = dataset.read_record(shard.task)
+            table = pq.read_table(dataset.path(shard.file.path))
+            assert table.schema.remove_metadata() == schema
+            assert [file.rows for file in record.files] == [shard.file.rows]
+            assert record.counts == {
+                "documents": shard.file.rows,
+                "candidates": shard.file.rows - table["cluster_size"].null_count,
+                "removed": shard.file.rows - table["duplicate_of"].null_count,
+            }
+            removed += record.counts["removed"]
+        assert removed == {"exact": 25, "fuzzy": 8}[stage]
+
+
+@pytest.mark.parametrize(
+    ("flags", "settings"),
+    [(TWO_THREADS, {}), (ONE_WORKER, {"most_bytes": 1000}), (TWO_THREADS, {"most_bytes": 1})],
+)
+def test_workers_and_partitions_change_no_byte(undisturbed, tmp_path, flags, settings):
+    folder, pool, _ = undisturbed
+    deduplicate(tmp_path, pool, flags, **settings)
+    assert output_bytes(tmp_path) == output_bytes(folder)
+
+
+def test_another_split_into_shards_tells_the_same_story(undisturbed, tmp_path):
+    _, pool, datasets = undisturbed
+    documents = everything()[::-1]
+    documents = [d for d in documents if d[0] == "code"] + [d for d in documents if d[0] == "web"]
+    other = make_pool(tmp_path, split(documents, 4)[::-1])
+    found = deduplicate(tmp_path, other)
+    for stage in ("exact", "fuzzy"):
+        assert stories(other, found[stage]) == stories(pool, datasets[stage])
+
+
+def test_no_document_is_special_by_its_address_or_by_being_no_candidate(tmp_path):
+    # The first document has address 0; who is no candidate neither survives nor is removed.
+    text = prose(1)
+    pool = make_pool(
+        tmp_path,
+        [
+            ("web", [("a", text), ("b", text, False), ("c", text), ("d", edited(text, 1), False)]),
+            ("code", [("e", text), ("f", edited(text, 1))]),
+        ],
+    )
+    datasets = deduplicate(tmp_path, pool)
+    exact, fuzzy = (stories(pool, datasets[stage]) for stage in ("exact", "fuzzy"))
+    assert [exact[x]["cluster_size"] for x in "abcdef"] == [3, None, 3, None, 3, 1]
+    survivor = next(x for x in "ac" if exact[x]["duplicate_of"] is None)
+    assert {exact[x]["duplicate_of"] for x in "ace"} == {None, survivor}
+    assert fuzzy["f"]["duplicate_of"] == survivor
+    assert [fuzzy[x]["cluster_size"] for x in "bde"] == [None] * 3
+
+
+def test_every_planted_near_duplicate_at_0_9_is_found(tmp_path):
+    base = [prose(k, words=400) for k in range(150)]
+    near = [edited(text, 1 + k % 4, seed=k) for k, text in enumerate(base)]
+    planted = [k for k in range(150) if similarity(base[k], near[k]) >= 0.9]
+    assert len(planted) > 100
+    pool = make_pool(
+        tmp_path,
+        [
+            ("web", [(f"b{k}", text) for k, text in enumerate(base)]),
+            ("code", [(f"n{k}", text) for k, text in enumerate(near)]),
+        ],
+    )
+    fuzzy = stories(pool, deduplicate(tmp_path, pool, TWO_THREADS)["fuzzy"])
+    assert [k for k in planted if fuzzy[f"n{k}"]["duplicate_of"] != f"b{k}"] == []
+    assert all(fuzzy[f"b{k}"]["duplicate_of"] is None for k in range(150))
+
+
+def test_a_hot_group_of_five_thousand_has_one_survivor(tmp_path):
+    # Equal words, other punctuation: no exact duplicates, and every band is shared by all.
+    texts = [f"the same boilerplate{k * '.'} on each of the pages of a site" for k in range(5000)]
+    assert len(set(texts)) == 5000
+    half = [(f"t{k}", text) for k, text in enumerate(texts)]
+    pool = make_pool(tmp_path, [("web", half[:2500]), ("code", half[2500:])], group_rows=1000)
+    fuzzy = stories(pool, deduplicate(tmp_path, pool, TWO_THREADS)["fuzzy"])
+    survivors = [name for name, row in fuzzy.items() if row["duplicate_of"] is None]
+    assert len(survivors) == 1
+    assert {row["cluster_size"] for row in fuzzy.values()} == {5000}
+    assert {row["nearest_similarity"] for row in fuzzy.values()} == {1.0}
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("writes", [0, 2, 3, 5, 8, 11, 13, 15])
+def test_killed_at_any_write_and_started_again_the_bytes_are_the_same(
+    undisturbed, tmp_path, monkeypatch, writes
+):
+    folder, pool, _ = undisturbed
+    pool = with_exact(
+        pool, {s: Dataset(str(folder / "exact_duplicates" / s), "f") for s in SOURCES}
+    )
+    outputs = {s: Dataset(str(tmp_path / "fuzzy_duplicates" / s), "f") for s in SOURCES}
+    arguments = {"shards": pool, "outputs": outputs, "work": str(tmp_path / "work"), "ranks": 2}
+    left = [writes]
+    replace = os.replace
+
+    def replace_or_die(source, target):
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_or_die)
+    with pytest.raises(Exception, match="Killed"):
+        run(build_fuzzy, **arguments)
+    monkeypatch.undo()
+    run(build_fuzzy, **arguments)
+    expected = {k: v for k, v in output_bytes(folder).items() if k.startswith("fuzzy")}
+    seen = {k: v for k, v in output_bytes(tmp_path).items() if "/aside/" not in k}
+    assert seen == expected
+
+
+def test_an_empty_pool_gives_nothing(tmp_path):
+    datasets = deduplicate(tmp_path, [])
+    assert output_bytes(tmp_path) == {}
+    assert stories([], datasets["fuzzy"]) == {}
+
+
+def test_a_similarity_outside_is_refused():
+    for similarity_ in (0.0, 1.1):
+        with pytest.raises(ValueError, match="similarity must be above 0"):
+            build_fuzzy(None, [], {}, "work", 1, similarity=similarity_)
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason="corpus: ../shared/corpus is not here")
+def test_recall_and_precision_on_the_corpus(tmp_path):
+    shards = [("web", read_corpus(path)) for path in sorted(CORPUS.glob("*.zst"))]
+    pool = make_pool(tmp_path, shards, group_rows=1000)
+    datasets = deduplicate(tmp_path, pool, TWO_THREADS)
+    cluster, removed = {}, set()
+    exact = stories(pool, datasets["exact"])
+    fuzzy = stories(pool, datasets["fuzzy"])
+    for name, row in exact.items():
+        survivor = row["duplicate_of"] or name
+        cluster[name] = fuzzy[survivor]["duplicate_of"] or survivor
+        if cluster[name] != name:
+            removed.add(name)
+    with gzip.open(CORPUS / "pairs.tsv.gz", "rt") as file:
+        lines = file.read().splitlines()
+    similar = [(a, b) for a, b, s in (line.split("\t") for line in lines) if float(s) >= 0.8]
+    found = sum(cluster[a] == cluster[b] for a, b in similar)
+    assert found / len(similar) >= 0.98
+    have_partner = {name for pair in similar for name in pair}
+    have_partner |= {name for name, row in exact.items() if row["cluster_size"] > 1}
+    assert len(removed & have_partner) / len(removed) >= 0.97

@@ -1,0 +1,64 @@
+"""Members come out of their packed rows as they went in."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.dedup.members import (
+    BLOCK_VALUES,
+    MEMBER_BLOCK,
+    Members,
+    pack_members,
+    unpack_members,
+)
+from transforms.kernels.shingles import Sets
+
+
+def members_of(sizes, ranks, bands, seed=0):
+    rng = np.random.default_rng(seed)
+    count = len(sizes)
+    numbers = rng.integers(0, 1 << 64, sum(sizes) + count * (ranks + bands + 1), dtype=np.uint64)
+    values, heads = numbers[: sum(sizes)], numbers[sum(sizes) :]
+    return Members(
+        heads[:count] % np.uint64(3),
+        np.arange(count, dtype=np.uint64),
+        heads[count : count * (1 + ranks)].reshape(count, ranks),
+        heads[count * (1 + ranks) :].reshape(count, bands),
+        Sets(values, np.cumsum([0, *sizes]).astype(np.int64)),
+    )
+
+
+def assert_equal(seen, wanted):
+    for name in ("component", "address", "ranks", "bands"):
+        assert getattr(seen, name).tolist() == getattr(wanted, name).tolist(), name
+    assert seen.sets.values.tolist() == wanted.sets.values.tolist()
+    assert seen.sets.bounds.tolist() == wanted.sets.bounds.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([1, 2, 30, 31, 32, 59, 61, 122, 500]), max_size=6),
+    st.integers(1, 3),
+    st.integers(1, 80),
+)
+def test_round_trip(sizes, ranks, bands):
+    members = members_of(sizes, ranks, bands)
+    assert_equal(unpack_members(pack_members(members), ranks, bands), members)
+
+
+def test_blocks_may_arrive_in_any_order_of_members():
+    members = members_of([200, 3, 70], 2, 26)
+    rows = pack_members(members)
+    order = np.lexsort([rows["block"], rows["address"], rows["component"]])
+    expected = np.lexsort([members.address, members.component])
+    found = unpack_members(rows[order], 2, 26)
+    assert found.address.tolist() == expected.tolist()
+    sizes = np.diff(members.sets.bounds)[expected]
+    assert np.diff(found.sets.bounds).tolist() == sizes.tolist()
+
+
+def test_a_row_is_512_bytes_and_a_short_document_has_one():
+    assert MEMBER_BLOCK.itemsize == 512
+    assert len(pack_members(members_of([1], 3, 26))) == 1
+    assert len(pack_members(members_of([BLOCK_VALUES - 29], 3, 26))) == 1
+    assert len(pack_members(members_of([BLOCK_VALUES - 28], 3, 26))) == 2

@@ -1,0 +1,214 @@
+"""Exchange: every row arrives once, rows that belong together arrive together, killed or not."""
+
+import os
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms import exchange, storage
+from transforms.exchange import (
+    Exchange,
+    Partition,
+    count_buckets,
+    hash_keys,
+    plan_partitions,
+    remove_runs,
+)
+
+ROW = np.dtype([("key", "<u8"), ("value", "<u4"), ("more", "<u8", (2,))])
+ONE_WORKER = ("--direct_num_workers=1",)
+TWO_THREADS = ("--direct_num_workers=2", "--direct_running_mode=multi_threading")
+
+
+def some_rows(seed, count, keys=50):
+    rng = np.random.default_rng(seed)
+    rows = np.zeros(count, ROW)
+    rows["key"] = rng.integers(0, keys, count)
+    rows["value"] = rng.integers(0, 1 << 32, count)
+    rows["more"] = rng.integers(0, 1 << 63, (count, 2))
+    return rows
+
+
+def in_shard_7():
+    rows = some_rows(1, 3)
+    rows["key"] = 7 << 32
+    return rows
+
+
+def in_three_pieces(rows):
+    yield from np.array_split(rows, 3)
+
+
+def run(folder, sources, *, rows=in_three_pieces, flags=ONE_WORKER, **settings):
+    """The partitions of an exchange, by first bucket. Their rows stay in the folder."""
+    listing = storage.join(folder, "seen")
+    settings = {"buckets": 64, "by": "key", **settings}
+    with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(flags))) as pipeline:
+        _ = (
+            pipeline
+            | beam.Create(sources)
+            | Exchange(storage.join(folder, "runs"), ROW, rows, **settings)
+            | beam.Map(lambda part: storage.write_json(f"{listing}/{part.name}.json", {}))
+        )
+    names = [f.path.rpartition("/")[2][:-5] for f in storage.list_files([f"{listing}/*.json"])]
+    bounds = [tuple(int(x) for x in name.split("-")) for name in sorted(names)]
+    return [Partition(storage.join(folder, "runs"), ROW, first, end) for first, end in bounds]
+
+
+def sorted_rows(blocks):
+    rows = np.concatenate(list(blocks))
+    return rows[np.lexsort([rows["value"], rows["key"]])].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("counts", "most_rows", "expected"),
+    [
+        ([1, 1, 1, 1], 4, [(0, 4)]),
+        ([1, 1, 1, 1], 2, [(0, 2), (2, 4)]),
+        ([1, 1, 1, 1], 3, [(0, 3), (3, 4)]),
+        ([9, 1, 9, 1], 2, [(0, 1), (1, 2), (2, 3), (3, 4)]),  # a hot bucket stands alone
+        ([0, 0, 5, 0, 0], 5, [(0, 5)]),
+        ([0, 0], 1, [(0, 2)]),
+        ([7], 1, [(0, 1)]),
+    ],
+)
+def test_buckets_are_merged_up_to_the_bound(counts, most_rows, expected):
+    assert plan_partitions(np.array(counts), 10, most_rows * 10) == expected
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=80), st.integers(1, 50))
+def test_partitions_cover_all_buckets_and_keep_the_bound(counts, most_bytes):
+    bounds = plan_partitions(np.array(counts), 1, most_bytes)
+    assert [first for first, _ in bounds] == [0, *[end for _, end in bounds[:-1]]]
+    assert bounds[-1][1] == len(counts)
+    for first, end in bounds:
+        assert end - first == 1 or sum(counts[first:end]) <= most_bytes
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"), [(0, 64), (10**6, 64), (10**8, 256), (10**10, 32768), (10**13, 65536)]
+)
+def test_buckets_grow_with_the_rows_within_bounds(rows, expected):
+    assert count_buckets(rows, 16) == expected
+
+
+def test_hashed_keys_are_the_murmur_finaliser():
+    # mix(1) by the published constants, worked in Python's integers.
+    h = 1
+    h = h * 0xFF51AFD7ED558CCD % 2**64
+    h ^= h >> 33
+    h = h * 0xC4CEB9FE1A85EC53 % 2**64
+    h ^= h >> 33
+    assert hash_keys(np.array([0, 1], np.uint64)).tolist() == [0, h]
+
+
+@pytest.mark.parametrize("flags", [ONE_WORKER, TWO_THREADS])
+@pytest.mark.parametrize(
+    ("buckets", "most_bytes", "writers"),
+    [(1, 1 << 20, 1), (64, 1 << 20, 3), (64, 1, 7), (512, 9, 2)],
+)
+def test_all_rows_arrive_once_and_equal_keys_meet(tmp_path, flags, buckets, most_bytes, writers):
+    rows = some_rows(1, 500)
+    sources = [(f"w{k}", rows[k::writers]) for k in range(writers)]
+    parts = run(str(tmp_path), sources, flags=flags, buckets=buckets, most_bytes=most_bytes)
+    read = [part.read() for part in parts]
+    assert sorted_rows(read) == sorted_rows([rows])
+    keys = [set(one["key"].tolist()) for one in read]
+    assert sum(map(len, keys)) == len(set(rows["key"].tolist()))
+    for one in read:
+        assert one.tobytes() == sorted_rows([one])
+    assert (len(parts) == 1) == (most_bytes == 1 << 20)
+
+
+def test_blocks_hold_the_same_rows_as_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(exchange, "SEGMENT_BYTES", 40 * ROW.itemsize)  # several segments a run
+    rows = some_rows(2, 1000)
+    for part in run(str(tmp_path), [("a", rows[:700]), ("b", rows[700:])], most_bytes=4000):
+        blocks = list(part.blocks())
+        assert len(blocks) > 2
+        assert sorted_rows(blocks) == part.read().tobytes()
+
+
+def test_by_shard_each_shard_has_its_partition_even_without_rows(tmp_path):
+    rows = some_rows(3, 90)
+    rows["key"] = (rows["key"] % 2 * 2) << 32 | np.arange(90, dtype=np.uint64)  # shards 0 and 2
+    parts = run(str(tmp_path), [("w", rows)], by="shard", buckets=4, most_bytes=1)
+    assert [(part.first_bucket, part.end_bucket) for part in parts] == [
+        (0, 1), (1, 2), (2, 3), (3, 4)
+    ]  # fmt: skip
+    assert [set((part.read()["key"] >> 32).tolist()) for part in parts] == [{0}, set(), {2}, set()]
+
+
+def test_an_exchange_without_rows_has_an_empty_partition(tmp_path):
+    for sources in ([], [("w", some_rows(1, 0))]):
+        (part,) = run(str(tmp_path / str(len(sources))), sources)
+        assert len(part.read()) == 0
+        assert part.read().dtype == ROW
+
+
+def test_a_run_that_exists_is_not_written_again(tmp_path):
+    rows = some_rows(4, 300)
+    sources = [("a", rows[:100]), ("b", rows[100:200]), ("c", rows[200:])]
+    first = [part.read().tobytes() for part in run(str(tmp_path), sources)]
+    (folder,) = tmp_path.glob("runs")
+    os.remove(folder / "b-64.run")  # as if the process had been killed before it was finished
+    os.remove(folder / "runs.json")
+
+    def only_b(source):
+        assert source["value"][0] == rows["value"][100]
+        yield source
+
+    assert [p.read().tobytes() for p in run(str(tmp_path), sources, rows=only_b)] == first
+
+
+def test_a_run_cut_into_other_buckets_is_not_taken_up(tmp_path):
+    sources = [("a", some_rows(5, 300))]
+    run(str(tmp_path), sources, buckets=64)
+    parts = run(str(tmp_path), sources, buckets=128)
+    assert sorted_rows(part.read() for part in parts[-1:]) == sorted_rows([sources[0][1]])
+
+
+def test_remove_runs_leaves_nothing(tmp_path):
+    run(str(tmp_path), [("a", some_rows(6, 10))])
+    (tmp_path / "runs" / "aside").mkdir(exist_ok=True)
+    (tmp_path / "runs" / "aside" / "a-64.run.0123").write_bytes(b"left by a killed process")
+    remove_runs(str(tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+    remove_runs(str(tmp_path / "runs"))  # nothing there: no error
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"buckets": 48}, "power of two"),
+        ({"buckets": 0, "by": "shard"}, "power of two"),
+        ({"most_bytes": 0}, "most_bytes"),
+    ],
+)
+def test_senseless_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Exchange("x", ROW, iter, **{"buckets": 64, **settings})
+
+
+def test_keys_must_be_uint64():
+    with pytest.raises(ValueError, match="uint64"):
+        Exchange("x", np.dtype([("key", "<i8")]), iter, 64)
+
+
+@pytest.mark.parametrize(
+    ("sources", "settings", "message"),
+    [
+        ([("a", some_rows(1, 3)), ("a", some_rows(2, 3))], {}, "same name"),
+        ([("a", np.zeros(3, np.dtype([("key", "<u8")])))], {}, "rows of an exchange must be"),
+        ([("a", in_shard_7())],
+         {"by": "shard", "buckets": 7}, "address in shard 7 of 7 shards"),
+    ],
+)  # fmt: skip
+def test_rows_that_do_not_fit_stop_the_run(tmp_path, sources, settings, message):
+    with pytest.raises(Exception, match=message):
+        run(str(tmp_path), sources, **settings)

@@ -24,6 +24,7 @@ __all__ = ["ENGINES", "Ocr", "OcrEngine", "Recognised"]
 
 ENGINES = ("none", "tesseract")
 MIN_DPI, MAX_DPI = 72, 600
+MIN_SOURCE_DPI = 70  # Tesseract takes a lower resolution for a mistake and complains
 POINTS_PER_INCH = 72
 
 
@@ -153,7 +154,7 @@ class _Tesseract:
         height, width = picture.shape
         api = self._api
         api.SetImageBytes(np.ascontiguousarray(picture).tobytes(), width, height, 1, width)
-        api.SetSourceResolution(round(dpi))
+        api.SetSourceResolution(max(round(dpi), MIN_SOURCE_DPI))
         try:
             # No timeout: where it cuts would depend on the machine. Pixels are limited instead.
             if not api.Recognize():

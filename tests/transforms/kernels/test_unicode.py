@@ -1,0 +1,96 @@
+import unicodedata
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+from transforms.kernels.unicode import (
+    CODE_POINTS,
+    IDEOGRAPH,
+    MARK,
+    OTHER,
+    REPLACEMENT,
+    SPACE,
+    WORD,
+    class_table,
+    decode,
+    lower_table,
+)
+
+
+@njit
+def decode_all(data, start, end):
+    codes, widths = [np.int64(0) for _ in range(0)], [np.int64(0) for _ in range(0)]
+    while start < end:
+        code, width = decode(data, start, end)
+        codes.append(np.int64(code))
+        widths.append(np.int64(width))
+        start += width
+    return codes, widths
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_valid_utf8_decodes_to_the_code_points_of_the_string(text):
+    encoded = text.encode()
+    codes, widths = decode_all(np.frombuffer(encoded + b"\x80", np.uint8), 0, len(encoded))
+    assert list(codes) == [ord(char) for char in text]
+    assert list(widths) == [len(char.encode()) for char in text]
+
+
+def test_every_code_point_that_utf8_can_hold_decodes():
+    points = [code for code in range(CODE_POINTS) if not 0xD800 <= code < 0xE000]
+    encoded = "".join(map(chr, points)).encode()
+    codes, _ = decode_all(np.frombuffer(encoded, np.uint8), 0, len(encoded))
+    assert list(codes) == points
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=40), st.binary(min_size=4, max_size=4), st.binary(min_size=4, max_size=4))
+def test_malformed_bytes_decode_alike_whatever_stands_past_the_end(data, tail, other):
+    first = decode_all(np.frombuffer(data + tail, np.uint8), 0, len(data))
+    second = decode_all(np.frombuffer(data + other, np.uint8), 0, len(data))
+    assert list(first[0]) == list(second[0])
+    assert sum(first[1]) == len(data), "a sequence that is cut counts as one byte"
+    assert all(0 <= code < CODE_POINTS for code in first[0]), "tables are indexed by code point"
+
+
+def test_a_truncated_sequence_is_one_replacement_a_byte():
+    for text in ("é", "日", "😀"):
+        cut = text.encode()[:-1]
+        codes, widths = decode_all(np.frombuffer(cut, np.uint8), 0, len(cut))
+        assert list(codes) == [REPLACEMENT] * len(cut)
+        assert list(widths) == [1] * len(cut)
+
+
+def test_classes_are_those_of_the_running_python():
+    table = class_table()
+    for code in range(0, CODE_POINTS):
+        char = chr(code)
+        if table[code] in (WORD, IDEOGRAPH):
+            assert char.isalnum()
+        elif table[code] == SPACE:
+            assert char.isspace()
+            assert not char.isalnum()
+        elif table[code] == MARK:
+            assert unicodedata.category(char).startswith("M")
+        else:
+            assert table[code] == OTHER
+            assert not char.isalnum()
+            assert not char.isspace()
+
+
+def test_each_kind_has_the_members_that_a_reader_expects():
+    table = class_table()
+    expected = {WORD: "aZ9é½カ한ا", SPACE: " \n\t\u3000\u2028", MARK: "\u0301\u0e31\u20dd"}
+    expected |= {IDEOGRAPH: "日の𠀀", OTHER: "._-'€😀\x00\u200d"}
+    for kind, chars in expected.items():
+        assert {char: int(table[ord(char)]) for char in chars} == dict.fromkeys(chars, kind)
+
+
+def test_lower_case_is_that_of_python_where_it_is_one_code_point():
+    table = lower_table()
+    for code in range(CODE_POINTS):
+        lowered = chr(code).lower()
+        assert table[code] == (ord(lowered) if len(lowered) == 1 else code)

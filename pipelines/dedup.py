@@ -23,7 +23,8 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.attributes import read_aligned, write_table
-from transforms.datasets import Dataset, TaskRecord
+from transforms.checks.attributes import count_attributes
+from transforms.datasets import Dataset, TaskRecord, sum_counts
 from transforms.dedup.components import BAND, COMPONENT, LINK, find_components, link_bands
 from transforms.dedup.exact import EXACT_SCHEMA, FOUND, exact_dtype, group_exact, hash_halves
 from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY, find_near_duplicates
@@ -49,7 +50,7 @@ def build_exact(
 
     Shards need the tables `candidates` (with `ranks` rank columns) and `exact`. `outputs`: source
     -> dataset. `work`: scratch folder of this stage and these inputs alone. Counts of a record:
-    documents, candidates, removed.
+    documents, candidates, removed, and those of `checks.attributes`.
     """
     documents = sum(shard.file.rows for shard in shards)
     dtype = exact_dtype(ranks)
@@ -270,6 +271,7 @@ def _write_evidence(
         return
     found = partition.read()
     counts = {"documents": shard.file.rows, "candidates": 0, "removed": 0}
+    checks: list[dict[str, int]] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
         for address, tables in _with_addresses(shard, inputs):
@@ -286,11 +288,13 @@ def _write_evidence(
             columns["cluster_size"] = pa.array(single, mask=~mask)
             counts["candidates"] += int(mask.sum())
             counts["removed"] += len(address) - columns["duplicate_of"].null_count
-            yield pa.record_batch([columns[name] for name in schema.names], schema=schema)
+            table = pa.record_batch([columns[name] for name in schema.names], schema=schema)
+            checks.append(count_attributes(table))
+            yield table
 
     dataset = outputs[shard.source]
     file = write_table(dataset, shard.file, schema, batches())
-    dataset.write_record(TaskRecord(shard.task, [file], counts))
+    dataset.write_record(TaskRecord(shard.task, [file], sum_counts([counts, *checks])))
 
 
 def _align(

@@ -18,6 +18,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipelines.dedup import build_exact, build_fuzzy
 from transforms.attributes import write_table
+from transforms.checks.attributes import count_attributes
 from transforms.datasets import Dataset, OutputFile
 from transforms.dedup.exact import EXACT_SCHEMA, ExactHash
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
@@ -281,7 +282,7 @@ def test_tables_have_their_schema_and_records_count_what_they_hold(undisturbed):
             table = pq.read_table(dataset.path(shard.file.path))
             assert table.schema.remove_metadata() == schema
             assert [file.rows for file in record.files] == [shard.file.rows]
-            assert record.counts == {
+            assert record.counts == count_attributes(table.combine_chunks().to_batches()[0]) | {
                 "documents": shard.file.rows,
                 "candidates": shard.file.rows - table["cluster_size"].null_count,
                 "removed": shard.file.rows - table["duplicate_of"].null_count,
@@ -363,7 +364,7 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("writes", [0, 2, 3, 5, 8, 11, 13, 15])
+@pytest.mark.parametrize("writes", [0, 3, 6, 11, 13, 15])
 def test_killed_at_any_write_and_started_again_the_bytes_are_the_same(
     undisturbed, tmp_path, monkeypatch, writes
 ):

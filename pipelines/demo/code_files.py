@@ -73,8 +73,6 @@ def _write_folder(library: str, folder: str, plan: Plan) -> None:
             copy_path = f"{FOLDER_NAME}/{copy_name}"
             plan.duplicate("code", path, "code", copy_path, (text, copy))
             _write(os.path.join(folder, copy_name), copy.encode())
-    if os.path.exists(os.path.join(library, "LICENSE.txt")):
-        _write(os.path.join(folder, "LICENSE.txt"), _read(os.path.join(library, "LICENSE.txt")))
     latin = "# Prix: 5 \xa3, caf\xe9 \xe0 volont\xe9\nprice = 5\n".encode("latin-1")
     _write(os.path.join(folder, "latin_1.py"), latin)
     plan.reject("code", f"{FOLDER_NAME}/latin_1.py", "not valid UTF-8")
@@ -96,6 +94,8 @@ def _write_zip(library: str, path: str, plan: Plan) -> None:
                 item = plan.contaminate("code", f"{ZIP_NAME}/{name}", how)
                 content = _append(content, item, how)
             add(name, content)
+        if os.path.exists(os.path.join(library, "LICENSE.txt")):
+            add("LICENSE.txt", _read(os.path.join(library, "LICENSE.txt")))
         add("vendor/textwrap.py", _read(os.path.join(library, "textwrap.py")))
         plan.reject("code", f"{ZIP_NAME}/vendor/textwrap.py", "vendored", "rules")
         add("static/style.min.css", _minified_css())

@@ -3,8 +3,9 @@
 Three kinds: benchmark items inside documents (the run must remove and name them), copies of
 documents with a known similarity (0.9 and above must be found, about 0.5 must stay), and input that
 nobody wants in a mix (must end in quarantine, be passed over or be removed). A document goes by the
-name that its reader gives it: the path below its source's folder, with the path inside an archive
-after it, the URL in a crawl, the id in Dolma's format.
+name that its reader gives it (`document_name`): the path below its source's folder, with the path
+inside an archive after it, the URL in a crawl, the id in Dolma's format; what could not be read by
+the file that it is in.
 
 Similarity is Jaccard's on sets of word 5-grams: words are runs of letters and digits, in lower
 case. Nothing here draws a random number: what is changed follows from counters and keyed hashes.
@@ -16,8 +17,9 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 __all__ = [
     "HALF_CHANGED",
@@ -28,6 +30,7 @@ __all__ = [
     "Plan",
     "Unwanted",
     "change_words",
+    "document_name",
     "keyed_share",
     "read_items",
     "similarity",
@@ -153,6 +156,15 @@ def read_items(human_eval: str) -> list[BenchmarkItem]:
                     BenchmarkItem(row["task_id"], row["prompt"], row["canonical_solution"])
                 )
     return sorted(items, key=lambda item: keyed_share("item", item.name))
+
+
+def document_name(identifier: str, metadata: Mapping[str, Any]) -> str:
+    """The name by which `planted.json` knows a document that a reader has made."""
+    if metadata.get("url"):
+        return str(metadata["url"])
+    if metadata.get("path"):
+        return "/".join(filter(None, [metadata.get("archive"), metadata["path"]]))
+    return identifier
 
 
 def keyed_share(key: str, name: str) -> float:

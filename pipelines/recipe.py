@@ -11,20 +11,20 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from transforms.quality.conditions import RULE_SCHEMAS, Rule, rule
-
 from pipelines.located_yaml import LocatedYaml, YamlError, load_yaml, parse_scalar
 from pipelines.schema_errors import nearest, violations
 from transforms import storage
+from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
+from transforms.quality.conditions import RULE_SCHEMAS, Rule, rule
+from transforms.tokens.tokenizer import TokenizerSpec
 
 __all__ = [
-    "Benchmark",
     "Decontamination",
     "Fuzzy",
     "Mix",
@@ -70,6 +70,7 @@ class Source:
     paths: tuple[str, ...]
     rules: tuple[Rule, ...]
     ocr: Mapping[str, Any]
+    pdf: Mapping[str, Any]
     allow_empty: bool
 
 
@@ -82,17 +83,6 @@ class Fuzzy:
     bands: int
     rows: int
     similarity: float
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """Files of one benchmark and how their items are read."""
-
-    name: str
-    paths: tuple[str, ...]
-    layout: str | None
-    fields: tuple[str, ...]
-    id: str | None
 
 
 @dataclass(frozen=True)
@@ -141,9 +131,8 @@ class Recipe:
     gates: Mapping[str, Mapping[str, float]]
     folder: str
     tree: Mapping[str, Any]
-
-    def source(self, name: str) -> Source:
-        return next(source for source in self.sources if source.name == name)
+    problem: Callable[[tuple[str | int, ...], str], Problem] = field(repr=False, compare=False)
+    """A problem found later, with the file and line of its key path."""
 
     def resolve(self, path: str, workspace: str) -> str:
         """A recipe's path as a path or URI: `{workspace}` filled in, relative to the recipe's
@@ -156,6 +145,12 @@ class Recipe:
             if "://" not in self.folder
             else (storage.join(self.folder, path))
         )
+
+    def tokenizer(self, workspace: str) -> TokenizerSpec:
+        """What the recipe says of its tokenizer; a file's path is resolved, any other name kept."""
+        spec = TokenizerSpec.from_recipe(self.mix.tokenizer)
+        path = self.resolve(spec.name, workspace)
+        return replace(spec, name=path) if storage.exists(path) else spec
 
 
 def load_recipe(path: str, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -190,7 +185,8 @@ class _Reading:
     def __init__(self, path: str, overrides: tuple[str, ...]) -> None:
         self.path = path
         self.folder = path.rpartition("/")[0] or "."
-        self.files = {(): (path, _read(path))}  # key path -> (file, its YAML)
+        # Key path -> (file, its YAML).
+        self.files: dict[tuple[str, ...], tuple[str, LocatedYaml]] = {(): (path, _read(path))}
         tree = self.files[()][1].value
         if isinstance(tree, dict) and isinstance(tree.get("pool"), str):
             pool_path = os.path.join(self.folder, tree["pool"])
@@ -239,22 +235,29 @@ class _Reading:
         sources = list(pool["sources"])
         for name, source in pool["sources"].items():
             place = ("pool", "sources", name)
-            if "ocr" in source and source["ingest"] != "pdf":
-                message = f"'ocr' is for sources with ingest: pdf ('{name}' has {source['ingest']})"
-                yield self.problem((*place, "ocr"), message)
+            for key in {"ocr", "pdf"} & set(source) if source["ingest"] != "pdf" else ():
+                message = f"'{key}' is for sources with ingest: pdf (it is {source['ingest']})"
+                yield self.problem((*place, key), message)
             for index, item in enumerate(source.get("rules", [])):
                 yield from self._rule_problems((*place, "rules", index), item)
         for index, benchmark in enumerate(pool.get("decontaminate", {}).get("benchmarks", [])):
-            if ("layout" in benchmark) == ("fields" in benchmark):
-                yield self.problem(
-                    ("pool", "decontaminate", "benchmarks", index),
-                    f"benchmark '{benchmark['name']}' needs either a layout or fields",
-                )
+            try:
+                _benchmark(benchmark)
+            except BenchmarkError as error:
+                yield self.problem(("pool", "decontaminate", "benchmarks", index), str(error))
+        dedup = pool.get("dedup", {})
+        if dedup.get("fuzzy", False) is not False and not dedup.get("exact", True):
+            message = "fuzzy deduplication needs 'exact: true': it looks at what exact left"
+            yield self.problem(("pool", "dedup", "exact"), message)
+        keep = dedup.get("keep", [])
+        if "source order" in keep[1:]:
+            message = "'source order' must come first in pool.dedup.keep"
+            yield self.problem(("pool", "dedup", "keep"), message)
         yield from self._unknown(("mix", "shares"), list(mix["shares"]), sources)
         for index, name in enumerate(mix.get("exclude", [])):
             if name not in mix["shares"]:
-                known = nearest(name, list(mix["shares"]))
-                message = f"'{name}' is excluded but has no share{known}"
+                near = nearest(name, list(mix["shares"]))
+                message = f"'{name}' is excluded but has no share{near}"
                 yield self.problem(("mix", "exclude", index), message)
         if set(mix["shares"]) <= set(mix.get("exclude", [])):
             message = "every source is excluded; nothing is left to mix"
@@ -283,8 +286,8 @@ class _Reading:
     def _rule_problems(self, place: tuple[str | int, ...], item: Any) -> Iterator[Problem]:
         name, options = _rule_item(item)
         if name not in RULE_SCHEMAS:
-            known = nearest(name, list(RULE_SCHEMAS))
-            yield self.problem(place, f"unknown rule '{name}'{known}")
+            message = f"unknown rule '{name}'{nearest(name, list(RULE_SCHEMAS))}"
+            yield self.problem(place, message)
             return
         wrong = False
         for path, message in violations(options, RULE_SCHEMAS[name]):
@@ -311,6 +314,7 @@ class _Reading:
             gates=self.tree.get("gates", {}),
             folder=self.folder,
             tree=self.tree,
+            problem=self.problem,
         )
 
 
@@ -341,7 +345,7 @@ def _tokens(value: int | str) -> int:
     number, unit = re.fullmatch(r"([0-9.]+)([KMBT]?)", value).groups()  # type: ignore[union-attr]
     whole, _, decimals = number.partition(".")
     scaled = int(whole + decimals) * _UNITS[unit]  # exact: no float in between
-    return scaled // 10 ** len(decimals)
+    return int(scaled // 10 ** len(decimals))
 
 
 def _source(name: str, tree: Mapping[str, Any]) -> Source:
@@ -351,6 +355,7 @@ def _source(name: str, tree: Mapping[str, Any]) -> Source:
         paths=tuple(tree["paths"]),
         rules=tuple(rule(*_rule_item(item)) for item in tree.get("rules", [])),
         ocr=tree.get("ocr", {}),
+        pdf=tree.get("pdf", {}),
         allow_empty=tree.get("allow_empty", False),
     )
 
@@ -374,16 +379,17 @@ def _decontamination(tree: Mapping[str, Any] | None) -> Decontamination | None:
         ngram=tree.get("ngram", 8),
         remove=tree.get("remove", "document"),
         ignore=tuple(tree.get("ignore", [])),
-        benchmarks=tuple(
-            Benchmark(
-                name=one["name"],
-                paths=tuple(one["paths"]),
-                layout=one.get("layout"),
-                fields=tuple(one.get("fields", [])),
-                id=one.get("id"),
-            )
-            for one in tree["benchmarks"]
-        ),
+        benchmarks=tuple(_benchmark(one) for one in tree["benchmarks"]),
+    )
+
+
+def _benchmark(tree: Mapping[str, Any]) -> Benchmark:
+    return Benchmark(
+        name=tree["name"],
+        paths=tuple(tree["paths"]),
+        layout=tree.get("layout", ""),
+        fields=tuple(tree.get("fields", [])),
+        identifier=tree.get("id", ""),
     )
 
 

@@ -46,18 +46,20 @@ def nearest(word: str, known: list[str]) -> str:
 
 def _sentences(error: ValidationError) -> Iterator[Violation]:
     path = tuple(error.absolute_path)
+    schema: Any = error.schema
+    instance: Any = error.instance
     name = f"'{_dotted(path)}'" if path else "the recipe"
-    value = error.validator_value
+    value: Any = error.validator_value
     match error.validator:
         case "additionalProperties":
-            known = sorted(error.schema.get("properties", {}))
-            for key in error.instance:
+            known = sorted(schema.get("properties", {}))
+            for key in instance:
                 if key not in known:
                     yield Violation(
                         (*path, key), f"unknown key '{key}' in {name}{nearest(key, known)}"
                     )
         case "required":
-            missing = [key for key in value if key not in error.instance]
+            missing = [key for key in value if key not in instance]
             # jsonschema reports each missing key in an error of its own.
             key = next(key for key in missing if f"'{key}'" in error.message)
             yield Violation(path, f"{name} lacks the key '{key}'")
@@ -76,7 +78,7 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
                 + (nearest(str(error.instance), options) if len(options) > 4 else ""),
             )
         case "pattern":
-            about = error.schema.get("description", f"must match {value}")
+            about = schema.get("description", f"must match {value}")
             shown = _shown(error.instance)
             yield Violation(path, f"{name} is {shown}, which does not fit: {about}")
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":

@@ -17,12 +17,21 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from expectations.gate import Verdict
 
+from expectations.gate import Verdict
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, TaskRecord, fingerprint_of, sum_counts
 
-__all__ = ["GateFailed", "Job", "JobResult", "ProcessTasks", "RunFailed", "Stage", "run_job"]
+__all__ = [
+    "GateFailed",
+    "Job",
+    "JobResult",
+    "ProcessTasks",
+    "RunFailed",
+    "Stage",
+    "run_job",
+    "run_pipeline",
+]
 
 POLL_SECONDS = 0.5  # how often progress looks for new records
 
@@ -75,9 +84,10 @@ class Job:
     title: str
     stages: Sequence[Stage]
     build: Callable[[beam.Pipeline, Mapping[str, Sequence[str]]], None]
-    gate: Callable[[Stage, Mapping[str, int]], Verdict]
+    gate: Callable[[Stage, Sequence[TaskRecord]], Verdict] | None
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
     cleanup: Callable[[], None] = lambda: None
+    bounds: Mapping[str, Any] = field(default_factory=dict)  # of the recipe, that the gate applies
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class _Process(beam.DoFn):  # type: ignore[misc]
             raise RuntimeError(f"task failed: {message}") from error
 
 
-class ProcessTasks(beam.PTransform):  # type: ignore[misc]
+class ProcessTasks(beam.PTransform):  # type: ignore[misc,type-arg]
     """Run a function on each task, spread over all workers; gives what the function returns.
 
     A task is small (names and numbers) and so is its result: bulk data goes through files. The
@@ -113,7 +123,7 @@ class ProcessTasks(beam.PTransform):  # type: ignore[misc]
         self._function = function
         self._label = label
 
-    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+    def expand(self, tasks: Any) -> Any:
         return (
             tasks
             | "Spread tasks" >> beam.Reshuffle()
@@ -136,6 +146,9 @@ def run_job(
     manifests: dict[str, Manifest] = {}
     for stage in job.stages:
         manifest = stage.dataset.manifest()
+        if manifest is not None and manifest.bounds != job.bounds:
+            # The recipe's bounds have changed since: the gate judges the same data again.
+            manifest = _finish(job, stage)
         if manifest is not None:
             stage.dataset.show(manifest)
             manifests[stage.name] = manifest
@@ -150,21 +163,22 @@ def run_job(
         missing[stage.name] = [task for task in stage.tasks if task not in done]
     if any(missing.values()):
         with _watch(unfinished, observe):
-            _run_pipeline(job, missing, options)
+            run_pipeline(job.title, lambda pipeline: job.build(pipeline, missing), options)
     for stage in unfinished:
         manifests[stage.name] = _finish(job, stage)
     job.cleanup()
     return JobResult(manifests, up_to_date)
 
 
-def _run_pipeline(job: Job, missing: Mapping[str, Sequence[str]], options: PipelineOptions) -> None:
+def run_pipeline(
+    title: str, build: Callable[[beam.Pipeline], object], options: PipelineOptions
+) -> None:
+    """Build a pipeline and run it to its end; RunFailed with one sentence when it fails."""
     try:
         with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
-            job.build(pipeline, missing)
-    except (KeyboardInterrupt, SystemExit):
-        raise
+            build(pipeline)
     except Exception as error:
-        raise RunFailed(f"{job.title}: {_reason(error)}") from error
+        raise RunFailed(f"{title}: {_reason(error)}") from error
 
 
 def runner_of(options: PipelineOptions) -> Any:
@@ -174,7 +188,7 @@ def runner_of(options: PipelineOptions) -> Any:
     """
     name = options.get_all_options().get("runner") or "DirectRunner"
     if name in {"DirectRunner", "FnApiRunner"}:
-        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+        from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
         return FnApiRunner()
     return name
@@ -198,11 +212,7 @@ def _finish(job: Job, stage: Stage) -> Manifest:
         raise RunFailed(f"{stage.name}: the pipeline ended but {len(lacking)} tasks have no record")
     records = [dataset.read_record(task) for task in stage.tasks]
     counts = sum_counts(record.counts for record in records)
-    verdict = job.gate(stage, counts)
-    if not verdict.ok:
-        report = dataset.path("gate.json")
-        storage.write_json(report, {"gate": verdict.to_json(), "counts": counts})
-        raise GateFailed(stage.name, verdict.failures(), report)
+    verdict = _pass_gate(job, stage, records)
     manifest = Manifest(
         stage=stage.name,
         fingerprint=stage.fingerprint,
@@ -211,12 +221,26 @@ def _finish(job: Job, stage: Stage) -> Manifest:
         inputs=dict(stage.inputs),
         files=[file for record in records for file in record.files],
         counts=counts,
-        gate=verdict.to_json(),
+        gate=verdict,
+        bounds=dict(job.bounds),
         code=package_version("vineleaf"),
         details=job.details(stage, records),
     )
     dataset.publish(manifest)
     return manifest
+
+
+def _pass_gate(job: Job, stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
+    """The verdict as JSON; GateFailed, with the report written beside the data, when it is bad."""
+    if job.gate is None:
+        return {}
+    verdict = job.gate(stage, records)
+    if not verdict.ok:
+        report = stage.dataset.path("gate.json")
+        counts = sum_counts(record.counts for record in records)
+        storage.write_json(report, {"gate": verdict.to_json(), "counts": counts})
+        raise GateFailed(stage.name, verdict.failures(), report)
+    return verdict.to_json()
 
 
 class _watch:
@@ -236,7 +260,7 @@ class _watch:
         self._thread.join()
 
     def _look(self) -> None:
-        seen = [set[str]() for _ in self._datasets]
+        seen = [dataset.finished_tasks() for dataset, _ in self._datasets]
         last = False
         while not last:
             last = self._stop.wait(POLL_SECONDS)

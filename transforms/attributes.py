@@ -27,7 +27,9 @@ class AlignmentError(ValueError):
 
 
 class TableWriter:
-    """An attribute table being written; `file` tells about it once its `open_table` block has ended."""
+    """An attribute table being written; `file` tells about it once its `open_table` block has
+    ended.
+    """
 
     def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._writer = writer

@@ -95,6 +95,7 @@ class Manifest:
     files: list[OutputFile]
     counts: dict[str, int]
     gate: dict[str, Any]
+    bounds: dict[str, Any]  # of the recipe, that the gate applied
     code: str  # version of the package that wrote it
     details: dict[str, Any] = field(default_factory=dict)  # what a stage tells its readers
 

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-__all__ = ["QueryError", "check_expressions", "columns_used", "evaluate"]
+__all__ = ["QueryError", "check_expressions", "columns_used", "evaluate", "tables_named"]
 
 _REFUSED = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "*"}
 _local = threading.local()
@@ -53,6 +53,18 @@ def columns_used(
         table: [column for column in schemas[table].names if column in columns]
         for table, columns in sorted(named.items())
     }
+
+
+def tables_named(expressions: Sequence[str]) -> list[str]:
+    """The attribute tables that expressions name, sorted. QueryError for what is no SQL."""
+    return sorted(
+        {
+            node["column_names"][0]
+            for expression in expressions
+            for node in _nodes(_parse(expression))
+            if node.get("class") == "COLUMN_REF"
+        }
+    )
 
 
 def check_expressions(

@@ -11,7 +11,7 @@ does not grow with the number of documents.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -63,6 +63,7 @@ class SourceBudget:
     threshold: int
     taken_tokens: int
     taken_documents: int  # copies counted
+    next_document_tokens: int = 0  # of the first document beyond the cut: less than that is missing
 
     @property
     def epochs(self) -> float:
@@ -163,12 +164,10 @@ def cut_in_bin(
         threshold = budget.threshold + (1 << int(_SHIFT))
     else:
         threshold = int(order[count])
-    return SourceBudget(
-        available_documents=budget.available_documents,
-        available_tokens=budget.available_tokens,
-        wanted_tokens=budget.wanted_tokens,
-        whole_epochs=budget.whole_epochs,
+    return replace(
+        budget,
         threshold=threshold,
+        next_document_tokens=0 if count == len(order) else int(tokens[count]),
         taken_tokens=budget.taken_tokens + (int(sums[count - 1]) if count else 0),
         taken_documents=budget.taken_documents + count,
     )

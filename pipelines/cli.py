@@ -1,0 +1,389 @@
+"""The command `vineleaf`: run, plan, check, verify, why, demo.
+
+Answers go to standard output (with `--json` one JSON object), everything else to standard error.
+Exit codes: 0 good; 1 a gate or check failed; 2 the recipe or the command line is wrong; 3 the run
+failed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["app", "main"]
+
+GOOD, CHECK_FAILED, RECIPE_WRONG, RUN_FAILED = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="vineleaf",
+    help="Curate web pages, code and PDFs into tokenized pretraining mixes.",
+    epilog="Start with: vineleaf demo --workspace workspace",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+_answers = Console(highlight=False, soft_wrap=True)
+
+RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe in YAML.")]
+WorkspaceUri = Annotated[
+    str,
+    typer.Option(
+        "--workspace", "-w", metavar="URI", help="Folder or URI (s3://, gs://) for all output."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, as mix.tokens=2M; repeatable.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Runner = Annotated[
+    str,
+    typer.Option(help="Beam runner by its name; DirectRunner is the in-process one, on all cores."),
+]
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+@contextmanager
+def _outcomes(as_json: bool) -> Iterator[None]:
+    """Turn known failures into one sentence and an exit code."""
+    from pipelines.recipe import RecipeError
+    from pipelines.stages import GateFailed, RunFailed
+    from transforms.decontamination.benchmarks import BenchmarkError
+    from transforms.mixing.budget import BudgetError
+    from transforms.query import QueryError
+
+    try:
+        yield
+    except RecipeError as error:
+        _fail(as_json, RECIPE_WRONG, [str(problem) for problem in error.problems])
+    except (QueryError, BudgetError, BenchmarkError, FileNotFoundError, ValueError) as error:
+        _fail(as_json, RECIPE_WRONG, [str(error)])
+    except GateFailed as error:
+        _fail(as_json, CHECK_FAILED, [*error.sentences, f"report: {error.report}"])
+    except (RunFailed, OSError) as error:
+        _fail(as_json, RUN_FAILED, [str(error)])
+    except KeyboardInterrupt:
+        _fail(as_json, RUN_FAILED, ["interrupted; run the same command again to go on from here"])
+
+
+def _fail(as_json: bool, code: int, sentences: list[str]) -> None:
+    for sentence in sentences:
+        _errors.print(f"error: {sentence}", markup=False, style="red")
+    if as_json:
+        _print_json({"ok": False, "errors": sentences})
+    raise typer.Exit(code)
+
+
+def _quiet() -> None:
+    """Leave standard error to progress and to our own errors."""
+    for name in ("apache_beam", "great_expectations"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def _beam_options(runner: str, arguments: list[str]) -> Any:
+    """Beam's options: what follows `--`, on all cores of this machine unless it says otherwise."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    if runner in {"DirectRunner", "FnApiRunner"}:
+        defaults = {
+            "--direct_running_mode": "multi_threading",
+            "--direct_num_workers": str(os.cpu_count() or 1),
+        }
+        given = {argument.split("=")[0] for argument in arguments}
+        arguments = [
+            *(f"{name}={value}" for name, value in defaults.items() if name not in given),
+            *arguments,
+        ]
+    return PipelineOptions([f"--runner={runner}", *arguments])
+
+
+@app.command(context_settings={"allow_extra_args": True})
+def run(
+    context: typer.Context,
+    recipe: RecipePath,
+    workspace: WorkspaceUri = "workspace",
+    runner: Runner = "DirectRunner",
+    set_: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the mix of a recipe: run or submit whatever is not up to date.
+
+    An interrupted run goes on where it stopped when the same command is given again. Beam options
+    follow `--`:
+
+    `vineleaf run mixes/demo.yaml --workspace workspace -- --direct_num_workers=1`
+    """
+    with _outcomes(as_json):
+        answer = _run(recipe, workspace, runner, list(context.args), set_ or [], as_json)
+    if as_json:
+        _print_json(answer)
+
+
+def _run(
+    recipe_path: str,
+    workspace_uri: str,
+    runner: str,
+    beam_arguments: list[str],
+    overrides: list[str],
+    as_json: bool,
+) -> dict[str, Any]:
+    from pipelines.funnel import make_funnel
+    from pipelines.progress import RunProgress
+    from pipelines.recipe import load_recipe
+    from pipelines.stages import RunFailed
+    from pipelines.workflow import Workflow
+    from pipelines.workspace import Workspace
+    from transforms import storage
+
+    _quiet()
+    recipe = load_recipe(recipe_path, tuple(overrides))
+    workspace = Workspace(workspace_uri)
+    progress = RunProgress(_errors)
+    workflow = Workflow(
+        recipe, workspace, _beam_options(runner, beam_arguments), progress.start, progress.observe
+    )
+    with progress.shown():
+        workflow.run()
+    funnel = make_funnel([source.name for source in recipe.sources], workflow.manifests)
+    storage.write_json(workspace.report(recipe.name), funnel.to_json())
+    imbalances = funnel.imbalances()
+    if imbalances:
+        raise RunFailed("the ledger does not balance: " + "; ".join(imbalances))
+    mix = workspace.mix(recipe.name)
+    if not as_json:
+        _answers.print(funnel.table())
+        _answers.print(_mix_table(recipe, workflow))
+        _answers.print(f"The mix: {mix}", markup=False)
+    return {
+        "stages": [
+            {"name": state.name, "state": state.state, "counts": dict(state.counts)}
+            for state in workflow.states
+        ],
+        "mix": mix,
+        "ledger": funnel.ledger(),
+    }
+
+
+def _mix_table(recipe: Any, workflow: Any) -> Table:
+    table = Table(title="Mix", title_justify="left", pad_edge=False)
+    table.add_column("source")
+    for name in ("available", "wanted", "taken", "epochs", "share", "asked"):
+        table.add_column(name, justify="right")
+    budgets = workflow.budgets
+    total = sum(budget.taken_tokens for budget in budgets.values())
+    for source, share in recipe.mix.proportions.items():
+        budget = budgets[source]
+        table.add_row(
+            source,
+            f"{budget.available_tokens:,}",
+            f"{budget.wanted_tokens:,}",
+            f"{budget.taken_tokens:,}",
+            f"{budget.epochs:.2f}",
+            f"{budget.taken_tokens / total:.4f}" if total else "",
+            f"{share:.4f}",
+        )
+    return table
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    workspace: WorkspaceUri = "workspace",
+    set_: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what `run` would do and what the mix would hold; runs nothing that writes a dataset.
+
+    Try a change before you make it: `vineleaf plan mixes/demo.yaml --set mix.shares.web=0.3 --set
+    mix.shares.code=0.3`
+    """
+    from pipelines.recipe import load_recipe
+    from pipelines.workflow import Workflow
+    from pipelines.workspace import Workspace
+
+    with _outcomes(as_json):
+        _quiet()
+        loaded = load_recipe(recipe, tuple(set_ or []))
+        workflow = Workflow(loaded, Workspace(workspace), _beam_options("DirectRunner", []))
+        workflow.plan()
+        from transforms.mixing.budget import divide_tokens
+
+        wanted = divide_tokens(loaded.mix.tokens, loaded.mix.proportions)
+        sources = {}
+        for name in loaded.mix.proportions:
+            budget = workflow.budgets.get(name)
+            sources[name] = {
+                "available_tokens": budget.available_tokens if budget else None,
+                "wanted_tokens": wanted[name],
+                "taken_tokens": budget.taken_tokens if budget else None,
+                "epochs": budget.epochs if budget else None,
+            }
+        answer = {
+            "stages": [
+                {"name": state.name, "state": state.state, "counts": dict(state.counts)}
+                for state in workflow.states
+            ],
+            "sources": sources,
+        }
+    if as_json:
+        _print_json(answer)
+        return
+    stages = Table(title="Stages", title_justify="left", pad_edge=False)
+    for title in ("stage", "state", "removed"):
+        stages.add_column(title, overflow="fold")
+    for state in workflow.states:
+        removed = ", ".join(
+            f"{name.removeprefix('removed.')} {count:,}"
+            for name, count in state.counts.items()
+            if name.startswith("removed.") and count
+        )
+        stages.add_row(state.name, state.state, removed)
+    _answers.print(stages)
+    table = Table(title="Mix", title_justify="left", pad_edge=False)
+    for title in ("source", "available tokens", "wanted", "taken", "epochs"):
+        table.add_column(title, justify="left" if title == "source" else "right")
+    for name, numbers in sources.items():
+        shown = [
+            "not known yet"
+            if value is None
+            else f"{value:,.2f}"
+            if isinstance(value, float)
+            else f"{value:,}"
+            for value in numbers.values()
+        ]
+        table.add_row(name, *shown)
+    _answers.print(table)
+
+
+@app.command()
+def check(recipe: RecipePath, set_: Overrides = None, as_json: AsJson = False) -> None:
+    """Check a recipe: keys, types, numbers and sense. Reads nothing but the recipe."""
+    from pipelines.recipe import RecipeError, load_recipe
+    from pipelines.workflow import Workflow
+    from pipelines.workspace import Workspace
+
+    errors: list[dict[str, Any]] = []
+    with _outcomes(as_json):
+        try:
+            loaded = load_recipe(recipe, tuple(set_ or []))
+            Workflow(loaded, Workspace("workspace"), _beam_options("DirectRunner", [])).check()
+        except RecipeError as error:
+            errors = [asdict(problem) for problem in error.problems]
+    if as_json:
+        _print_json({"ok": not errors, "errors": errors})
+    else:
+        for one in errors:
+            _errors.print(
+                f"{one['file']}:{one['line']}: {one['message']}", markup=False, style="red"
+            )
+        if not errors:
+            _answers.print(f"{recipe} is good.", markup=False)
+    raise typer.Exit(RECIPE_WRONG if errors else GOOD)
+
+
+@app.command()
+def verify(
+    mix: Annotated[str, typer.Argument(metavar="MIX", help="Folder of a published mix.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Recipe whose benchmark files are read anew; default: the mix's index."),
+    ] = None,
+    workspace: WorkspaceUri = "workspace",
+    as_json: AsJson = False,
+) -> None:
+    """Prove a published mix from its files: hashes, tokens, boundaries, decoding, shares, rescan.
+
+    The mix holds an index of its benchmarks' n-grams. With --recipe the benchmarks are read anew
+    from their files, which {workspace} in the recipe's paths may name.
+
+    `vineleaf verify workspace/mixes/demo`
+    """
+    from pipelines.benchmarks import build_benchmark_index, find_benchmarks
+    from pipelines.recipe import load_recipe
+    from pipelines.verify import verify_mix
+    from pipelines.workspace import Workspace
+
+    with _outcomes(as_json):
+        index = None
+        if recipe is not None:
+            loaded = load_recipe(recipe)
+            if loaded.decontamination is None:
+                raise ValueError(f"{recipe} names no benchmark to scan for")
+            benchmarks, _ = find_benchmarks(loaded, Workspace(workspace))
+            index = build_benchmark_index(benchmarks, loaded.decontamination)
+        checks = verify_mix(mix, index)
+        good = all(one.ok for one in checks)
+    if as_json:
+        _print_json({"ok": good, "checks": [one.to_json() for one in checks]})
+    else:
+        table = Table(title=f"Verify {mix}", title_justify="left", pad_edge=False)
+        for title in ("check", "verdict", "seen", "wanted"):
+            table.add_column(title, overflow="fold")
+        for one in checks:
+            verdict = "[green]good[/green]" if one.ok else "[red]FAILED[/red]"
+            table.add_row(one.name, verdict, str(one.seen), str(one.wanted))
+        _answers.print(table)
+    raise typer.Exit(GOOD if good else CHECK_FAILED)
+
+
+@app.command()
+def why(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="Id of a document.")],
+    workspace: WorkspaceUri = "workspace",
+    recipe: Annotated[
+        str | None, typer.Option(help="Name of the mix; default: all mixes of the workspace.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell one document's story: where it came from, its scores, why it was kept or removed,
+    what it duplicates.
+    """
+    from pipelines.why import tell_story
+    from pipelines.workspace import Workspace
+
+    with _outcomes(as_json):
+        story = tell_story(Workspace(workspace), id_, recipe)
+    if as_json:
+        _print_json(story.to_json())
+    else:
+        _answers.print(story.text(), markup=False)
+
+
+@app.command()
+def demo(
+    workspace: WorkspaceUri = "workspace",
+    as_json: AsJson = False,
+) -> None:
+    """Make a mix from what is on this machine: documentation pages, code, PDFs, planted
+    duplicates and benchmarks.
+    """
+    from pipelines.demo.demo import run_demo
+
+    with _outcomes(as_json):
+        answer = run_demo(workspace, as_json, _run)
+    if as_json:
+        _print_json(answer)

@@ -1,0 +1,96 @@
+"""The jobs of exact and fuzzy deduplication: their stages, one per source, made together over
+the whole pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+
+from pipelines.dedup import build_exact, build_fuzzy
+from pipelines.recipe import Fuzzy
+from pipelines.stages import Job, Stage
+from pipelines.tables import table_gate, table_stages
+from pipelines.workspace import Workspace
+from transforms.datasets import Manifest, fingerprint_of
+from transforms.dedup.exact import EXACT_VERSION
+from transforms.dedup.fuzzy import FUZZY_VERSION
+from transforms.dedup.pool import PoolShard
+from transforms.exchange import remove_runs
+
+__all__ = ["exact_job", "fuzzy_job"]
+
+
+def exact_job(
+    workspace: Workspace,
+    recipe: Mapping[str, Any],
+    documents: Mapping[str, Manifest],
+    shards: Sequence[PoolShard],
+    ranks: int,
+    inputs: Mapping[str, str],
+) -> Job:
+    """The job that finds exact duplicates. `inputs`: fingerprints of all that the pool is made
+    of.
+    """
+    stages = _stages(workspace, "exact_duplicates", EXACT_VERSION, documents, shards, {}, inputs)
+    work = _work(workspace, "exact", stages)
+
+    def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
+        outputs = {source: stage.dataset for source, stage in stages.items()}
+        build_exact(pipeline, shards, outputs, work, ranks)
+
+    gate = table_gate(documents, recipe, "duplicates")
+    return Job("exact", list(stages.values()), build, gate, cleanup=partial(remove_runs, work))
+
+
+def fuzzy_job(
+    workspace: Workspace,
+    recipe: Mapping[str, Any],
+    documents: Mapping[str, Manifest],
+    shards: Sequence[PoolShard],
+    ranks: int,
+    fuzzy: Fuzzy,
+    inputs: Mapping[str, str],
+) -> Job:
+    """The job that finds near duplicates among what exact deduplication left."""
+    parameters = {"similarity": fuzzy.similarity, "ngram": fuzzy.ngram, "bands": fuzzy.bands}
+    stages = _stages(
+        workspace, "fuzzy_duplicates", FUZZY_VERSION, documents, shards, parameters, inputs
+    )
+    work = _work(workspace, "fuzzy", stages)
+
+    def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
+        outputs = {source: stage.dataset for source, stage in stages.items()}
+        build_fuzzy(
+            pipeline, shards, outputs, work, ranks, fuzzy.similarity, fuzzy.ngram, fuzzy.bands
+        )
+
+    gate = table_gate(documents, recipe, "duplicates")
+    return Job("fuzzy", list(stages.values()), build, gate, cleanup=partial(remove_runs, work))
+
+
+def _stages(
+    workspace: Workspace,
+    table: str,
+    version: int,
+    documents: Mapping[str, Manifest],
+    shards: Sequence[PoolShard],
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, str],
+) -> dict[str, Stage]:
+    return table_stages(
+        table,
+        lambda source: workspace.attributes(table, source),
+        version,
+        shards,
+        dict.fromkeys(documents, parameters),
+        dict.fromkeys(documents, inputs),
+    )
+
+
+def _work(workspace: Workspace, name: str, stages: Mapping[str, Stage]) -> str:
+    fingerprints = sorted(stage.fingerprint for stage in stages.values())
+    return workspace.work(name, fingerprint_of(fingerprints))

@@ -1,0 +1,181 @@
+"""The funnel: what of each source came in, what each stage removed and why, what is in the mix.
+
+It is read off the manifests' counters. The ledger must balance at every joint: in = kept + removed
+by reason + quarantined, and what one stage kept is what the next one saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from transforms.datasets import Manifest
+
+__all__ = ["Funnel", "FunnelStep", "make_funnel"]
+
+
+@dataclass(frozen=True)
+class FunnelStep:
+    """One stage of one source: documents that came in and were kept, bytes and tokens kept (None
+    where the stage does not know), removed and quarantined by reason."""
+
+    source: str
+    stage: str
+    seen: int
+    kept: int
+    text_bytes: int | None
+    tokens: int | None
+    removed: Mapping[str, int]
+    quarantined: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """All steps, source by source in the order of the recipe."""
+
+    steps: tuple[FunnelStep, ...]
+
+    def imbalances(self) -> list[str]:
+        """One sentence for each joint where documents are lost or appear."""
+        problems = []
+        before: FunnelStep | None = None
+        for step in self.steps:
+            gone = sum(step.removed.values()) + sum(step.quarantined.values())
+            if step.seen != step.kept + gone:
+                problems.append(
+                    f"{step.source}, {step.stage}: {step.seen} in, but {step.kept} kept and"
+                    f" {gone} removed or quarantined"
+                )
+            if before is not None and before.source == step.source and before.kept != step.seen:
+                problems.append(
+                    f"{step.source}: {before.stage} kept {before.kept} but {step.stage} saw"
+                    f" {step.seen}"
+                )
+            before = step
+        return problems
+
+    def ledger(self) -> dict[str, Any]:
+        """Per source: in, kept (distinct documents in the mix), removed and quarantined by
+        reason.
+        """
+        ledger: dict[str, Any] = {}
+        for step in self.steps:
+            entry = ledger.setdefault(
+                step.source, {"in": step.seen, "kept": 0, "removed": {}, "quarantined": {}}
+            )
+            entry["kept"] = step.kept
+            for reason, count in step.removed.items():
+                entry["removed"][f"{step.stage}: {reason}"] = count
+            entry["quarantined"].update(step.quarantined)
+        for entry in ledger.values():
+            gone = sum(entry["removed"].values()) + sum(entry["quarantined"].values())
+            entry["balanced"] = entry["in"] == entry["kept"] + gone
+        return ledger
+
+    def to_json(self) -> dict[str, Any]:
+        """The ledger and its steps."""
+        return {
+            "sources": self.ledger(),
+            "steps": [
+                {
+                    "source": step.source,
+                    "stage": step.stage,
+                    "in": step.seen,
+                    "kept": step.kept,
+                    "text_bytes": step.text_bytes,
+                    "tokens": step.tokens,
+                    "removed": dict(step.removed),
+                    "quarantined": dict(step.quarantined),
+                }
+                for step in self.steps
+            ],
+        }
+
+    def table(self) -> Table:
+        """The funnel for a terminal."""
+        table = Table(title="Funnel", title_justify="left", pad_edge=False)
+        for name in ("source", "stage"):
+            table.add_column(name)
+        for name in ("in", "kept", "MB", "tokens"):
+            table.add_column(name, justify="right")
+        table.add_column("removed and quarantined", overflow="fold")
+        last = ""
+        for step in self.steps:
+            if last and step.source != last:
+                table.add_section()
+            reasons = {
+                **step.removed,
+                **{f"quarantined, {reason}": count for reason, count in step.quarantined.items()},
+            }
+            table.add_row(
+                "" if step.source == last else step.source,
+                step.stage,
+                f"{step.seen:,}",
+                f"{step.kept:,}",
+                "" if step.text_bytes is None else f"{step.text_bytes / 1e6:,.1f}",
+                "" if step.tokens is None else f"{step.tokens:,}",
+                ", ".join(f"{reason} {count:,}" for reason, count in _largest_first(reasons)),
+            )
+            last = step.source
+        return table
+
+
+def _largest_first(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
+    present = [(reason, count) for reason, count in reasons.items() if count]
+    return sorted(present, key=lambda pair: (-pair[1], pair[0]))
+
+
+def make_funnel(sources: Sequence[str], manifests: Mapping[str, Manifest]) -> Funnel:
+    """The funnel of a finished run; `manifests` are by stage name."""
+    return Funnel(tuple(step for source in sources for step in _steps(source, manifests)))
+
+
+def _steps(source: str, manifests: Mapping[str, Manifest]) -> Iterator[FunnelStep]:
+    documents = manifests[f"documents {source}"].counts
+    yield FunnelStep(
+        source,
+        "ingest",
+        documents.get("records", 0),
+        documents.get("documents", 0),
+        documents.get("text_bytes", 0),
+        None,
+        _by_reason(documents, "removed."),
+        _by_reason(documents, "quarantined."),
+    )
+    judged = manifests[f"candidates {source}"].counts
+    yield _step(source, "rules", judged, _by_reason(judged, "removed."))
+    for table, name in (("exact_duplicates", "exact"), ("fuzzy_duplicates", "fuzzy")):
+        if f"{table} {source}" in manifests:
+            counts = manifests[f"{table} {source}"].counts
+            yield _step(source, name, counts, {"duplicate": counts.get("removed", 0)})
+    tokens = manifests[f"tokens {source}"].counts
+    yield _step(source, "tokenize", tokens, _by_reason(tokens, "removed."))
+    selected = manifests[f"selection {source}"].counts
+    yield _step(source, "select", selected, _by_reason(selected, "removed."))
+
+
+def _step(
+    source: str, stage: str, counts: Mapping[str, int], removed: Mapping[str, int]
+) -> FunnelStep:
+    seen = counts.get("candidates", 0)
+    return FunnelStep(
+        source,
+        stage,
+        seen,
+        seen - counts.get("removed", 0),
+        counts.get("kept_text_bytes"),
+        counts.get("tokens"),
+        {reason: count for reason, count in removed.items() if count},
+        {},
+    )
+
+
+def _by_reason(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    return {
+        name.removeprefix(prefix): count
+        for name, count in sorted(counts.items())
+        if name.startswith(prefix) and count
+    }

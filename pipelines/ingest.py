@@ -1,0 +1,205 @@
+"""Ingest: the raw files of one source become document shards; what cannot be read goes to
+quarantine.
+
+After the shards are written they are read back and checked over all rows: valid UTF-8, text and ids
+that are not empty, and (through an exchange of hashed ids) no id twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from expectations.gate import Verdict, run_gate
+from expectations.metrics import document_metrics
+from pipelines.inputs import InputFile
+from pipelines.recipe import Source
+from pipelines.stages import Job, ProcessTasks, Stage
+from pipelines.workspace import Workspace
+from transforms.checks.documents import check_documents, count_duplicates, id_hashes
+from transforms.datasets import Dataset, TaskRecord, sum_counts
+from transforms.documents import read_batches
+from transforms.exchange import Exchange, Partition, Rows, count_buckets, remove_runs
+from transforms.ingest.code import CodeReader
+from transforms.ingest.dolma import DolmaReader
+from transforms.ingest.html import HtmlReader
+from transforms.ingest.ocr import Ocr
+from transforms.ingest.parquet import ParquetReader
+from transforms.ingest.pdf import PdfReader
+from transforms.ingest.reader import Reader
+from transforms.ingest.warc import WarcReader
+from transforms.ingest.writer import write_documents
+from transforms.storage import FileInfo
+
+__all__ = ["ingest_job", "ingest_task", "make_reader"]
+
+CHECKS = "checks"  # task that reads everything back
+ID_ROW = np.dtype([("key", "<u8"), ("payload", "<u8")])
+BYTES_PER_DOCUMENT = 64  # of input, at least, for planning the exchange of ids
+_NOTHING_CHECKED = {
+    f"checked.{name}": 0
+    for name in ("rows", "duplicate_ids", "empty_ids", "invalid_utf8", "empty_text")
+}
+
+
+@dataclass(frozen=True)
+class IngestTask:
+    """Some input files that one worker turns into shards."""
+
+    name: str
+    source: str
+    files: tuple[FileInfo, ...]
+    reader: Reader
+    dataset: Dataset
+    quarantine: Dataset
+
+
+def ingest_task(task: IngestTask) -> str:
+    """Write the shards, the quarantine table and the record of a task, unless they exist; its
+    name.
+    """
+    if task.name not in task.dataset.finished_tasks():
+        record = write_documents(
+            task.dataset,
+            task.quarantine,
+            task.name,
+            task.source,
+            task.reader.read(list(task.files)),
+        )
+        task.dataset.write_record(record)
+    return task.name
+
+
+def _check_task(task: IngestTask) -> dict[str, int]:
+    record = task.dataset.read_record(task.name)
+    return sum_counts(
+        check_documents(batch)
+        for file in record.files
+        for batch in read_batches(task.dataset.path(file.path))
+    )
+
+
+def _id_rows(task: IngestTask) -> Iterator[Rows]:
+    record = task.dataset.read_record(task.name)
+    for file in record.files:
+        for batch in read_batches(task.dataset.path(file.path), ["id"]):
+            rows = np.empty(batch.num_rows, ID_ROW)
+            rows["key"], rows["payload"] = id_hashes(batch.column("id"))
+            yield rows
+
+
+def _named(task: IngestTask) -> tuple[str, IngestTask]:
+    return task.name, task
+
+
+def _count_partition(partition: Partition) -> dict[str, int]:
+    rows = partition.read()
+    return {"checked.duplicate_ids": count_duplicates(rows)}
+
+
+def _write_checks(counts: Mapping[str, int], dataset: Dataset) -> None:
+    dataset.write_record(TaskRecord(CHECKS, [], dict(counts)))
+
+
+class _SumCounts(beam.CombineFn):  # type: ignore[misc]
+    def create_accumulator(self) -> dict[str, int]:
+        return dict(_NOTHING_CHECKED)
+
+    def add_input(self, total: dict[str, int], counts: dict[str, int]) -> dict[str, int]:
+        return sum_counts([total, counts])
+
+    def merge_accumulators(self, totals: Any) -> dict[str, int]:
+        return sum_counts(totals)
+
+    def extract_output(self, total: dict[str, int]) -> dict[str, int]:
+        return total
+
+
+def make_reader(source: Source) -> Reader:
+    """The reader of a source's kind of input. ValueError, in one sentence, when a part is
+    missing.
+    """
+    match source.ingest:
+        case "warc":
+            return WarcReader()
+        case "html":
+            return HtmlReader()
+        case "code":
+            return CodeReader()
+        case "dolma":
+            return DolmaReader()
+        case "parquet":
+            return ParquetReader()
+        case "pdf":
+            reader = PdfReader(ocr=Ocr(**source.ocr), **source.pdf)
+            reader.check()
+            return reader
+    raise ValueError(f"no reader for ingest: {source.ingest}")
+
+
+def ingest_job(
+    workspace: Workspace,
+    source: Source,
+    reader: Reader,
+    inputs: Sequence[InputFile],
+    recipe: Mapping[str, Any],
+) -> Job:
+    """The job that turns the input files of a source into its documents dataset."""
+    groups = reader.group([one.file for one in inputs])
+    names = [f"{index:05d}" for index in range(len(groups))]
+    stage = Stage(
+        name=f"documents {source.name}",
+        folder=workspace.documents(source.name),
+        version=reader.version,
+        parameters={
+            "ingest": source.ingest,
+            "source": source.name,
+            **reader.parameters(),
+            "files": [[one.file.name, one.file.size_bytes, one.digest] for one in inputs],
+        },
+        inputs={},
+        tasks=[*names, CHECKS],
+    )
+    quarantine = Dataset(workspace.quarantine(source.name), stage.fingerprint)
+    tasks = [
+        IngestTask(name, source.name, tuple(group), reader, stage.dataset, quarantine)
+        for name, group in zip(names, groups, strict=True)
+    ]
+    work = workspace.work(f"documents-{source.name}", stage.fingerprint)
+    input_bytes = sum(one.file.size_bytes for one in inputs)
+    buckets = count_buckets(input_bytes // BYTES_PER_DOCUMENT, ID_ROW.itemsize)
+
+    def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
+        by_name = {task.name: task for task in tasks}
+        written = (
+            pipeline
+            | "Input files" >> beam.Create(tasks)
+            | "Ingest" >> ProcessTasks(ingest_task, f"ingest {source.name}")
+            | "Written shards" >> beam.Map(by_name.__getitem__)
+        )
+        checked = written | "Check rows" >> ProcessTasks(_check_task, f"check {source.name}")
+        duplicates = (
+            written
+            | "Name writer" >> beam.Map(_named)
+            | "Exchange ids" >> Exchange(work, ID_ROW, _id_rows, buckets)
+            | "Count duplicate ids" >> beam.Map(_count_partition)
+        )
+        (
+            (checked, duplicates)
+            | "All counts" >> beam.Flatten()
+            | "Sum" >> beam.CombineGlobally(_SumCounts())
+            | "Write checks" >> beam.Map(partial(_write_checks, dataset=stage.dataset))
+        )
+
+    def gate(stage: Stage, records: Sequence[TaskRecord]) -> Verdict:
+        counts = sum_counts(record.counts for record in records)
+        row = document_metrics(source.name, counts, allow_empty=source.allow_empty)
+        return run_gate("documents", [row], recipe)
+
+    title = f"ingest {source.name}"
+    return Job(title, [stage], build, gate, cleanup=partial(remove_runs, work))

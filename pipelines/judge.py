@@ -1,0 +1,128 @@
+"""Judge: apply the thresholds of a recipe to stored scores; one table `candidates` per source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from expectations.gate import Verdict, run_gate
+from pipelines.stages import Job, Stage
+from pipelines.tables import TableTask, table_job, table_metrics, table_stages
+from pipelines.workspace import Workspace
+from transforms.attributes import read_aligned, write_table
+from transforms.checks.attributes import count_attributes
+from transforms.datasets import Manifest, TaskRecord, sum_counts
+from transforms.dedup.pool import PoolShard
+from transforms.quality.candidates import (
+    CANDIDATES_VERSION,
+    candidate_columns,
+    candidate_schema,
+    judge,
+)
+from transforms.quality.conditions import Condition
+
+__all__ = ["CONTAMINATED", "Judgement", "judge_job", "judge_shard"]
+
+CONTAMINATED = "contaminated"  # reason of documents that hold an n-gram of a benchmark
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How documents of one source are judged: its place among the sources, conditions in order, and
+    (column, descending) of what decides between duplicates. `schemas`: its attribute tables."""
+
+    source_order: int
+    conditions: tuple[Condition, ...]
+    criteria: tuple[tuple[str, bool], ...]
+    schemas: Mapping[str, pa.Schema]
+
+    def parameters(self) -> dict[str, Any]:
+        """What the fingerprint needs."""
+        return {
+            "source_order": self.source_order,
+            "conditions": [asdict(condition) for condition in self.conditions],
+            "criteria": [list(one) for one in self.criteria],
+        }
+
+
+def judge_shard(task: TableTask, judgements: Mapping[str, Judgement]) -> str:
+    """Write the table `candidates` of a shard and its record; gives the task's name."""
+    shard, its = task.shard, judgements[task.shard.source]
+    columns = candidate_columns(its.conditions, its.criteria, its.schemas)
+    counts: list[dict[str, int]] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        wanted = {**columns, "documents": ["id"]}
+        wanted["size"] = sorted({*columns.get("size", []), "bytes"})
+        for aligned in read_aligned(shard.paths(*wanted), shard.file.rows_digest, wanted):
+            ids = aligned.pop("documents").column("id")
+            judged = judge(aligned, ids, its.source_order, its.conditions, its.criteria)
+            counts.append(
+                {**count_attributes(judged), **_count(judged, aligned["size"].column("bytes"))}
+            )
+            yield judged
+
+    file = write_table(task.dataset, shard.file, candidate_schema(len(its.criteria)), batches())
+    task.dataset.write_record(TaskRecord(shard.task, [file], sum_counts(counts)))
+    return task.name
+
+
+def _count(judged: pa.RecordBatch, sizes_bytes: pa.Array) -> dict[str, int]:
+    kept = judged.column("candidate").to_numpy(zero_copy_only=False)
+    counts = {
+        "candidates": judged.num_rows,
+        "removed": int((~kept).sum()),
+        "kept": int(kept.sum()),
+        "kept_text_bytes": int(sizes_bytes.to_numpy()[kept].sum()),
+    }
+    for entry in judged.column("reason").drop_null().value_counts().to_pylist():
+        counts[f"removed.{entry['values']}"] = int(entry["counts"])
+    return counts
+
+
+def judge_job(
+    workspace: Workspace,
+    recipe: Mapping[str, Any],
+    documents: Mapping[str, Manifest],
+    shards: Sequence[PoolShard],
+    judgements: Mapping[str, Judgement],
+    inputs: Mapping[str, Mapping[str, str]],
+) -> Job:
+    """The job that judges all sources. `judgements` and `inputs` are by source."""
+    stages = table_stages(
+        "candidates",
+        lambda source: workspace.attributes("candidates", source),
+        CANDIDATES_VERSION,
+        shards,
+        {source: judgement.parameters() for source, judgement in judgements.items()},
+        inputs,
+    )
+    function = partial(judge_shard, judgements=judgements)
+    return table_job("judge", stages, shards, function, partial(_gate, documents, recipe))
+
+
+def _gate(
+    documents: Mapping[str, Manifest],
+    recipe: Mapping[str, Any],
+    stage: Stage,
+    records: Sequence[TaskRecord],
+) -> Verdict:
+    """Two subjects: all that was removed, and what was removed for contamination."""
+    source = stage.name.split(" ")[1]
+    everything = table_metrics("candidates", source, documents[source], records, recipe, "removed")
+    contaminated = [
+        TaskRecord(
+            record.task,
+            record.files,
+            {**record.counts, "removed": record.counts.get(f"removed.{CONTAMINATED}", 0)},
+        )
+        for record in records
+    ]
+    leaked = table_metrics(
+        "contamination", source, documents[source], contaminated, recipe, "contaminated"
+    )
+    return run_gate("attributes", [everything, leaked], recipe)

@@ -1,0 +1,167 @@
+"""Tokenize: the documents that are left in the pool, their spans cut, become tokens; one table per
+shard.
+
+In: documents, candidates, duplicates, spans to cut. Out: per source the table `tokens`, aligned
+with the documents: `tokens` list<uint32> without EOS (null where a document is not in the pool),
+`count` uint32 with EOS, `cut_bytes` int64 (bytes of UTF-8 that were cut), `reason` string (why a
+document left the pool here, else null). Text is tokenized once for any number of mixes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.stages import Job
+from pipelines.tables import TableTask, table_gate, table_job, table_stages
+from pipelines.workspace import Workspace
+from transforms.attributes import read_aligned, write_table
+from transforms.checks.attributes import count_attributes
+from transforms.datasets import Manifest, TaskRecord, sum_counts
+from transforms.dedup.pool import PoolShard, candidate_mask
+from transforms.mixing.cuts import NOTHING_LEFT, cut_texts
+from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
+
+__all__ = ["TOKENS_SCHEMA", "TOKENS_VERSION", "Cuts", "tokenize_job", "tokenize_shard"]
+
+TOKENS_VERSION = 1
+TOKENS_SCHEMA = pa.schema(
+    [
+        pa.field("tokens", pa.list_(pa.uint32())),
+        pa.field("count", pa.uint32()),
+        pa.field("cut_bytes", pa.int64()),
+        pa.field("reason", pa.string()),
+    ]
+)
+_DUPLICATES = ("exact_duplicates", "fuzzy_duplicates")
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What is cut from a source's texts: span columns (table, column), and the n-gram index that
+    the cut text must be free of (path, fingerprint), or None.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    index: tuple[str, str] | None
+
+
+def tokenize_shard(task: TableTask, tokenizer: TokenizerSpec, cuts: Mapping[str, Cuts]) -> str:
+    """Write the table `tokens` of a shard and its record; gives the task's name. `cuts`: by
+    source.
+    """
+    shard, its_cuts = task.shard, cuts[task.shard.source]
+    counts: list[Mapping[str, int]] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        columns = _columns(shard, its_cuts)
+        for aligned in read_aligned(shard.paths(*columns), shard.file.rows_digest, columns):
+            table, counted = _tokenize(aligned, its_cuts, load_tokenizer(tokenizer))
+            counts.extend([count_attributes(table), counted])
+            yield table
+
+    file = write_table(task.dataset, shard.file, TOKENS_SCHEMA, batches())
+    task.dataset.write_record(TaskRecord(shard.task, [file], sum_counts(counts)))
+    return task.name
+
+
+def _columns(shard: PoolShard, cuts: Cuts) -> dict[str, list[str]]:
+    columns = {"documents": ["text"], "candidates": ["candidate"]}
+    for table in _DUPLICATES:
+        if table in shard.tables:
+            columns[table] = ["duplicate_of"]
+    for table, column in cuts.columns:
+        columns[table] = [*columns.get(table, []), column]
+    return columns
+
+
+def _tokenize(
+    aligned: Mapping[str, pa.RecordBatch], cuts: Cuts, tokenizer: Tokenizer
+) -> tuple[pa.RecordBatch, dict[str, int]]:
+    documents = aligned["documents"]
+    rows_total = documents.num_rows
+    pooled = in_pool(aligned)
+    rows = np.flatnonzero(pooled)
+    taken = pa.array(rows)
+    spans = [aligned[table].column(column).take(taken) for table, column in cuts.columns]
+    cut = cut_texts(documents.column("text").take(taken), spans, cuts.index)
+    alive, texts = rows[cut.kept], cut.texts.filter(pa.array(cut.kept))
+    tokens, offsets = tokenizer.encode(texts)
+
+    lengths = np.zeros(rows_total, np.int64)
+    lengths[alive] = np.diff(offsets)
+    absent = np.ones(rows_total, np.bool_)
+    absent[alive] = False
+    cut_bytes = np.zeros(rows_total, np.int64)
+    cut_bytes[rows] = cut.cut_bytes
+    table = pa.RecordBatch.from_arrays(
+        [
+            pa.ListArray.from_arrays(
+                pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int32()),
+                pa.array(tokens, pa.uint32()),
+                mask=pa.array(absent),
+            ),
+            pa.array((lengths + 1).astype(np.uint32), mask=absent),
+            pa.array(cut_bytes, mask=~pooled),
+            pa.array(np.full(rows_total, NOTHING_LEFT, object), pa.string(), mask=absent != pooled),
+        ],
+        schema=TOKENS_SCHEMA,
+    )
+    counts = {
+        "candidates": len(rows),
+        "removed": len(rows) - len(alive),
+        f"removed.{NOTHING_LEFT}": len(rows) - len(alive),
+        "kept": len(alive),
+        "kept_text_bytes": int(pc.sum(pc.binary_length(texts)).as_py() or 0),
+        "tokens": int(lengths.sum()) + len(alive),
+        "cut_bytes": int(cut_bytes.sum()),
+    }
+    return table, counts
+
+
+def in_pool(aligned: Mapping[str, pa.RecordBatch]) -> npt.NDArray[np.bool_]:
+    """Which rows passed the pool's rules and are nobody's duplicates, bool[rows]."""
+    kept = candidate_mask(aligned["candidates"])
+    for table in _DUPLICATES:
+        if table in aligned:
+            unique = aligned[table].column("duplicate_of").is_null()
+            kept = kept & unique.to_numpy(zero_copy_only=False)
+    return kept
+
+
+def tokenize_job(
+    workspace: Workspace,
+    recipe: Mapping[str, Any],
+    documents: Mapping[str, Manifest],
+    shards: Sequence[PoolShard],
+    tokenizer: TokenizerSpec,
+    cuts: Mapping[str, Cuts],
+    inputs: Mapping[str, Mapping[str, str]],
+) -> Job:
+    """The job that tokenizes what is left of each source. `cuts` and `inputs` are by source."""
+    name = load_tokenizer(tokenizer).fingerprint
+    stages = table_stages(
+        "tokens",
+        lambda source: workspace.attributes("tokens", source),
+        TOKENS_VERSION,
+        shards,
+        {source: _parameters(name, cuts[source]) for source in documents},
+        inputs,
+    )
+    function = partial(tokenize_shard, tokenizer=tokenizer, cuts=cuts)
+    return table_job("tokenize", stages, shards, function, table_gate(documents, recipe))
+
+
+def _parameters(tokenizer: str, cuts: Cuts) -> dict[str, Any]:
+    return {
+        "tokenizer": tokenizer,
+        "cuts": [list(column) for column in cuts.columns],
+        "index": cuts.index[1] if cuts.index else None,
+    }

@@ -1,0 +1,376 @@
+"""The workflow: a recipe's jobs in their order, each made from the manifests of those before it.
+
+sources -> documents -> annotate -> judge -> exact -> fuzzy -> tokenize -> budget -> select -> mix
+
+A job is made only when its inputs are published, so a stage's fingerprint holds those of all that
+it comes from. `run` runs what is not up to date; `plan` stops at the first job that would have to
+run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from expectations.suites import check_suites
+from pipelines.annotate import annotate_job
+from pipelines.benchmarks import INDEX_FILE, benchmark_job
+from pipelines.dedup_jobs import exact_job, fuzzy_job
+from pipelines.ingest import ingest_job, make_reader
+from pipelines.inputs import find_inputs
+from pipelines.judge import CONTAMINATED, Judgement, judge_job
+from pipelines.mix import mix_job
+from pipelines.recipe import Recipe, RecipeError, Source
+from pipelines.select import Choice, find_budgets, select_job, select_stages
+from pipelines.stages import Job, run_job
+from pipelines.tables import with_tables
+from pipelines.tokenize import TOKENS_SCHEMA, Cuts, tokenize_job
+from pipelines.workspace import Workspace
+from transforms.annotators import Annotator
+from transforms.datasets import Dataset, Manifest, TaskRecord
+from transforms.decontamination.annotator import CONTAMINATION_SCHEMA, Decontaminate
+from transforms.decontamination.annotator import NAME as CONTAMINATION
+from transforms.dedup.exact import EXACT_SCHEMA, ExactHash
+from transforms.dedup.fuzzy import FUZZY_SCHEMA
+from transforms.dedup.minhash import MinHash
+from transforms.dedup.pool import PoolShard
+from transforms.mixing.budget import SourceBudget
+from transforms.quality.conditions import RULE_SCHEMAS, Condition, rule
+from transforms.quality.size import Size
+from transforms.query import QueryError, check_expressions, tables_named
+
+__all__ = ["JOBS", "StageState", "Workflow"]
+
+JOBS = (
+    "ingest", "benchmarks", "annotate", "judge", "exact", "fuzzy", "tokenize", "select", "mix",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StageState:
+    """A stage's name, its state ("done", "up to date" or "to do") and its counts when known."""
+
+    name: str
+    state: str
+    counts: Mapping[str, int]
+
+
+@dataclass
+class Workflow:
+    """One recipe in one workspace. `states` and `manifests` grow as jobs are done."""
+
+    recipe: Recipe
+    workspace: Workspace
+    options: PipelineOptions
+    start: Callable[[Job], None] = lambda job: None  # told of each job before it runs
+    observe: Callable[[TaskRecord], None] = lambda record: None  # told of each finished task
+    manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
+    states: list[StageState] = field(default_factory=list)
+    budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source
+
+    def run(self) -> Manifest:
+        """Bring everything up to date; gives the manifest of the mix."""
+        for job in self._jobs():
+            self.start(job)
+            result = run_job(job, self.options, self.observe)
+            self.manifests.update(result.manifests)
+            for stage in job.stages:
+                state = "up to date" if stage.name in result.up_to_date else "done"
+                self._note(stage.name, state)
+        return self.manifests["mix"]
+
+    def plan(self) -> None:
+        """Look at what is up to date, and at the budget where the pool is known."""
+        reached = set()
+        for job in self._jobs():
+            reached.add(job.title.split(" ")[0])
+            for stage in job.stages:
+                manifest = stage.dataset.manifest()
+                if manifest is not None:
+                    self.manifests[stage.name] = manifest
+                self._note(stage.name, "to do" if manifest is None else "up to date")
+        for title in JOBS:
+            if title not in reached and self._wants(title):
+                self._note(title, "to do")
+
+    def _note(self, stage: str, state: str) -> None:
+        manifest = self.manifests.get(stage)
+        self.states.append(StageState(stage, state, manifest.counts if manifest else {}))
+
+    def _wants(self, job: str) -> bool:
+        return {
+            "benchmarks": self.recipe.decontamination is not None,
+            "exact": self.recipe.exact,
+            "fuzzy": self.recipe.fuzzy is not None,
+        }.get(job, True)
+
+    def _jobs(self) -> Iterator[Job]:
+        """The jobs in order, each with the bounds that its gate applies.
+
+        Whoever iterates puts a job's manifests into `manifests` before going on; where one is
+        lacking the jobs that need it are not made and the iteration ends.
+        """
+        for job in self._unbounded_jobs():
+            yield replace(job, bounds=dict(self.recipe.gates))
+
+    def _unbounded_jobs(self) -> Iterator[Job]:
+        recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
+        self.check()
+        yield from [self._ingest(source) for source in recipe.sources]
+        if recipe.decontamination:
+            yield benchmark_job(recipe, workspace)
+        if not self._have("documents") or (
+            recipe.decontamination and "benchmarks" not in self.manifests
+        ):
+            return
+        documents = {source: self.manifests[f"documents {source}"] for source in self._sources}
+        shards = self._shards(documents)
+
+        annotators = {source.name: self._annotators(source) for source in recipe.sources}
+        yield annotate_job(workspace, tree, documents, shards, annotators)
+        tables = sorted({one.name for its in annotators.values() for one in its})
+        if not all(
+            f"{one.name} {source}" in self.manifests
+            for source, its in annotators.items()
+            for one in its
+        ):
+            return
+        for table in tables:
+            shards = self._extend(shards, table)
+
+        judgements = {source.name: self._judgement(source) for source in recipe.sources}
+        inputs = {
+            source: self._inputs(
+                source, *(one.name for one in its if one.name not in ("exact", "minhash"))
+            )
+            for source, its in annotators.items()
+        }
+        yield judge_job(workspace, tree, documents, shards, judgements, inputs)
+        if not self._have("candidates"):
+            return
+        shards = self._extend(shards, "candidates")
+
+        ranks = len(next(iter(judgements.values())).criteria) + 2
+        if recipe.exact:
+            pool = self._pool("candidates", "exact")
+            yield exact_job(workspace, tree, documents, shards, ranks, pool)
+            if not self._have("exact_duplicates"):
+                return
+            shards = self._extend(shards, "exact_duplicates")
+        if recipe.fuzzy:
+            pool = self._pool("exact_duplicates", "minhash")
+            yield fuzzy_job(workspace, tree, documents, shards, ranks, recipe.fuzzy, pool)
+            if not self._have("fuzzy_duplicates"):
+                return
+            shards = self._extend(shards, "fuzzy_duplicates")
+
+        tokenizer = recipe.tokenizer(workspace.uri)
+        cuts = {source.name: self._cuts(source) for source in recipe.sources}
+        removed = "fuzzy_duplicates" if recipe.fuzzy else "exact_duplicates"
+        yield tokenize_job(
+            workspace, tree, documents, shards, tokenizer, cuts,
+            {
+                source: self._inputs(
+                    source,
+                    removed if recipe.exact else "candidates",
+                    *(table for table, _ in cuts[source].columns),
+                )
+                for source in self._sources
+            },
+        )  # fmt: skip
+        if not self._have("tokens"):
+            return
+        shards = self._extend(shards, "tokens")
+
+        choice = Choice(recipe.mix.where, recipe.mix.seed, self._mixing_schemas)
+        chosen_from = {
+            source: self._inputs(source, *sorted({"tokens", *tables_named(self._where)}))
+            for source in self._sources
+        }
+        stages = select_stages(workspace, recipe.name, recipe.mix, documents, shards, chosen_from)
+        manifests = [stage.dataset.manifest() for stage in stages.values()]
+        if all(manifest is not None for manifest in manifests):
+            self.budgets = {
+                source: SourceBudget.from_json(manifest.details["budget"])
+                for source, manifest in zip(stages, manifests, strict=True)
+                if manifest is not None and "budget" in manifest.details
+            }
+        else:
+            self.budgets = find_budgets(
+                workspace, recipe.mix, shards, choice, chosen_from, self.options
+            )
+        yield select_job(tree, documents, shards, stages, choice, self.budgets)
+        if not self._have("selection"):
+            return
+        shards = self._extend(shards, "selection", f"selection-{recipe.name}")
+        index = None
+        if recipe.decontamination:
+            index = (self._index_path, self._index_fingerprint)
+        yield mix_job(
+            workspace, recipe, tokenizer, shards, self._pool("selection"), index, self.budgets
+        )
+
+    @property
+    def _sources(self) -> list[str]:
+        return [source.name for source in self.recipe.sources]
+
+    def _have(self, table: str) -> bool:
+        return all(f"{table} {source}" in self.manifests for source in self._sources)
+
+    def _inputs(self, source: str, *tables: str) -> dict[str, str]:
+        names = [f"{table} {source}" for table in ("documents", *tables)]
+        return {name: self.manifests[name].fingerprint for name in names}
+
+    def _pool(self, *tables: str) -> dict[str, str]:
+        """Fingerprints of the tables of all sources: what the pool is made of."""
+        return {
+            name: fingerprint
+            for source in self._sources
+            for name, fingerprint in self._inputs(source, *tables).items()
+        }
+
+    def _shards(self, documents: Mapping[str, Manifest]) -> list[PoolShard]:
+        """The pool's shards, numbered over all sources in the order of their names."""
+        shards: list[PoolShard] = []
+        for source in sorted(documents):
+            dataset = Dataset(self.workspace.documents(source), documents[source].fingerprint)
+            for file in documents[source].files:
+                shards.append(PoolShard(len(shards), source, dataset.path(file.path), file, {}))
+        return shards
+
+    def _extend(
+        self, shards: Sequence[PoolShard], table: str, folder: str | None = None
+    ) -> list[PoolShard]:
+        datasets = {
+            source: Dataset(
+                self.workspace.attributes(folder or table, source),
+                self.manifests[f"{table} {source}"].fingerprint,
+            )
+            for source in self._sources
+            if f"{table} {source}" in self.manifests
+        }
+        return with_tables(shards, table, datasets)
+
+    def _ingest(self, source: Source) -> Job:
+        patterns = [self.recipe.resolve(path, self.workspace.uri) for path in source.paths]
+        try:
+            inputs = find_inputs(self.workspace, patterns)
+        except FileNotFoundError as error:
+            if not source.allow_empty:
+                raise FileNotFoundError(f"source {source.name}: {error}") from error
+            inputs = []
+        return ingest_job(self.workspace, source, make_reader(source), inputs, self.recipe.tree)
+
+    @property
+    def _index_path(self) -> str:
+        dataset = Dataset(
+            self.workspace.benchmarks(self.recipe.name), self.manifests["benchmarks"].fingerprint
+        )
+        return dataset.path(INDEX_FILE)
+
+    @property
+    def _index_fingerprint(self) -> str:
+        return str(self.manifests["benchmarks"].details["index"])
+
+    @property
+    def _where(self) -> list[str]:
+        return [self.recipe.mix.where] if self.recipe.mix.where else []
+
+    def _annotators(self, source: Source) -> list[Annotator]:
+        """All that reads a source's text, each once: for its rules, for duplicates and benchmarks,
+        and what the recipe's `where` and `keep` name."""
+        its = {one.name: one for one in self._scorers(source)}
+        if self.recipe.decontamination:
+            decontaminate = Decontaminate(self._index_path, self._index_fingerprint)
+            its[decontaminate.name] = decontaminate
+        return list(its.values())
+
+    def _scorers(self, source: Source) -> list[Annotator]:
+        """The annotators that need no benchmark index."""
+        its: dict[str, Annotator] = {"size": Size()}
+        if self.recipe.exact:
+            its["exact"] = ExactHash()
+        if self.recipe.fuzzy:
+            fuzzy = self.recipe.fuzzy
+            its["minhash"] = MinHash(fuzzy.ngram, fuzzy.bands, fuzzy.rows)
+        named = tables_named([*self._where, *(column for column, _ in self._criteria)])
+        rules = [*(rule(name, {}) for name in named if name in RULE_SCHEMAS), *source.rules]
+        for one in rules:
+            for annotator in one.annotators:
+                its[annotator.name] = annotator
+        return list(its.values())
+
+    def _schemas(self, source: Source) -> dict[str, pa.Schema]:
+        """The attribute tables of a source that conditions may name."""
+        schemas = {one.name: one.schema for one in self._scorers(source)}
+        if self.recipe.decontamination:
+            schemas[CONTAMINATION] = CONTAMINATION_SCHEMA
+        return schemas
+
+    @property
+    def _mixing_schemas(self) -> dict[str, pa.Schema]:
+        """What `where` may name: tables that all sources have, and those made after judging."""
+        of_sources = [self._schemas(source) for source in self.recipe.sources]
+        common = {
+            name: schema
+            for name, schema in of_sources[0].items()
+            if all(name in schemas for schemas in of_sources)
+        }
+        if self.recipe.exact:
+            common["exact_duplicates"] = EXACT_SCHEMA
+        if self.recipe.fuzzy:
+            common["fuzzy_duplicates"] = FUZZY_SCHEMA
+        return {**common, "tokens": TOKENS_SCHEMA}
+
+    def check(self) -> None:
+        """Find out before any work whether the recipe's SQL, gates and tokenizer make sense.
+
+        RecipeError and SuiteError tell what does not.
+        """
+        check_suites(self.recipe.tree)
+        problems = []
+        where: tuple[str, ...] = ("mix", "where")
+        checks = [(where, self._where, self._mixing_schemas, "boolean")]
+        columns = [column for column, _ in self._criteria]
+        for source in self.recipe.sources:
+            checks.append((("pool", "dedup", "keep"), columns, self._schemas(source), "number"))
+        for place, expressions, schemas, kind in checks:
+            try:
+                check_expressions(expressions, schemas, kind)
+            except QueryError as error:
+                problems.append(self.recipe.problem(place, f"{'.'.join(place)}: {error}"))
+        if problems:
+            raise RecipeError(list(dict.fromkeys(problems)))
+
+    def _judgement(self, source: Source) -> Judgement:
+        conditions = [condition for rule in source.rules for condition in rule.conditions]
+        decontamination = self.recipe.decontamination
+        if decontamination and decontamination.remove == "document":
+            conditions.append(Condition(CONTAMINATED, f"{CONTAMINATION}.hits", at_most=0))
+        return Judgement(
+            source_order=self._sources.index(source.name)
+            if "source order" in self.recipe.keep
+            else 0,
+            conditions=tuple(conditions),
+            criteria=self._criteria,
+            schemas=self._schemas(source),
+        )
+
+    @property
+    def _criteria(self) -> tuple[tuple[str, bool], ...]:
+        """(column, descending) of the recipe's `keep`, without source order."""
+        pairs = [one.rsplit(" ", 1) for one in self.recipe.keep if one != "source order"]
+        return tuple((column, direction == "desc") for column, direction in pairs)
+
+    def _cuts(self, source: Source) -> Cuts:
+        columns = [tuple(cut.split(".")) for rule in source.rules for cut in rule.cuts]
+        decontamination = self.recipe.decontamination
+        index = None
+        if decontamination:
+            index = (self._index_path, self._index_fingerprint)
+            if decontamination.remove == "passage":
+                columns.append((CONTAMINATION, "passages"))
+        return Cuts(tuple((table, column) for table, column in columns), index)

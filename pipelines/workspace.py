@@ -1,0 +1,46 @@
+"""Where things lie in a workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transforms import storage
+
+__all__ = ["Workspace"]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder or URI that holds all that a recipe makes. Datasets hold `manifest.json` when
+    finished.
+    """
+
+    uri: str
+
+    def documents(self, source: str) -> str:
+        """Documents of a source."""
+        return storage.join(self.uri, "documents", source)
+
+    def attributes(self, table: str, source: str) -> str:
+        """An attribute table of a source."""
+        return storage.join(self.uri, "attributes", table, source)
+
+    def benchmarks(self, recipe: str) -> str:
+        """The n-gram index of a recipe's benchmarks."""
+        return storage.join(self.uri, "benchmarks", recipe)
+
+    def mix(self, recipe: str) -> str:
+        """The mix of a recipe."""
+        return storage.join(self.uri, "mixes", recipe)
+
+    def quarantine(self, source: str) -> str:
+        """What of a source could not be read, and why."""
+        return storage.join(self.uri, "quarantine", source)
+
+    def report(self, recipe: str) -> str:
+        """The funnel of a recipe's last run, as JSON."""
+        return storage.join(self.uri, "reports", f"{recipe}.json")
+
+    def work(self, name: str, fingerprint: str) -> str:
+        """Scratch of a running job: runs of its exchanges."""
+        return storage.join(self.uri, "work", name, fingerprint)

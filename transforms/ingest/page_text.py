@@ -1,10 +1,9 @@
 """How far the text layer of a PDF page is to be believed, measured without a dictionary.
 
-In: the text of one page as an engine read it. Out: counts (`measure`), what is wrong with it
-(`complaint`), and which of two engines' texts is the better one (`better`). A text layer lies in
-known ways: blanks between words are lost (XeTeX read by some engines), every letter stands alone,
-glyphs have no Unicode value (private use, U+FFFD, controls), or have wrong ones (a shifted
-alphabet, which has hardly any vowels where vowels belong).
+In: the text of one page as an engine read it. Out: counts (`measure`) and what is wrong with it
+(`complaint`). A text layer lies in known ways: blanks between words are lost (XeTeX read by some
+engines), every letter stands alone, glyphs have no Unicode value (private use, U+FFFD, controls),
+or have wrong ones (a shifted alphabet, which has hardly any vowels where vowels belong).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-__all__ = ["PageMeasure", "better", "complaint", "measure"]
+__all__ = ["PageMeasure", "complaint", "measure"]
 
 MAX_ODD_SHARE = 0.05  # odd characters per visible character, at most
 MIN_ALPHANUMERIC_SHARE = 0.25  # letters and digits per visible character, at least
@@ -103,13 +102,4 @@ def complaint(measured: PageMeasure) -> str | None:
         share = measured.vowels / measured.latin
         if not MIN_VOWEL_SHARE <= share <= MAX_VOWEL_SHARE:
             return "wrong letters"
-    return None
-
-
-def better(first: str, second: str) -> str | None:
-    """The text that is to be believed: the first if it is usable, else the second if that is, else
-    None."""
-    for text in (first, second):
-        if complaint(measure(text)) is None:
-            return text
     return None

@@ -30,11 +30,15 @@ MAX_IMAGE_PIXELS = 300_000_000  # of an image on a page; larger ones are not dec
 MAX_OBJECTS = 5_000  # objects of a page that are looked at in search of images
 MAX_CHARACTERS = 2_000_000  # of a page; more is no page that a person reads
 SPARSE_CHARACTERS = 200  # letters and digits; a page of fewer may be a scan with a stamp on it
+MAX_FONT_NAME_BYTES = 128  # with a closing zero; longer names are not read
 GLANCE_DPI = 72  # of the picture that tells whether a page is blank
 BLANK_CONTRAST = 32  # grey levels from the page's ground; less is paper, not ink
 BLANK_INK_SHARE = 1 / 20_000  # of the page's pixels (25 of an A4 page at 72 dpi); less is dust
 
 _LINE_END = re.compile("\r\n|[\r\n]|\ufffe")  # U+FFFE: PDFium's mark of a hyphen at a line's end
+_FIXED_PITCH_NAME = re.compile(rb"mono|courier|typewriter|consola|menlo|(?:cm|lm|ec)tt")
+# pypdfium2 checks what PDFium returns by ValueError and assert as well.
+_PAGE_ERRORS = (pdfium.PdfiumError, ValueError, AssertionError)
 _FIXED_PITCH = 1  # bit of a font descriptor's flags (PDF 32000-1, table 123)
 
 
@@ -100,7 +104,7 @@ class PdfPages:
                     lines, raw = _read_lines(page)
                 sparse = sum(map(str.isalnum, raw)) < SPARSE_CHARACTERS
                 share = _largest_image_share(page) if sparse else 0.0
-            except (pdfium.PdfiumError, ValueError) as error:
+            except _PAGE_ERRORS as error:
                 raise UnreadablePdf("unreadable page", str(error)) from error
         return PageText(lines, raw, rotation, share)
 
@@ -134,7 +138,7 @@ class PdfPages:
                     return Picture(np.array(shaped), scale * 72)
                 finally:
                     bitmap.close()
-            except (pdfium.PdfiumError, ValueError) as error:
+            except _PAGE_ERRORS as error:
                 raise UnreadablePdf("unreadable page", str(error)) from error
 
 
@@ -233,9 +237,10 @@ def _turned(box: tuple[float, float, float, float], turn: int) -> tuple[float, f
 
 
 def _is_fixed_pitch(text_page: pdfium.PdfTextPage, index: int) -> bool:
-    flags = ctypes.c_int()
-    size = pdfium_c.FPDFText_GetFontInfo(text_page, index, None, 0, flags)
-    return bool(size and flags.value & _FIXED_PITCH)
+    """By the font's flags, or by its name: fonts of TeX and those built into readers set none."""
+    flags, name = ctypes.c_int(), ctypes.create_string_buffer(MAX_FONT_NAME_BYTES)
+    pdfium_c.FPDFText_GetFontInfo(text_page, index, name, MAX_FONT_NAME_BYTES, flags)
+    return bool(flags.value & _FIXED_PITCH or _FIXED_PITCH_NAME.search(name.value.lower()))
 
 
 def _rotation_to_upright(lines: list[Line], rotation: int) -> int:

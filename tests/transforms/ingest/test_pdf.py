@@ -18,8 +18,9 @@ from reportlab.pdfgen.canvas import Canvas
 
 from transforms.documents import Document, document_id
 from transforms.ingest.ocr import Ocr
+from transforms.ingest.page_lines import typed_lines
 from transforms.ingest.pdf import PdfReader
-from transforms.ingest.pdf_pages import MAX_PIXELS, UnreadablePdf, open_pages
+from transforms.ingest.pdf_pages import PageText, PdfPages, open_pages
 from transforms.ingest.reader import Rejected
 from transforms.storage import FileInfo
 
@@ -138,18 +139,6 @@ def test_a_document_holds_its_pages_text_and_what_the_pdf_says(tmp_path: Path) -
     assert {key: metadata[key] for key in wanted} == wanted
     assert metadata["pdf_created"] == "2024-05-06T07:08:09+00:00"
     assert not {"page_labels", "form_fields", "xfa", "attachments", "unreadable"} & set(metadata)
-
-
-def test_labels_attachments_and_signed_or_filled_forms_are_told(tmp_path: Path) -> None:
-    writer = PdfWriter(clone_from=io.BytesIO(text_pdf(TEXT, TEXT)))
-    writer.set_page_label(0, 0, style="/r")
-    writer.set_page_label(1, 1, style="/D", start=1)
-    writer.add_attachment("data.csv", b"1,2")
-    out = io.BytesIO()
-    writer.write(out)
-    metadata = read(out.getvalue(), tmp_path).metadata
-    assert metadata["page_labels"] == ["i", "1"]
-    assert metadata["attachments"] == ["data.csv"]
 
 
 def form() -> bytes:
@@ -370,27 +359,6 @@ def test_a_damaged_structure_costs_itself_and_not_the_text(tmp_path: Path) -> No
     assert document.created is None
 
 
-def test_a_monstrous_page_does_not_blow_the_memory() -> None:
-    data = raw_pdf(b"0 0 7200 7200 re f", box="0 0 14400 14400")
-    with open_pages(data) as pages:
-        picture = pages.picture(0, 600)
-        assert picture.grey.size <= 1.01 * MAX_PIXELS
-        assert picture.dpi == pytest.approx(72 * picture.grey.shape[1] / 14400, rel=0.01)
-        assert not pages.is_blank(0)
-
-
-def test_an_image_too_large_to_decode_fails_its_page() -> None:
-    image = (
-        b"6 0 obj <</Type /XObject /Subtype /Image /Width 60000 /Height 60000 /ColorSpace"
-        b" /DeviceGray /BitsPerComponent 8 /Length 1>> stream\n0\nendstream endobj"
-    )
-    data = raw_pdf(b"400 0 0 300 0 0 cm /I Do", more=image).replace(
-        b"/Resources <<", b"/Resources <</XObject <</I 6 0 R>> "
-    )
-    with open_pages(data) as pages, pytest.raises(UnreadablePdf, match="60000 x 60000"):
-        pages.picture(0, 72)
-
-
 def test_limits_are_inclusive_and_what_exceeds_them_is_quarantined(tmp_path: Path) -> None:
     data = text_pdf("One.", "Two.")
     for reader, reason in [
@@ -482,3 +450,14 @@ def test_parameters_tell_all_options_and_wrong_ones_are_refused() -> None:
         PdfReader(most_failed_pages=5)
     with pytest.raises(ValueError, match="names tlh"):
         PdfReader(ocr=Ocr(languages=("tlh",))).check()
+
+
+def test_the_second_engine_is_asked_where_the_first_loses_blanks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glued = TEXT.replace(" ", "")
+    layer = PageText(typed_lines(glued), glued, rotation=0, image_share=0.0)
+    monkeypatch.setattr(PdfPages, "text", lambda self, index: layer)
+    document = read(text_pdf(TEXT), tmp_path, PdfReader())
+    assert document.metadata["pages"][0]["engine"] == "pypdf"
+    assert document.text == TEXT

@@ -3,8 +3,9 @@
 In: the lines of a page with their places, from a PDF's text layer or OCR, in reading order. Out: a
 page's text, where `\\n` ends a line that its author ended, and an empty line is a vertical gap. A
 wrapped line is joined to the next only where the layout says that it was wrapped: the next line's
-first word would not have fitted. Lines of fixed-pitch type (code) are never joined. Lengths are
-points (1/72 inch); x grows along the line, y grows from each line to the next.
+first word would not have fitted. Lines of fixed-pitch type (code) are never joined and keep
+their indentation. Lengths are points (1/72 inch); x grows along the line, y grows from each line to
+the next.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ SAME_ROW = 0.3  # times the height of a line: smaller steps stay in the row
 SAME_HEIGHT = 1.2  # largest ratio of the heights of two lines of one paragraph
 MAX_INDENT = 2.5  # times the height: a wrapped line starts at most this far from its neighbour
 INDENT = 0.8  # times the height: a smaller offset is no indent
+MAX_INDENT_BLANKS = 40  # that a line of code is set in by
 MIN_WRAPPED_CHARACTERS = 20  # shorter lines are entries of a list or labels, never wrapped text
 MIN_WRAPPED_IDEOGRAPHS = 8
 MIN_RUNNING_PAGES = 3  # pages on which a line must head or foot to be a running line
@@ -148,7 +150,8 @@ def join_lines(lines: Sequence[Line], words: set[str]) -> str:
         return ""
     step = _usual_step(lines)
     edges = _right_edges(lines, step)
-    parts = [lines[0].text]
+    indents = _indents(lines)
+    parts = [indents[0], lines[0].text]
     for index, (line, following) in enumerate(pairwise(lines)):
         after = lines[index + 2] if index + 2 < len(lines) else None
         separator = _separator(line, following, after, edges[index], step)
@@ -156,9 +159,37 @@ def join_lines(lines: Sequence[Line], words: set[str]) -> str:
         if hyphen and separator in (" ", "\n") and _goes_on(line, following, separator == " "):
             parts[-1] = _without_hyphen(parts[-1], hyphen, following.text, words)
             separator = ""
+        if separator not in ("", " "):
+            separator += indents[index + 1]
         parts += [separator, following.text]
-    text = "".join(parts).replace(SOFT_HYPHEN, "-")
-    return "\n".join(part.strip() for part in text.split("\n")).strip()
+    return "".join(parts).replace(SOFT_HYPHEN, "-")
+
+
+def _indents(lines: Sequence[Line]) -> list[str]:
+    """Per line, the blanks that set it in: of lines of fixed-pitch type under each other, from the
+    leftmost of them."""
+    indents: list[str] = []
+    start = 0
+    for end in range(1, len(lines) + 1):
+        if end < len(lines) and _is_code(lines[end - 1], lines[end]):
+            continue
+        left = min(line.left for line in lines[start:end])
+        for line in lines[start:end]:
+            width = (line.right - line.left) / len(line.text)
+            blanks = round((line.left - left) / width) if line.fixed_pitch and width > 0 else 0
+            indents.append(" " * min(blanks, MAX_INDENT_BLANKS))
+        start = end
+    return indents
+
+
+def _is_code(line: Line, following: Line) -> bool:
+    """True for two lines of fixed-pitch type, the second below the first."""
+    return (
+        line.fixed_pitch
+        and following.fixed_pitch
+        and line.turn == following.turn
+        and 0 < _step(line, following) <= MAX_STEP * line.height
+    )
 
 
 def _goes_on(line: Line, following: Line, wrapped: bool) -> bool:

@@ -1,0 +1,254 @@
+"""Token files: the layout byte by byte, where files are cut, and what the checker sees."""
+
+import csv
+import gzip
+import hashlib
+import io
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms import storage
+from transforms.tokens import token_files
+from transforms.tokens.token_files import (
+    TokenFileWriter,
+    check_token_file,
+    read_document_bounds,
+    read_token_file,
+)
+
+EOS = 9
+VOCABULARY = 10
+
+
+def write(folder, documents: list[list[int]], batch: int = 100, **options):
+    """Write documents (of tokens below EOS) in batches; returns the finished files."""
+    with TokenFileWriter(str(folder), "tokens/web", "00003", EOS, **options) as writer:
+        for first in range(0, len(documents), batch):
+            part = documents[first : first + batch]
+            bounds = np.cumsum([0, *map(len, part)], dtype=np.int64)
+            tokens = np.array([t for document in part for t in document], np.uint32)
+            numbers = range(first, first + len(part))
+            writer.write(
+                tokens,
+                bounds,
+                [f"id{n}" for n in numbers],
+                [f"in/{n % 2}.jsonl" for n in numbers],
+                [n + 1 for n in numbers],
+            )
+    return writer.files
+
+
+def read_as_olmo_core_does(npy: Path, eos: int) -> tuple[list[list[int]], list[tuple[int, int]]]:
+    """Documents by their EOS in the array, and the first two columns of the csv: the two ways in
+    which OLMo-core finds documents."""
+    array = np.memmap(npy, mode="r", dtype=np.uint32)
+    ends = ((array == eos).nonzero()[0] + 1).tolist()
+    documents = [array[start:end].tolist() for start, end in pairwise([0, *ends])]
+    with gzip.open(npy.with_name(npy.name.replace(".npy", ".csv.gz")), "rt") as file:
+        rows = [line.split(",") for line in file]
+    return documents, [(int(start), int(end)) for start, end, *_ in rows]
+
+
+def test_the_layout_is_that_of_olmo_core(tmp_path):
+    files = write(tmp_path, [[1, 2, 3], [], [4]])
+    assert [file.path for file in files] == [
+        "tokens/web/part-00003-00000.npy",
+        "tokens/web/part-00003-00000.csv.gz",
+    ]
+    npy = tmp_path / files[0].path
+    assert npy.read_bytes() == np.array([1, 2, 3, 9, 9, 4, 9], "<u4").tobytes()
+    rows = gzip.decompress((tmp_path / files[1].path).read_bytes()).decode()
+    assert rows == "0,4,id0,in/0.jsonl,1\n4,5,id1,in/1.jsonl,2\n5,7,id2,in/0.jsonl,3\n"
+    documents, bounds = read_as_olmo_core_does(npy, EOS)
+    assert documents == [[1, 2, 3, 9], [9], [4, 9]]
+    assert bounds == [(0, 4), (4, 5), (5, 7)]
+
+
+def test_finished_files_know_their_size_hash_and_documents(tmp_path):
+    for file in write(tmp_path, [[1], [2, 3]]):
+        content = (tmp_path / file.path).read_bytes()
+        assert (file.size_bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+        assert file.rows == 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    lengths=st.lists(st.integers(0, 12), max_size=12),
+    most=st.integers(1, 20),
+    batch=st.integers(1, 5),
+)
+def test_files_are_cut_by_documents_alone(tmp_path_factory, lengths, most, batch):
+    documents = [[n % EOS] * length for n, length in enumerate(lengths)]
+    folder = tmp_path_factory.mktemp("cut")
+    files = write(folder, documents, batch, most_tokens=most)
+    again = write(tmp_path_factory.mktemp("cut"), documents, 100, most_tokens=most)
+    assert files == again
+    found = []
+    for index, file in enumerate(files[::2]):
+        assert file.path == f"tokens/web/part-00003-{index:05d}.npy"
+        held, _ = read_as_olmo_core_does(folder / file.path, EOS)
+        assert file.size_bytes <= 4 * most or len(held) == 1
+        csv_path = str(folder / files[2 * index + 1].path)
+        assert check_token_file(str(folder / file.path), csv_path, VOCABULARY, EOS) == []
+        found.append(held)
+    assert [d[:-1] for held in found for d in held] == documents
+    # No file could have taken the first document of the next one.
+    assert all(
+        sum(map(len, held)) + len(following[0]) > most for held, following in pairwise(found)
+    )
+
+
+def test_a_document_longer_than_a_file_has_one_of_its_own(tmp_path):
+    files = write(tmp_path, [[1], [2] * 50, [3], [4]], most_tokens=10)
+    assert [file.size_bytes // 4 for file in files[::2]] == [2, 51, 4]
+
+
+def test_no_document_makes_no_file(tmp_path):
+    assert write(tmp_path, []) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slice_of_a_batch_is_written_from_its_own_bounds(tmp_path):
+    with TokenFileWriter(str(tmp_path), "", "a", EOS) as writer:
+        tokens, bounds = np.array([7, 7, 1, 2, 8], np.uint32), np.array([2, 3, 4])
+        writer.write(tokens, bounds, ["x", "y"], ["p", "p"], [1, 2])
+    assert writer.files[0].path == "part-a-00000.npy"
+    assert read_token_file(str(tmp_path / "part-a-00000.npy")).tolist() == [1, EOS, 2, EOS]
+
+
+def test_names_with_commas_quotes_and_line_breaks_stay_one_row(tmp_path):
+    ids, paths = ['a,"b"', "c\r\nd", "", "NA"], ["x,y", "z\nz", "é", "null"]
+    with TokenFileWriter(str(tmp_path), "", "a", EOS) as writer:
+        bounds = np.arange(5)
+        writer.write(np.array([1, 2, 3, 4], np.uint32), bounds, ids, paths, [1, 2, 3, 4])
+    found = read_document_bounds(str(tmp_path / "part-a-00000.csv.gz"))
+    assert found.ids == ['a,"b"', "c  d", "", "NA"]
+    assert found.paths == ["x,y", "z z", "é", "null"]
+    assert found.starts.tolist() == [0, 2, 4, 6]
+    assert found.ends.tolist() == [2, 4, 6, 8]
+    assert found.lines.tolist() == [1, 2, 3, 4]
+    _, bounds = read_as_olmo_core_does(tmp_path / "part-a-00000.npy", EOS)
+    assert len(bounds) == 4
+
+
+def write_until_cut_off(folder: Path) -> None:
+    with TokenFileWriter(str(folder), "", "a", EOS) as writer:
+        writer.write(np.array([1], np.uint32), np.array([0, 1]), ["x"], ["p"], [1])
+        raise RuntimeError("cut off")
+
+
+def test_an_error_while_writing_leaves_no_file(tmp_path):
+    with pytest.raises(RuntimeError, match="cut off"):
+        write_until_cut_off(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_names_must_be_as_many_as_documents(tmp_path):
+    writer = TokenFileWriter(str(tmp_path), "", "a", EOS)
+    with pytest.raises(ValueError, match=r"must name 1 documents \(got 2, 1 and 1\)"):
+        writer.write(np.array([1], np.uint32), np.array([0, 1]), ["x", "y"], ["p"], [1])
+    with pytest.raises(ValueError, match=r"'most_tokens' must be at least 1 \(got 0\)"):
+        TokenFileWriter(str(tmp_path), "", "a", EOS, most_tokens=0)
+
+
+class Pair:
+    """A token file and its bounds, written by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.npy, self.csv = str(folder / "part-a-00000.npy"), str(folder / "part-a-00000.csv.gz")
+        self.tokens = [1, 2, EOS, 3, EOS]
+        self.rows: list[list[object]] = [[0, 3, "x", "p", 1], [3, 5, "y", "p", 2]]
+
+    def check(self, dtype: str = "<u4", **options) -> list[str]:
+        storage.write_bytes(self.npy, np.array(self.tokens, dtype).tobytes())
+        text = io.StringIO()
+        csv.writer(text).writerows(self.rows)
+        storage.write_bytes(self.csv, gzip.compress(text.getvalue().encode()))
+        return check_token_file(self.npy, self.csv, VOCABULARY, EOS, **options)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return Pair(tmp_path)
+
+
+def test_a_good_pair_has_nothing_wrong(pair):
+    assert pair.check() == []
+
+
+def test_tokens_of_two_bytes_are_seen(pair):
+    assert pair.check("<u2") == [f"{pair.npy} must hold whole tokens of 4 bytes (got 10 bytes)"]
+    pair.tokens.append(EOS)
+    pair.rows.append([5, 6, "z", "p", 3])
+    told = pair.check("<u2")
+    assert f"{pair.csv}: row 2 must start" not in told
+    assert any("tokens are outside the vocabulary of 10" in sentence for sentence in told)
+
+
+@pytest.mark.parametrize("block", [1, 2, 1000])
+def test_a_token_outside_the_vocabulary_is_seen(pair, block, monkeypatch):
+    monkeypatch.setattr(token_files, "CHECK_TOKENS", block)
+    pair.tokens[1] = pair.tokens[3] = 10
+    assert pair.check() == [
+        f"{pair.npy}: 2 tokens are outside the vocabulary of 10, the first is 10 at token 1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([[0, 3], [4, 5]], "row 2 must start at token 3 (got 4)"),
+        ([[1, 3], [3, 5]], "row 1 must start at token 0 (got 1)"),
+        ([[0, 3], [2, 5]], "row 2 must start at token 3 (got 2)"),
+        ([[0, 3]], "the last document must end at token 5 (got 3)"),
+        ([[0, 3], [3, 6]], "the last document must end at token 5 (got 6)"),
+        ([], "the last document must end at token 5 (got 0)"),
+        ([[0, 3], [3, 3], [3, 5]], "row 2 must end after token 3 (got 3)"),
+    ],
+)
+def test_bounds_that_do_not_cover_the_file_are_seen(pair, rows, told):
+    pair.rows = [[*row, "x", "p", 1] for row in rows]
+    assert pair.check()[0] == f"{pair.csv}: {told}"
+
+
+def test_a_document_without_eos_is_seen(pair):
+    pair.tokens[2] = 4
+    assert pair.check() == [
+        f"{pair.npy}: 1 documents must end with EOS 9, the first is 'x' at tokens 0..3 (got 4)"
+    ]
+
+
+def test_eos_inside_a_document_is_seen_unless_it_is_declared(pair):
+    pair.tokens[0] = EOS
+    assert pair.check() == [
+        f"{pair.npy}: EOS 9 must be the last token of documents alone, it stands inside them "
+        "1 times"
+    ]
+    assert pair.check(eos_inside=True) == []
+
+
+def test_rows_that_are_not_of_the_layout_are_seen(pair):
+    pair.rows = [[0, "three", "x", "p", 1]]
+    assert f"{pair.csv} must hold rows of start, end, id, path, line" in pair.check()[0]
+    pair.rows = [[0, "", "x", "p", 1]]
+    assert pair.check() == [f"{pair.csv} must have a number for 'end' in each row"]
+    Path(pair.csv).write_bytes(b"\x1f\x8b broken")
+    told = check_token_file(pair.npy, pair.csv, VOCABULARY, EOS)
+    assert "must hold rows of start, end, id, path, line" in told[0]
+
+
+def test_a_missing_file_is_told(tmp_path):
+    (told,) = check_token_file(str(tmp_path / "no.npy"), str(tmp_path / "no.csv.gz"), 10, 9)
+    assert "no.npy" in told
+
+
+def test_a_file_of_nothing_is_read(tmp_path):
+    (tmp_path / "empty.npy").write_bytes(b"")
+    assert read_token_file(str(tmp_path / "empty.npy")).tolist() == []
+    (tmp_path / "empty.csv.gz").write_bytes(gzip.compress(b""))
+    assert read_document_bounds(str(tmp_path / "empty.csv.gz")).ids == []

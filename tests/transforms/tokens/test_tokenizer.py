@@ -1,0 +1,379 @@
+"""Tokenizers by every kind of name, against the libraries that they come from."""
+
+import argparse
+import gzip
+import hashlib
+import http.server
+import inspect
+import json
+import pickle
+import pydoc
+import subprocess
+import sys
+import threading
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tiktoken
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+from transforms.tokens import tokenizer as tokenizer_module
+from transforms.tokens.tokenizer import (
+    TokenizerError,
+    TokenizerSpec,
+    load_tokenizer,
+    tokenize,
+)
+from transforms.tokens.training import train_bpe
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXTS = ["", "Hello, world! It's <|endoftext|> 12345", "def f(x):\n    return x\n", "é中\0😀 \t\n "]
+CL100K_URL = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
+
+
+def large(texts: list[str]) -> pa.Array:
+    return pa.array(texts, pa.large_string())
+
+
+def encode(tokenizer, texts: list[str]) -> list[list[int]]:
+    tokens, bounds = tokenizer.encode(large(texts))
+    assert tokens.dtype == np.uint32
+    return [tokens[bounds[d] : bounds[d + 1]].tolist() for d in range(len(texts))]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A `tokenizer.json` of our own, trained on code of the standard library."""
+    path = tmp_path_factory.mktemp("trained") / "tokenizer.json"
+    texts = (Path(module.__file__).read_text() for module in (argparse, inspect, pydoc))
+    train_bpe(texts, 1000, str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def rank_file(tmp_path_factory) -> Path:
+    """The ranks of cl100k_base, which an installed package ships."""
+    packed = (resources.files("bpe_openai.data") / "cl100k_base.tiktoken.gz").read_bytes()
+    path = tmp_path_factory.mktemp("ranks") / "cl100k_base.tiktoken"
+    path.write_bytes(gzip.decompress(packed))
+    return path
+
+
+def edited(path: Path, folder: Path, **changes) -> TokenizerSpec:
+    """The same `tokenizer.json` with some of its parts replaced."""
+    folder.mkdir(exist_ok=True)
+    copy = folder / "tokenizer.json"
+    copy.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return TokenizerSpec(str(copy))
+
+
+def test_a_trained_tokenizer_runs_in_the_kernel_and_equals_the_library(trained):
+    tokenizer = load_tokenizer(TokenizerSpec(str(trained)))
+    assert (tokenizer.kernel, tokenizer.reason) == (True, "")
+    assert (tokenizer.eos, tokenizer.pad, tokenizer.vocabulary_size) == (0, 1, 1000)
+    library = tokenizers.Tokenizer.from_file(str(trained))
+    library.encode_special_tokens = True
+    assert encode(tokenizer, TEXTS) == [library.encode(text).ids for text in TEXTS]
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts=st.lists(st.text(st.characters(exclude_categories=("Cs",))), max_size=4))
+def test_any_text_comes_back_to_the_byte(trained, texts):
+    tokenizer = load_tokenizer(TokenizerSpec(str(trained)))
+    tokens, bounds = tokenizer.encode(large(texts))
+    data, offsets = tokenizer.decode_documents(tokens, bounds)
+    wanted = [text.encode() for text in texts]
+    assert [data[offsets[d] : offsets[d + 1]].tobytes() for d in range(len(texts))] == wanted
+    assert tokenizer.decode(tokens) == b"".join(wanted)
+
+
+def test_text_that_spells_a_special_token_is_ordinary_text(trained, rank_file):
+    spelled = "a<|endoftext|>b<|pad|>"
+    spec = TokenizerSpec(str(rank_file), "cl100k", (("<|endoftext|>", 100257),))
+    for tokenizer in (load_tokenizer(TokenizerSpec(str(trained))), load_tokenizer(spec)):
+        (tokens,) = encode(tokenizer, [spelled])
+        assert tokenizer.eos not in tokens
+        assert tokenizer.pad not in tokens
+        assert tokenizer.decode(np.array(tokens, np.uint32)) == spelled.encode()
+        assert tokenizer.decode(np.array([tokenizer.eos], np.uint32)) == b"<|endoftext|>"
+
+
+def test_a_rank_file_has_the_tokens_of_tiktoken(rank_file, monkeypatch, tmp_path):
+    special = {"<|endoftext|>": 100257, "<|pad|>": 100277}
+    recipe = {"name": str(rank_file), "pattern": "cl100k", "special_tokens": special}
+    tokenizer = load_tokenizer(TokenizerSpec.from_recipe(recipe))
+    assert (tokenizer.eos, tokenizer.pad, tokenizer.vocabulary_size) == (100257, 100277, 100278)
+    cached = tmp_path / hashlib.sha1(CL100K_URL.encode()).hexdigest()
+    cached.write_bytes(rank_file.read_bytes())
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    wanted = tiktoken.get_encoding("cl100k_base")
+    assert encode(tokenizer, TEXTS) == wanted.encode_ordinary_batch(TEXTS)
+    by_name = load_tokenizer(TokenizerSpec("cl100k_base"))
+    assert (by_name.kernel, by_name.eos, by_name.pad) == (True, 100257, 100257)
+    assert by_name.vocabulary_size == wanted.n_vocab
+    assert encode(by_name, TEXTS) == encode(tokenizer, TEXTS)
+
+
+def test_the_fingerprint_is_of_the_tokenizer_and_not_of_its_path(trained, tmp_path):
+    here = load_tokenizer(TokenizerSpec(str(trained)))
+    padding = {"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None}
+    padding.update(pad_id=1, pad_type_id=0, pad_token="<|pad|>")
+    there = load_tokenizer(edited(trained, tmp_path / "a", padding=padding))
+    assert there.fingerprint == here.fingerprint
+    model = json.loads(trained.read_text())["model"]
+    shorter = {**model, "merges": model["merges"][:-1]}
+    others = [
+        load_tokenizer(edited(trained, tmp_path / "b", model=shorter)),
+        load_tokenizer(edited(trained, tmp_path / "c", normalizer={"type": "NFC"})),
+        load_tokenizer(TokenizerSpec(str(trained), eos="<|pad|>")),
+    ]
+    assert len({here.fingerprint, *(other.fingerprint for other in others)}) == 4
+
+
+def test_a_folder_that_holds_a_tokenizer_is_its_name_too(trained):
+    by_folder = load_tokenizer(TokenizerSpec(str(trained.parent)))
+    assert by_folder.fingerprint == load_tokenizer(TokenizerSpec(str(trained))).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"normalizer": {"type": "NFC"}}, "its normalizer (NFC) changes texts"),
+        (
+            {
+                "pre_tokenizer": {
+                    "type": "ByteLevel",
+                    "add_prefix_space": True,
+                    "use_regex": True,
+                    "trim_offsets": True,
+                }
+            },
+            "its pre-tokenizer is none of the split patterns that are compiled",
+        ),
+    ],
+)
+def test_what_the_kernel_cannot_do_the_library_does(trained, tmp_path, changes, reason):
+    spec = edited(trained, tmp_path, **changes)
+    tokenizer = load_tokenizer(spec)
+    assert (tokenizer.kernel, tokenizer.reason) == (False, reason)
+    library = tokenizers.Tokenizer.from_file(spec.name)
+    library.encode_special_tokens = True
+    texts = [*TEXTS, "e\u0301 combining"]
+    assert encode(tokenizer, texts) == [library.encode(text).ids for text in texts]
+    assert all(tokenizer.eos not in tokens for tokens in encode(tokenizer, texts))
+    tokens, bounds = tokenizer.encode(large(TEXTS[:3]))
+    decoded = tokenizer.decode_documents(tokens, bounds)[0].tobytes().decode()
+    assert decoded.replace(" ", "") == "".join(TEXTS[:3]).replace(" ", "")
+
+
+def test_a_tokenizer_that_is_not_byte_level_is_the_librarys(tmp_path):
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=60, special_tokens=["[UNK]", "[EOS]"], show_progress=False
+    )
+    tokenizer.train_from_iterator(["the quick brown fox"], trainer)
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    loaded = load_tokenizer(TokenizerSpec(str(path)))
+    assert (loaded.kernel, loaded.reason) == (False, "it is not byte-level BPE")
+    assert encode(loaded, ["The Fox", ""]) == [tokenizer.encode("the fox").ids, []]
+    tokens, bounds = loaded.encode(large(["the fox", "brown"]))
+    data, offsets = loaded.decode_documents(tokens, bounds)
+    assert data[: offsets[1]].tobytes() == b"the fox"
+    with pytest.raises(ValueError, match="token 77 at place 0 is outside the vocabulary"):
+        loaded.decode(np.array([77], np.uint32))
+
+
+def test_batches_of_the_library_are_bounded_and_change_nothing(trained, tmp_path, monkeypatch):
+    tokenizer = load_tokenizer(edited(trained, tmp_path, normalizer={"type": "NFC"}))
+    texts = ["", "x" * 100, "short", "", "y " * 80, "z"]
+    wanted = encode(tokenizer, texts)
+    for most in (1, 7, 101, 1000):
+        monkeypatch.setattr(tokenizer_module, "LIBRARY_BATCH_BYTES", most)
+        assert encode(tokenizer, texts) == wanted
+    assert encode(tokenizer, []) == []
+
+
+def test_texts_with_added_tokens_that_are_not_special_equal_the_library(trained, tmp_path):
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    parsed = json.loads(trained.read_text())
+    added = [
+        *parsed["added_tokens"],
+        {"id": 1000, "content": "|||PHONE|||", "special": False, **flags},
+    ]
+    spec = edited(trained, tmp_path, added_tokens=added)
+    tokenizer = load_tokenizer(spec)
+    assert tokenizer.kernel
+    assert "1 added tokens" in tokenizer.reason
+    library = tokenizers.Tokenizer.from_file(spec.name)
+    library.encode_special_tokens = True
+    texts = ["call |||PHONE||| now <|endoftext|>", *TEXTS, "|||PHONE|||", "||PHONE||"]
+    found = encode(tokenizer, texts)
+    assert found == [library.encode(text).ids for text in texts]
+    assert 1000 in found[0]
+    assert encode(tokenizer, TEXTS) == [library.encode(text).ids for text in TEXTS]
+    assert tokenizer.decode(np.array(found[0], np.uint32)) == texts[0].encode()
+
+
+def test_tokenize_gives_a_list_of_tokens_for_each_row(trained):
+    tokenizer = load_tokenizer(TokenizerSpec(str(trained)))
+    texts = large(["skipped", *TEXTS])[1:]
+    column = tokenize(tokenizer, texts)
+    assert column.type == pa.list_(pa.uint32())
+    assert column.to_pylist() == encode(tokenizer, TEXTS)
+    assert tokenize(tokenizer, large([])).to_pylist() == []
+    with pytest.raises(ValueError, match="text must hold no null"):
+        tokenize(tokenizer, pa.array(["a", None], pa.large_string()))
+
+
+def test_threads_share_a_tokenizer(trained):
+    tokenizer = load_tokenizer(TokenizerSpec(str(trained)))
+    texts = [f"text number {i} of {i * i}" for i in range(200)]
+    wanted, found = encode(tokenizer, texts), [None] * 4
+
+    def work(place: int) -> None:
+        found[place] = encode(tokenizer, texts)
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [wanted] * 4
+
+
+def test_a_spec_is_small_and_can_be_sent_to_workers():
+    recipe = {"name": "x.tiktoken", "pattern": "o200k", "special_tokens": {"b": 2, "a": 1}}
+    spec = TokenizerSpec.from_recipe(recipe)
+    assert spec.special_tokens == (("a", 1), ("b", 2))
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    assert TokenizerSpec.from_recipe("org/name") == TokenizerSpec("org/name")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"name": "a", "patern": "x"}, "keys of eos, name, pad, pattern, special_tokens"),
+        ({"pattern": "cl100k"}, "must be a name or have a 'name'"),
+        ({"name": "a", "eos": 5}, "'tokenizer.eos' must be text (got 5)"),
+        ({"name": "a", "special_tokens": {"x": "1"}}, "must map tokens to their ids"),
+        ({"name": "a", "special_tokens": {"x": True}}, "must map tokens to their ids"),
+    ],
+)
+def test_a_wrong_recipe_is_told_in_a_sentence(recipe, message):
+    with pytest.raises(TokenizerError) as error:
+        TokenizerSpec.from_recipe(recipe)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "message"),
+    [
+        (b"{not json", {}, "must be a tokenizer.json that the tokenizers library reads"),
+        (b"{}", {}, "must be a tokenizer.json that the tokenizers library reads"),
+        (b"YQ== 0\nYg==\n", {"pattern": "gpt2"}, "line 2 must be a token in base64 and its rank"),
+        (b"YQ== 0\nYg== 0\n", {"pattern": "gpt2"}, "ranks must be different"),
+        (b"YQ== 0\n", {}, "needs a 'pattern' of cl100k, llama3, qwen2, o200k, gpt2 (got None)"),
+        (b"YQ== 0\n", {"pattern": "gpt2"}, "byte 0 must be a token of the vocabulary"),
+        (
+            b"YQ== 0\n",
+            {"pattern": "gpt2", "special_tokens": (("x", 0),)},
+            "special tokens must have ids of their own",
+        ),
+    ],
+)
+def test_a_broken_file_is_told_in_a_sentence(tmp_path, content, fields, message):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(TokenizerError) as error:
+        load_tokenizer(TokenizerSpec(str(path), **fields))
+    assert message in str(error.value)
+
+
+def test_a_missing_end_of_document_is_told(trained, tmp_path, rank_file):
+    with pytest.raises(TokenizerError, match="must hold its 'eos' token '</stop>'"):
+        load_tokenizer(TokenizerSpec(str(trained), eos="</stop>"))
+    with pytest.raises(TokenizerError, match="must say which token closes a document: set 'eos'"):
+        load_tokenizer(TokenizerSpec(str(rank_file), "cl100k"))
+
+
+@pytest.mark.parametrize("name", ["no/such/tokenizer.json", "no_such_encoding", "a/b.tiktoken"])
+def test_a_name_that_is_nothing_is_told(name):
+    with pytest.raises(TokenizerError, match=r"must be a tokenizer[.]json or rank file"):
+        load_tokenizer(TokenizerSpec(name))
+
+
+LOAD = """
+import sys
+from transforms.tokens.tokenizer import TokenizerError, TokenizerSpec, load_tokenizer
+try:
+    print(load_tokenizer(TokenizerSpec(sys.argv[1])).fingerprint)
+except TokenizerError as error:
+    print(error)
+"""
+
+
+def load_elsewhere(name: str, folder: Path, **environment: str) -> str:
+    """In a process of its own: the clients read their settings when they are imported."""
+    known = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "HF_HOME": str(folder), **environment}
+    command = [sys.executable, "-c", LOAD, name]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env=known, timeout=120, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_hub_name_is_fetched_from_the_hub(trained, tmp_path):
+    content = trained.read_bytes()
+
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.answer()
+
+        def do_GET(self):
+            self.answer()
+            self.wfile.write(content)
+
+        def answer(self):
+            found = self.path.split("?")[0].endswith("/org/name/resolve/main/tokenizer.json")
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("ETag", '"1"')
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{hub.server_port}"
+        fetched = load_elsewhere("org/name", tmp_path, HF_ENDPOINT=endpoint)
+        hub.shutdown()
+    assert fetched == load_tokenizer(TokenizerSpec(str(trained))).fingerprint
+
+
+def test_without_a_network_a_hub_name_is_told_in_a_sentence(tmp_path):
+    told = load_elsewhere("org/name", tmp_path, HF_HUB_OFFLINE="1")
+    assert "tokenizer 'org/name' could not be fetched from the hub" in told
+    assert "\n" not in told
+
+
+def test_without_a_network_a_tiktoken_name_is_told_in_a_sentence(tmp_path):
+    told = load_elsewhere(
+        "cl100k_base",
+        tmp_path,
+        TIKTOKEN_CACHE_DIR=str(tmp_path / "none"),
+        HTTPS_PROXY="http://127.0.0.1:9",
+    )
+    assert "tokenizer 'cl100k_base' is not in tiktoken's cache" in told
+    assert "\n" not in told

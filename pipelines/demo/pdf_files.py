@@ -42,7 +42,7 @@ _CONTAMINATED = {
     "naming": ("prompt only", "on a page that is an image"),
 }
 # Topics with a copy: one word in so many is changed, 0 for none.
-_COPIED = {"comparisons": 0, "execmodel": NEAR_CHANGED, "typesmapping": HALF_CHANGED}
+_COPIED = {"function": 0, "execmodel": NEAR_CHANGED, "customization": HALF_CHANGED}
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "..."})
 
 

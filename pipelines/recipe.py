@@ -21,6 +21,8 @@ from pipelines.located_yaml import LocatedYaml, YamlError, load_yaml, parse_scal
 from pipelines.schema_errors import nearest, violations
 from transforms import storage
 from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
+from transforms.dedup.fuzzy import SIMILARITY
+from transforms.dedup.minhash import BANDS, NGRAM, ROWS, choose_bands
 from transforms.quality.conditions import RULE_SCHEMAS, Rule, rule
 from transforms.tokens.tokenizer import TokenizerSpec
 
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 SHARE_SUM_TOLERANCE = 1e-6
+HIGHEST_CHOSEN = 0.99  # similarity up to which bands are chosen; above, there is nothing to weigh
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -363,12 +366,16 @@ def _source(name: str, tree: Mapping[str, Any]) -> Source:
 def _fuzzy(tree: Mapping[str, Any] | bool) -> Fuzzy | None:
     if tree is False:
         return None
-    options = {} if tree is True else tree
+    options: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
+    similarity = float(options.get("similarity", SIMILARITY))
+    bands, rows = BANDS, ROWS
+    if similarity != SIMILARITY and not {"bands", "rows"} & set(options):
+        bands, rows = choose_bands(min(similarity, HIGHEST_CHOSEN))
     return Fuzzy(
-        ngram=options.get("ngram", 5),
-        bands=options.get("bands", 26),
-        rows=options.get("rows", 11),
-        similarity=float(options.get("similarity", 0.8)),
+        ngram=options.get("ngram", NGRAM),
+        bands=options.get("bands", bands),
+        rows=options.get("rows", rows),
+        similarity=similarity,
     )
 
 

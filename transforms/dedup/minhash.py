@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from datasketch.lsh import _optimal_param
 
 from transforms.documents import DocumentBatch
 from transforms.kernels.minhash import band_keys, signatures
@@ -93,5 +92,7 @@ def choose_bands(
     """
     if not 0.0 < similarity < 1.0:
         raise ValueError(f"similarity must be between 0 and 1 (got {similarity})")
+    from datasketch.lsh import _optimal_param  # imports half of scipy: only where it is asked
+
     bands, rows = _optimal_param(similarity, permutations, 1.0 - miss_weight, miss_weight)
     return int(bands), int(rows)

@@ -212,3 +212,9 @@ def test_keys_must_be_uint64():
 def test_rows_that_do_not_fit_stop_the_run(tmp_path, sources, settings, message):
     with pytest.raises(Exception, match=message):
         run(str(tmp_path), sources, **settings)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=30))
+def test_partitions_are_sorted_by_all_their_fields(tuples):
+    rows = np.array(tuples, np.dtype([("key", "<u8"), ("b", "<u8"), ("c", "<u4")]))
+    assert rows[exchange._sorted_order(rows)].tolist() == sorted(tuples)

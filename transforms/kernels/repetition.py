@@ -4,8 +4,8 @@ n-grams cover.
 In: hashes of elements (words, lines, paragraphs) and their lengths in characters. Exact but for the
 64-bit hashes themselves. An (n+1)-gram can only repeat where the n-grams at its place and at the
 next one do, so each pass looks at what the one before left. The hash table fits the document and is
-capped: n-grams of a document that is too long for it are counted in several passes, each over those
-whose hashes fall into its share.
+capped: where a document has more different n-grams than it holds, they are counted in several
+passes, each over those whose hashes fall into its share.
 """
 
 from __future__ import annotations
@@ -55,9 +55,8 @@ def _count(keys, at, n, size, lengths, marks, table_keys, table_first, table_cou
     """
     slots = _slots_for(n, max_slots)
     mask = uint64(slots - 1)
+    most_used = slots // 4 * 3
     parts = 1
-    while n > parts * (slots // 2):
-        parts *= 2
     while True:
         for j in range(n):
             marks[at[j]] = 0
@@ -80,7 +79,7 @@ def _count(keys, at, n, size, lengths, marks, table_keys, table_first, table_cou
                     table_first[i] = k
                     table_count[i] = 1
                     used += 1
-                    if used == slots:  # one slot stays free, else a search would never end
+                    if used == most_used:  # too many different ones for one pass
                         full = True
                         break
                     continue
@@ -244,9 +243,19 @@ def cover_ngrams(
     return top, duplicate
 
 
+@njit(nogil=True, cache=True)
+def _sum(values, bounds, sums):  # type: ignore[no-untyped-def]
+    for d in range(len(sums)):
+        total = 0
+        for k in range(bounds[d], bounds[d + 1]):
+            total += values[k]
+        sums[d] = total
+
+
 def sum_by_document(
-    values: npt.NDArray[np.generic], bounds: npt.NDArray[np.int64]
+    values: npt.NDArray[np.int32] | npt.NDArray[np.bool_], bounds: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Sum integers or bools over values[bounds[d]:bounds[d + 1]]; int64[documents]."""
-    running = np.concatenate((np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)))
-    return running[bounds[1:]] - running[bounds[:-1]]
+    """Sum values[bounds[d]:bounds[d + 1]]; int64[documents]."""
+    sums = np.empty(len(bounds) - 1, np.int64)
+    _sum(values, bounds, sums)
+    return sums

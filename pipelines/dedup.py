@@ -48,9 +48,10 @@ def build_exact(
 ) -> None:
     """Write the table `exact_duplicates` (EXACT_SCHEMA) and a record for each shard without one.
 
-    Shards need the tables `candidates` (with `ranks` rank columns) and `exact`. `outputs`: source
+    Shards need the tables `size`, `candidates` (with `ranks` rank columns) and `exact`. `outputs`:
+    source
     -> dataset. `work`: scratch folder of this stage and these inputs alone. Counts of a record:
-    documents, candidates, removed, and those of `checks.attributes`.
+    documents, candidates, removed, kept_text_bytes and those of `checks.attributes`.
     """
     documents = sum(shard.file.rows for shard in shards)
     dtype = exact_dtype(ranks)
@@ -74,7 +75,7 @@ def build_exact(
         shards={shard.number: shard for shard in shards},
         outputs=dict(outputs),
         schema=EXACT_SCHEMA,
-        inputs=("candidates",),
+        inputs=("candidates", "size"),
         evidence=_exact_columns,
     )
     _ = found | "WriteTables" >> beam.Map(write)
@@ -93,8 +94,8 @@ def build_fuzzy(
 ) -> None:
     """Write the table `fuzzy_duplicates` (FUZZY_SCHEMA) and a record for each shard without one.
 
-    Shards need the tables `candidates`, `exact_duplicates` and `minhash`, whose `ngram` and `bands`
-    must be these. `similarity`: true Jaccard, 0..1, inclusive. Otherwise as `build_exact`.
+    Shards need the tables `size`, `candidates`, `exact_duplicates` and `minhash`, whose `ngram` and
+    `bands` must be these. `similarity`: true Jaccard, 0..1, inclusive. Otherwise as `build_exact`.
     """
     if not 0.0 < similarity <= 1.0:
         raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
@@ -144,7 +145,7 @@ def build_fuzzy(
         shards=numbered,
         outputs=dict(outputs),
         schema=FUZZY_SCHEMA,
-        inputs=("candidates", "exact_duplicates"),
+        inputs=("candidates", "exact_duplicates", "size"),
         evidence=_fuzzy_columns,
     )
     _ = partitions | "WriteTables" >> beam.Map(write)
@@ -270,7 +271,7 @@ def _write_evidence(
     if shard is None or storage.exists(outputs[shard.source].record_path(shard.task)):
         return
     found = partition.read()
-    counts = {"documents": shard.file.rows, "candidates": 0, "removed": 0}
+    counts = {"documents": shard.file.rows, "candidates": 0, "removed": 0, "kept_text_bytes": 0}
     checks: list[dict[str, int]] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -287,6 +288,8 @@ def _write_evidence(
             single[places] = here["cluster_size"]
             columns["cluster_size"] = pa.array(single, mask=~mask)
             counts["candidates"] += int(mask.sum())
+            kept = mask & columns["duplicate_of"].is_null().to_numpy(zero_copy_only=False)
+            counts["kept_text_bytes"] += int(tables["size"].column("bytes").to_numpy()[kept].sum())
             counts["removed"] += len(address) - columns["duplicate_of"].null_count
             table = pa.record_batch([columns[name] for name in schema.names], schema=schema)
             checks.append(count_attributes(table))

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from pipelines.stages import Job
+from pipelines.stages import Job, Stage
 from transforms.datasets import TaskRecord
 
 __all__ = ["RunProgress"]
@@ -54,6 +54,7 @@ class RunProgress:
         self._current: tuple[str, float] | None = None
         self._task = self._progress.add_task("", total=0, visible=False, **_ZERO)
         self._sums = dict(_ZERO)
+        self._measured: frozenset[str] = frozenset()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -74,11 +75,14 @@ class RunProgress:
         with self._lock:
             self._current = (job.title, time.monotonic())
             self._sums = dict(_ZERO)
+            # A job may make several tables of the same documents; they are counted once.
+            by_source = {stage.name.partition(" ")[2]: stage.name for stage in unfinished}
+            self._measured = frozenset(by_source.values())
             self._task = self._progress.add_task(job.title, total=total, **_ZERO)
 
-    def observe(self, record: TaskRecord) -> None:
-        """A task is finished."""
-        counts = record.counts
+    def observe(self, stage: Stage, record: TaskRecord) -> None:
+        """A task of a stage is finished."""
+        counts = record.counts if stage.name in self._measured else {}
         with self._lock:
             self._sums["documents"] += counts.get(
                 "documents", counts.get("rows", counts.get("candidates", 0))
@@ -96,11 +100,15 @@ class RunProgress:
         self._current = None
         if not self._console.is_terminal:
             seconds = time.monotonic() - started
-            documents, text_bytes = self._sums["documents"], self._sums["text_bytes"]
-            self._console.print(
-                f"{title}: {seconds:.1f} s, {documents:,} documents, {text_bytes / 1e6:.1f} MB,"
-                f" {self._sums['removed']:,} removed"
-            )
+            sums = self._sums
+            parts = [f"{title}: {seconds:.1f} s"]
+            if sums["documents"]:
+                parts.append(f"{sums['documents']:,} documents")
+            if sums["text_bytes"]:
+                parts.append(f"{sums['text_bytes'] / 1e6:,.1f} MB")
+            if sums["removed"]:
+                parts.append(f"{sums['removed']:,} removed")
+            self._console.print(", ".join(parts))
 
 
 _ZERO: dict[str, Any] = {"documents": 0, "text_bytes": 0, "removed": 0}

@@ -70,10 +70,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Scored:
-    """One row group: order uint64[rows], tokens int64[rows] (EOS included), eligible bool[rows]."""
+    """One row group, an entry a row: order uint64, tokens int64 (EOS included), text_bytes int64
+    (what is left after cuts), pooled and eligible bool."""
 
     order: npt.NDArray[np.uint64]
     tokens: npt.NDArray[np.int64]
+    text_bytes: npt.NDArray[np.int64]
     pooled: npt.NDArray[np.bool_]
     eligible: npt.NDArray[np.bool_]
 
@@ -81,7 +83,8 @@ class _Scored:
 def _score(shard: PoolShard, choice: Choice) -> Iterator[_Scored]:
     used = columns_used([choice.where], choice.schemas) if choice.where else {}
     columns: dict[str, list[str] | None] = {table: list(names) for table, names in used.items()}
-    columns["tokens"] = sorted({*(columns.get("tokens") or []), "count"})
+    columns["tokens"] = sorted({*(columns.get("tokens") or []), "count", "cut_bytes"})
+    columns["size"] = sorted({*(columns.get("size") or []), "bytes"})
     tables = {name: shard.tables[name] for name in columns}
     columns["documents"] = ["id"]
     tables = {"documents": shard.documents, **tables}
@@ -95,7 +98,10 @@ def _score(shard: PoolShard, choice: Choice) -> Iterator[_Scored]:
             (met,) = evaluate([choice.where], batches, len(ids))
             eligible = pooled & met.fill_null(False).to_numpy(zero_copy_only=False)
         tokens = counts.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-        yield _Scored(order_key(id_hashes(ids)[0], choice.seed), tokens, pooled, eligible)
+        sizes = aligned["size"].column("bytes").to_numpy()
+        cut = aligned["tokens"].column("cut_bytes").fill_null(0).to_numpy(zero_copy_only=False)
+        order = order_key(id_hashes(ids)[0], choice.seed)
+        yield _Scored(order, tokens, sizes - cut, pooled, eligible)
 
 
 def _histogram(shard: PoolShard, choice: Choice) -> tuple[str, npt.NDArray[np.int64]]:
@@ -238,6 +244,7 @@ def _count(
         "removed.not in this mix" if excluded else "removed.where": unmet,
         "removed.not drawn": undrawn,
         "kept": int((chosen > 0).sum()),
+        "kept_text_bytes": int((chosen.astype(np.int64) * scored.text_bytes).sum()),
         "copies": int(chosen.sum()),
         "tokens": int((chosen.astype(np.int64) * scored.tokens).sum()),
     }

@@ -136,7 +136,9 @@ def _name_of(task: Any) -> str:
 
 
 def run_job(
-    job: Job, options: PipelineOptions, observe: Callable[[TaskRecord], None] = lambda record: None
+    job: Job,
+    options: PipelineOptions,
+    observe: Callable[[Stage, TaskRecord], None] = lambda stage, record: None,
 ) -> JobResult:
     """Bring all stages of a job up to date and publish them.
 
@@ -246,8 +248,10 @@ def _pass_gate(job: Job, stage: Stage, records: Sequence[TaskRecord]) -> dict[st
 class _watch:
     """Report records as they appear, from a thread of its own, until the block ends."""
 
-    def __init__(self, stages: Iterable[Stage], observe: Callable[[TaskRecord], None]) -> None:
-        self._datasets = [(stage.dataset, frozenset(stage.tasks)) for stage in stages]
+    def __init__(
+        self, stages: Iterable[Stage], observe: Callable[[Stage, TaskRecord], None]
+    ) -> None:
+        self._stages = list(stages)
         self._observe = observe
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -260,11 +264,11 @@ class _watch:
         self._thread.join()
 
     def _look(self) -> None:
-        seen = [dataset.finished_tasks() for dataset, _ in self._datasets]
+        seen = [stage.dataset.finished_tasks() for stage in self._stages]
         last = False
         while not last:
             last = self._stop.wait(POLL_SECONDS)
-            for (dataset, tasks), known in zip(self._datasets, seen, strict=True):
-                for task in sorted((dataset.finished_tasks() & tasks) - known):
+            for stage, known in zip(self._stages, seen, strict=True):
+                for task in sorted((stage.dataset.finished_tasks() & set(stage.tasks)) - known):
                     known.add(task)
-                    self._observe(dataset.read_record(task))
+                    self._observe(stage, stage.dataset.read_record(task))

@@ -25,7 +25,7 @@ from pipelines.judge import CONTAMINATED, Judgement, judge_job
 from pipelines.mix import mix_job
 from pipelines.recipe import Recipe, RecipeError, Source
 from pipelines.select import Choice, find_budgets, select_job, select_stages
-from pipelines.stages import Job, run_job
+from pipelines.stages import Job, Stage, run_job
 from pipelines.tables import with_tables
 from pipelines.tokenize import TOKENS_SCHEMA, Cuts, tokenize_job
 from pipelines.workspace import Workspace
@@ -66,7 +66,7 @@ class Workflow:
     workspace: Workspace
     options: PipelineOptions
     start: Callable[[Job], None] = lambda job: None  # told of each job before it runs
-    observe: Callable[[TaskRecord], None] = lambda record: None  # told of each finished task
+    observe: Callable[[Stage, TaskRecord], None] = lambda stage, record: None  # of finished tasks
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
     states: list[StageState] = field(default_factory=list)
     budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source

@@ -33,6 +33,7 @@ from transforms.documents import (
     rows_digest,
     split_address,
 )
+from transforms.quality.size import Size
 
 ONE_WORKER = ("--direct_num_workers=1",)
 TWO_THREADS = ("--direct_num_workers=2", "--direct_running_mode=multi_threading")
@@ -109,7 +110,7 @@ def make_pool(folder, shards, group_rows=SMALL_GROUP_ROWS):
         file = write_documents(path, source, documents, group_rows)
         refused = frozenset(d[0] for d in documents if len(d) == 3 and not d[2])
         tables = {}
-        for rule in (ExactHash(), MinHash(), Candidates(SOURCES.index(source), refused)):
+        for rule in (Size(), ExactHash(), MinHash(), Candidates(SOURCES.index(source), refused)):
             dataset = Dataset(str(folder / "attributes" / rule.name / source), "f")
             batches = (rule.annotate(DocumentBatch(batch)) for batch in read_batches(str(path)))
             write_table(dataset, file, rule.schema, batches)

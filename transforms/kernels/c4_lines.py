@@ -66,9 +66,7 @@ _CLOSING_BYTES[np.frombuffer(CLOSERS.encode(), np.uint8)] = True
 
 @njit(inline="always")
 def _citation_length(data, i, end):  # type: ignore[no-untyped-def]
-    """Bytes of the citation that begins at data[i], 0 if none does."""
-    if data[i] != 91:
-        return 0
+    """Bytes of the citation that begins at data[i], an opening bracket; 0 if none does."""
     j = i + 1
     while j < end and 48 <= data[j] <= 57:
         j += 1
@@ -149,7 +147,7 @@ def _judge(  # type: ignore[no-untyped-def]
             word_length, longest = 0, 0  # characters, of words as they stand, citations included
             of_line = citations
             while i < end:
-                skipped = _citation_length(data, i, end)
+                skipped = _citation_length(data, i, end) if data[i] == 91 else 0
                 if skipped:
                     citation_starts[citations] = i - origin
                     citation_ends[citations] = i + skipped - origin
@@ -168,10 +166,11 @@ def _judge(  # type: ignore[no-untyped-def]
                     inside = True
                     word_length += 1
                     longest = max(longest, word_length)
-                if width == 1 and 65 <= code <= 90:
+                if 65 <= data[i] <= 90:
                     line[length] = data[i] + 32
                 else:
-                    line[length : length + width] = data[i : i + width]
+                    for j in range(width):
+                        line[length + j] = data[i + j]
                 length += width
                 i += width
             verdict = KEPT

@@ -283,10 +283,14 @@ def test_tables_have_their_schema_and_records_count_what_they_hold(undisturbed):
             table = pq.read_table(dataset.path(shard.file.path))
             assert table.schema.remove_metadata() == schema
             assert [file.rows for file in record.files] == [shard.file.rows]
+            sizes = pq.read_table(shard.tables["size"])["bytes"].to_numpy()
+            kept = table["cluster_size"].is_valid().to_numpy()
+            kept &= table["duplicate_of"].is_null().to_numpy()
             assert record.counts == count_attributes(table.combine_chunks().to_batches()[0]) | {
                 "documents": shard.file.rows,
                 "candidates": shard.file.rows - table["cluster_size"].null_count,
                 "removed": shard.file.rows - table["duplicate_of"].null_count,
+                "kept_text_bytes": int(sizes[kept].sum()),
             }
             removed += record.counts["removed"]
         assert removed == {"exact": 25, "fuzzy": 8}[stage]

@@ -30,42 +30,47 @@ from transforms.quality.gopher import share
 __all__ = ["COMMENT_SYNTAX", "SCHEMA", "Code"]
 
 _C_BLOCK = ((b"/*", b"*/"),)
+_LISP_BLOCK = ((b"#|", b"|#"),)
+# How it writes comments -> languages, as Pygments spells them (ingest does so too) and as GitHub
+# does where it differs, in lower case with "-" for blanks.
 _SYNTAXES = {
     CommentSyntax((b"#",), ()): (
-        "awk cmake dockerfile elixir makefile nim perl r shell bash tcl crystal gdscript"
+        "awk bash bitbake cmake crystal docker dockerfile elixir fish gas gdscript kconfig makefile"
+        " meson nim nimrod perl perl6 puppet r s shell tcl tcsh"
     ),
-    CommentSyntax((b"#",), ((b'"""', b'"""'), (b"'''", b"'''"))): "python cython starlark",
+    CommentSyntax((b"#",), ((b'"""', b'"""'), (b"'''", b"'''"))): "cython mojo python starlark",
     CommentSyntax((b"#",), ((b"=begin", b"=end"),)): "ruby",
     CommentSyntax((b"#",), ((b"#=", b"=#"),)): "julia",
     CommentSyntax((b"#",), ((b"<#", b"#>"),)): "powershell",
     CommentSyntax((b"#",), ((b"###", b"###"),)): "coffeescript",
+    CommentSyntax((b"#",), _C_BLOCK): "nix",
     CommentSyntax((b"//",), _C_BLOCK): (
-        "c c++ cpp c# csharp cuda d dart go groovy java javascript jsx kotlin less objective-c"
-        " objective-c++ opencl rust scala scss solidity swift typescript tsx verilog systemverilog"
-        " protobuf glsl hlsl"
+        "actionscript actionscript-3 arduino c c# c++ carbon cpp csharp cuda d dart glsl go groovy"
+        " haxe hlsl java javascript jsx kotlin less lesscss objective-c objective-c++ odin opencl"
+        " protobuf protocol-buffer qml rust sass scala scss solidity swift systemverilog tablegen"
+        " thrift tsx typescript vala verilog"
     ),
-    CommentSyntax((b"//", b"#"), _C_BLOCK): "php hcl",
-    CommentSyntax((b"//",), ()): "zig bluespec",
-    CommentSyntax((b"//",), ((b"(*", b"*)"), (b"{", b"}"))): "pascal",
+    CommentSyntax((b"//", b"#"), _C_BLOCK): "hcl php terraform",
+    CommentSyntax((b"//",), ()): "bluespec gleam hare zig",
+    CommentSyntax((b"//",), ((b"(*", b"*)"), (b"{", b"}"))): "delphi pascal",
     CommentSyntax((b"//",), ((b"(*", b"*)"),)): "f# fsharp",
-    CommentSyntax((), ((b"(*", b"*)"),)): "ocaml mathematica",
+    CommentSyntax((), ((b"(*", b"*)"),)): "mathematica ocaml rocq-prover standard-ml",
     CommentSyntax((), _C_BLOCK): "css",
-    CommentSyntax((b"--",), _C_BLOCK): "sql",
-    CommentSyntax((b"--",), ((b"--[[", b"]]"),)): "lua",
-    CommentSyntax((b"--",), ((b"{-", b"-}"),)): "haskell elm",
+    CommentSyntax((b"--",), _C_BLOCK): "sql transact-sql",
+    CommentSyntax((b"--",), ((b"--[[", b"]]"),)): "lua luau",
+    CommentSyntax((b"--",), ((b"{-", b"-}"),)): "agda elm haskell idris purescript",
     CommentSyntax((b"--",), ()): "ada vhdl",
-    CommentSyntax((b";",), ((b"#|", b"|#"),)): "scheme racket lisp",
-    CommentSyntax((b";",), ()): "assembly clojure",
+    CommentSyntax((b";",), _LISP_BLOCK): "common-lisp racket scheme",
+    CommentSyntax((b";",), ()): "assembly clojure clojurescript emacs-lisp emacslisp nasm",
     CommentSyntax((b"%",), ((b"%{", b"%}"),)): "matlab octave",
-    CommentSyntax((b"%",), ()): "erlang prolog tex",
+    CommentSyntax((b"%",), ()): "erlang postscript prolog tex",
     CommentSyntax((b"!",), ()): "fortran",
+    CommentSyntax((b"'",), ()): "vb.net vbscript",
+    CommentSyntax((b'"',), ()): "viml",
 }
-# Lower-case language, blanks as "-" -> how it writes comments.
 COMMENT_SYNTAX = {
     language: syntax for syntax, languages in _SYNTAXES.items() for language in languages.split()
 }
-COMMENT_SYNTAX["common-lisp"] = COMMENT_SYNTAX["lisp"]
-COMMENT_SYNTAX["emacs-lisp"] = COMMENT_SYNTAX["clojure"]
 
 _FLAGS = ("vendored", "generated", "minified")  # metadata keys; absent is false
 SCHEMA = pa.schema(

@@ -41,6 +41,8 @@ def test_comments_of_an_unknown_language_are_null(make_batch, metadata):
         ("PHP", "# a\n"),
         ("OCaml", "(* a *)\n"),
         ("Ruby", "=begin\na\n=end\n"),
+        ("EmacsLisp", "; a\n"),
+        ("S", "# a\n"),
     ],
 )
 def test_each_language_has_its_own_comments(make_batch, language, text):

@@ -159,8 +159,8 @@ def test_rows_do_not_depend_on_the_batch_they_stand_in(make_batch, corpus):
         assert part.equals(whole.slice(start, length))
 
 
-def test_a_long_line_needs_no_more_memory_than_its_words(make_batch):
-    words = 400_000  # more than the smallest tables hold, all different but for the last half
+def test_repeats_in_a_long_line_are_found_whole(make_batch):
+    words = 400_000  # the second half repeats the first
     text = " ".join(f"w{k % (words // 2)}" for k in range(words))
     (row,) = Gopher().annotate(make_batch([text])).to_pylist()
     assert row["duplicate_10gram_character_fraction"] == 1.0

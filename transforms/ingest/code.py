@@ -146,7 +146,8 @@ def _make(
     if not text or text.isspace():
         return Rejected(origin, "no text", "", False)
     path = place["path"] or ""
-    language = language_of(path)
+    # A name that comes again in its archive has a number behind it, `a.py#2`.
+    language = language_of(path) or language_of(path.rpartition("#")[0])
     metadata = {
         **place,
         "language": language,

@@ -11,11 +11,13 @@ Metadata of a document: path (below the folder that was asked for), url (of `lin
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import numpy as np
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 from resiliparse.parse.html import HTMLTree
@@ -25,9 +27,20 @@ from transforms.ingest.origins import origin_of
 from transforms.ingest.reader import Rejected, group_by_size
 from transforms.storage import FileInfo, open_read
 
-__all__ = ["EXTRACTION", "MAX_HTML_BYTES", "HtmlReader", "Page", "decode", "extract_page"]
+__all__ = [
+    "EXTRACTION",
+    "MAX_HTML_BYTES",
+    "HtmlReader",
+    "NestingError",
+    "Page",
+    "decode",
+    "extract_page",
+]
 
-MAX_HTML_BYTES = 32 << 20  # of one page; its parse tree takes many times as much memory
+MAX_HTML_BYTES = 16 << 20  # of one page; its parse tree takes some 30 times as much memory
+# Tags times depth of nesting of one page. Resiliparse's time grows with it: some 10 s at this
+# bound, days for a megabyte of "<div>".
+MAX_NESTING = 100_000_000
 MAX_TITLE_CHARACTERS = 1_000  # the rest is cut off
 MAX_LANGUAGE_CHARACTERS = 35  # of a language tag (RFC 5646, 4.4.1); a longer one is none
 MAX_URL_CHARACTERS = 8_192  # a longer one is none
@@ -48,7 +61,16 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_FALLBACKS = ("utf-8", "cp1252")  # tried in this order where a declared encoding does not fit
+# Elements that hold nothing, or that the next of their kind ends, do not nest by themselves.
+_TAG = re.compile(
+    r"<(/?)(?!(?:area|base|br|col|dd|dt|embed|hr|img|input|li|link|meta|option|p|param|source|td|th"
+    r"|tr|track|wbr)\b)[a-z][^<>]*?(/?)>",
+    re.IGNORECASE,
+)
+
+
+class NestingError(ValueError):
+    """A page whose elements are nested too deep to be read in bearable time."""
 
 
 class Page(NamedTuple):
@@ -66,20 +88,21 @@ def decode(content: bytes, declared: str | None) -> tuple[str, str]:
 
     In the order of the WHATWG: byte order mark, charset of the server (`declared`), meta element or
     detection (Resiliparse). The first that reads all bytes wins, then UTF-8, then Windows-1252;
-    where none does, the first one is used and what it cannot read becomes U+FFFD.
+    where none does, the first one is used and what it cannot read becomes U+FFFD. Windows-1252
+    reads almost anything and is what pages say that know no better, so UTF-8 is tried before it.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, "replace"), encoding
-    candidates = (
-        [map_encoding_to_html5(declared.strip("\"' "), fallback_utf8=False)] if declared else []
-    )
-    candidates.append(detect_encoding(content, from_html_meta=True))
-    # Markup in UTF-16 has a zero byte per ASCII character; a page without any does not know itself.
-    encodings = [
-        one for one in candidates if one and (not one.startswith("utf-16") or b"\0" in content)
-    ] or ["utf-8"]
-    for encoding in (*encodings, *_FALLBACKS):
+    candidates = [detect_encoding(content, from_html_meta=True), "utf-8", "cp1252"]
+    if declared:
+        candidates.insert(0, map_encoding_to_html5(declared.strip("\"' "), fallback_utf8=False))
+    encodings: list[str] = []
+    for one in candidates:
+        # Markup in UTF-16 has a zero byte per ASCII character; a page without any is none.
+        if one and (b"\0" in content or not one.startswith("utf-16")):
+            encodings += ["utf-8", one] if one == "cp1252" else [one]
+    for encoding in encodings:
         try:
             return content.decode(encoding), encoding
         except UnicodeDecodeError:
@@ -88,8 +111,10 @@ def decode(content: bytes, declared: str | None) -> tuple[str, str]:
 
 
 def extract_page(content: bytes, declared: str | None = None) -> Page:
-    """Parse a page and extract its main text; see `Page` and `EXTRACTION`."""
+    """Parse a page and extract its main text; see `Page` and `EXTRACTION`. NestingError beyond
+    MAX_NESTING."""
     markup, encoding = decode(content, declared)
+    _check_nesting(markup)
     tree = HTMLTree.parse(markup)
     document = tree.document
     language = title = canonical = None
@@ -111,6 +136,19 @@ def extract_page(content: bytes, declared: str | None = None) -> Page:
     return Page(text, encoding, language, title, canonical)
 
 
+def _check_nesting(markup: str) -> None:
+    tags = markup.count("<")
+    if tags * tags <= MAX_NESTING:
+        return
+    steps = np.fromiter(
+        (-1 if closes else not empty for closes, empty in _TAG.findall(markup)), np.int64
+    )
+    levels = np.concatenate([np.zeros(1, np.int64), np.cumsum(steps)])
+    depth = int((levels - np.minimum.accumulate(levels)).max())
+    if tags * depth > MAX_NESTING:
+        raise NestingError(f"{tags} tags, some of them {depth} deep")
+
+
 def _web_address(value: str) -> str | None:
     value = value.strip()
     try:
@@ -125,8 +163,8 @@ def _web_address(value: str) -> str | None:
 class HtmlReader:
     """Reads files that hold one HTML page each.
 
-    An id is made of the file's name below its folder and its bytes. Rejects: "no text" (read, but
-    nothing is left of it), "too large", "empty file".
+    An id is made of the file's name below its folder and its bytes. Removed: "no text" (read, but
+    nothing is left of it), "empty file". Quarantined: "too large", "nested too deep".
     """
 
     @property
@@ -152,7 +190,10 @@ def _read_page(file: FileInfo) -> Document | Rejected:
         return Rejected(origin, "empty file", "", False)
     if len(content) > MAX_HTML_BYTES:
         return Rejected(origin, "too large", f"more than {MAX_HTML_BYTES} bytes", True)
-    page = extract_page(content)
+    try:
+        page = extract_page(content)
+    except NestingError as error:
+        return Rejected(origin, "nested too deep", str(error), True)
     if not page.text or page.text.isspace():
         return Rejected(origin, "no text", "", False)
     metadata = {

@@ -28,7 +28,7 @@ from transforms.ingest.compression import (
     is_gzip,
     read_blocks,
 )
-from transforms.ingest.html import EXTRACTION, MAX_HTML_BYTES, extract_page
+from transforms.ingest.html import EXTRACTION, MAX_HTML_BYTES, NestingError, extract_page
 from transforms.ingest.origins import MadeIds, origin_of
 from transforms.ingest.reader import MAX_DOCUMENT_BYTES, Rejected, group_by_size
 from transforms.storage import FileInfo, open_read
@@ -52,8 +52,8 @@ class WarcReader:
 
     Removed: "not a response", "not HTTP", "HTTP status", "not HTML", "no text", "record repeated".
     Quarantined: "broken record", "broken HTTP", "truncated file", "broken compression",
-    "too large". After a broken record reading goes on at the next one that can be found; what lies
-    between counts as one record.
+    "too large", "nested too deep". After a broken record reading goes on at the next one that can
+    be found; what lies between counts as one record.
     """
 
     @property
@@ -246,9 +246,9 @@ def _read_record(frame: _Frame, file: str) -> Document | Rejected:
         record.parse_http()
     except OSError as error:
         return _reject_http(place, error)
-    if not record.is_http_parsed:
-        return Rejected(place, "broken HTTP", "no HTTP header", True)
-    status = record.http_headers.status_code
+    status = record.http_headers.status_code if record.is_http_parsed else None
+    if status is None:
+        return Rejected(place, "broken HTTP", "no HTTP status line", True)
     if status != 200:
         return Rejected(place, "HTTP status", str(status), False)
     kind = (record.http_content_type or "").strip().lower()
@@ -261,7 +261,10 @@ def _read_record(frame: _Frame, file: str) -> Document | Rejected:
         return _reject_http(place, error)
     if len(payload) > MAX_HTML_BYTES:
         return Rejected(place, "too large", f"more than {MAX_HTML_BYTES} bytes of HTML", True)
-    page = extract_page(payload, record.http_charset)
+    try:
+        page = extract_page(payload, record.http_charset)
+    except NestingError as error:
+        return Rejected(place, "nested too deep", str(error), True)
     if not page.text or page.text.isspace():
         return Rejected(place, "no text", record.headers.get("WARC-Target-URI") or "", False)
     metadata: dict[str, Any] = {
@@ -295,8 +298,8 @@ def _payload(record: bytes) -> bytes:
     """
     for decoding in ("all", "transfer", "content", "none"):
         one = WarcRecord.from_bytes(record)
-        one.parse_http(auto_decode=decoding)
         try:
+            one.parse_http(auto_decode=decoding)
             payload: bytes = one.reader.read(MAX_HTML_BYTES + 1)
         except OSError as error:
             if decoding == "none" or not blames_data(error):

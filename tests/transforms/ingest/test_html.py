@@ -1,0 +1,184 @@
+import codecs
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.documents import Document
+from transforms.ingest import html
+from transforms.ingest.html import HtmlReader, NestingError, decode, extract_page
+from transforms.ingest.reader import Rejected
+from transforms.storage import list_files
+
+PROSE = "<p>Vines need a trellis, and a trellis needs a vine. </p>" * 5
+
+
+def read(folder: Path) -> list[Document | Rejected]:
+    reader = HtmlReader()
+    events = []
+    for task in reader.group(list_files([str(folder)])):
+        events += list(reader.read(task))
+    return events
+
+
+def test_main_text_is_kept_and_the_page_around_it_is_not() -> None:
+    page = extract_page(
+        b"<html lang=' de-AT '><head><title> A\n title </title></head><body>"
+        b"<nav><a href=/>Home</a> <a href=/x>Elsewhere</a></nav><main>"
+        + PROSE.encode()
+        + b"<img alt='A picture' src=x><pre>def f():\n    return 1</pre></main>"
+        b"<script>var hidden = 1</script><footer>Imprint</footer></body></html>"
+    )
+    assert page.text.startswith("Vines need a trellis")
+    assert "def f():\n    return 1" in page.text
+    for absent in ("Elsewhere", "hidden", "Imprint", "picture"):
+        assert absent not in page.text
+    assert (page.language, page.title, page.encoding) == ("de-AT", "A title", "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("head", "url"),
+    [
+        ("<link rel=canonical href=' https://a.org/x '>", "https://a.org/x"),
+        ("<meta property='og:url' content='http://a.org/y'>", "http://a.org/y"),
+        (
+            "<meta property='og:url' content='http://a.org/y'><link rel=canonical href=http://z.org>",
+            "http://z.org",
+        ),
+        ("<link rel=canonical href=/relative>", None),
+        ("<link rel=canonical href='javascript:alert(1)'>", None),
+        ("<link rel=canonical href='http://[broken'>", None),
+        ("", None),
+    ],
+)
+def test_the_address_is_the_one_that_the_page_gives_itself(head: str, url: str | None) -> None:
+    assert extract_page(f"<html><head>{head}</head><body>x".encode()).canonical == url
+
+
+@pytest.mark.parametrize(
+    ("content", "declared", "text", "encoding"),
+    [
+        ("é".encode(), None, "é", "utf-8"),
+        (b"caf\xe9", "ISO-8859-1", "café", "cp1252"),
+        (b"caf\xe9", '"latin1"', "café", "cp1252"),
+        (b"<meta charset=iso-8859-2>\xb1", None, "<meta charset=iso-8859-2>ą", "iso8859-2"),
+        (b"<meta charset=utf-16>plain", None, "<meta charset=utf-16>plain", "utf-8"),
+        (codecs.BOM_UTF8 + "é".encode(), "latin1", "é", "utf-8"),
+        (codecs.BOM_UTF16_LE + "é".encode("utf-16-le"), None, "é", "utf-16-le"),
+        (codecs.BOM_UTF16_BE + "é".encode("utf-16-be"), "utf-8", "é", "utf-16-be"),
+        ("naïve".encode(), "iso-8859-1", "naïve", "utf-8"),  # says Latin-1 and is UTF-8
+        ("日本語".encode(), "shift_jis-nonsense", "日本語", "utf-8"),
+        (b"<p>\xff\xfe\xe9 declared wrong", "utf-8", "<p>ÿþé declared wrong", "cp1252"),
+    ],
+)
+def test_encodings_are_found_in_the_order_of_the_standard(
+    content: bytes, declared: str | None, text: str, encoding: str
+) -> None:
+    found, name = decode(content, declared)
+    assert found == text
+    assert codecs.lookup(name) == codecs.lookup(encoding)
+
+
+@given(st.binary(max_size=300), st.sampled_from([None, "utf-8", "utf-16", "gbk", "none", ""]))
+def test_any_bytes_become_valid_text_without_nul(content: bytes, declared: str | None) -> None:
+    page = extract_page(content, declared)
+    assert "\0" not in page.text
+    page.text.encode()
+    (page.title or "").encode()
+    (page.language or "").encode()
+
+
+@given(st.text(max_size=100))
+def test_character_references_cannot_smuggle_surrogates_or_nul(text: str) -> None:
+    markup = f"<title>&#xD800;</title><p>&#0;&#xDFFF;{text}".encode("utf-8", "replace")
+    page = extract_page(markup)
+    page.text.encode()
+    assert "\0" not in page.text
+
+
+def test_language_and_title_are_bounded() -> None:
+    page = extract_page(f"<html lang={'x' * 36}><title>{'t' * 2000}</title>".encode())
+    assert page.language is None
+    assert page.title == "t" * 1000
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<div>" * 100_000,
+        "<div>" * 100_000 + "</div>" * 100_000,
+        "<a><b><i>" * 40_000,
+        "<DIV class='a'>" * 100_000,
+    ],
+)
+def test_a_page_nested_without_end_is_refused_at_once(markup: str) -> None:
+    with pytest.raises(NestingError):
+        extract_page(f"{markup}x".encode())
+
+
+@pytest.mark.parametrize(
+    "markup", ["<p>a<br>" * 20_000, "<div>a</div>" * 20_000, "<svg><path d=x /></svg>" * 20_000]
+)
+def test_a_long_flat_page_is_no_nested_page(markup: str) -> None:
+    assert extract_page(f"{markup}<p>end</p>".encode()).text.rstrip().endswith("end")
+
+
+def test_pages_of_a_folder_become_documents_named_relative_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.html").write_text(PROSE)
+    (folder / "empty.html").write_text("")
+    (folder / "nothing.html").write_text("<script>x</script>")
+    (folder / "sub" / "a.html").write_text(PROSE)
+    events = {
+        event.metadata["path"] if isinstance(event, Document) else event.origin: event
+        for event in read(folder)
+    }
+    assert list(events) == ["a.html", "empty.html", "nothing.html", "sub/a.html"]
+    first, second = events["a.html"], events["sub/a.html"]
+    assert isinstance(first, Document)
+    assert isinstance(second, Document)
+    assert first.text == second.text
+    assert first.id != second.id
+    assert first.metadata == {
+        "path": "a.html",
+        "url": None,
+        "encoding": "utf-8",
+        "language": None,
+        "title": None,
+    }
+    assert events["empty.html"] == Rejected("empty.html", "empty file", "", False)
+    assert events["nothing.html"] == Rejected("nothing.html", "no text", "", False)
+
+
+def test_a_copy_of_a_folder_gives_the_same_documents(tmp_path: Path) -> None:
+    for place in ("one", "two/deeper"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "a.html").write_text(PROSE)
+    assert read(tmp_path / "one") == read(tmp_path / "two/deeper")
+
+
+def test_invalid_utf8_is_replaced_where_no_encoding_reads_it(tmp_path: Path) -> None:
+    bad = b"<meta charset=utf-8>" + PROSE.encode() + b"<p>bad \x81\xff byte</p>"
+    (tmp_path / "a.html").write_bytes(bad)
+    (event,) = read(tmp_path)
+    assert isinstance(event, Document)
+    assert "\ufffd" in event.text
+
+
+def test_a_page_larger_than_the_limit_is_quarantined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "MAX_HTML_BYTES", 100)
+    (tmp_path / "a.html").write_text("x" * 100)
+    (tmp_path / "b.html").write_text("x" * 101)
+    fits, large = read(tmp_path)
+    assert isinstance(fits, Document)
+    assert isinstance(large, Rejected)
+    assert (large.reason, large.quarantined) == ("too large", True)
+
+
+def test_no_files_no_tasks() -> None:
+    assert HtmlReader().group([]) == []
+    assert list(HtmlReader().read([])) == []

@@ -14,11 +14,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from pipelines.workflow import StageState
 
 __all__ = ["app", "main"]
 
@@ -66,12 +69,17 @@ def main() -> None:
 @contextmanager
 def _outcomes(as_json: bool) -> Iterator[None]:
     """Turn known failures into one sentence and an exit code."""
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     from pipelines.recipe import RecipeError
     from pipelines.stages import GateFailed, RunFailed
     from transforms.decontamination.benchmarks import BenchmarkError
     from transforms.mixing.budget import BudgetError
     from transforms.query import QueryError
 
+    # Object stores are read before the first pipeline would tell Beam its options.
+    FileSystems.set_options(PipelineOptions([]))
     try:
         yield
     except RecipeError as error:
@@ -106,6 +114,7 @@ def _print_json(value: Any) -> None:
 
 def _beam_options(runner: str, arguments: list[str]) -> Any:
     """Beam's options: what follows `--`, on all cores of this machine unless it says otherwise."""
+    from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
     if runner in {"DirectRunner", "FnApiRunner"}:
@@ -118,7 +127,9 @@ def _beam_options(runner: str, arguments: list[str]) -> Any:
             *(f"{name}={value}" for name, value in defaults.items() if name not in given),
             *arguments,
         ]
-    return PipelineOptions([f"--runner={runner}", *arguments])
+    options = PipelineOptions([f"--runner={runner}", *arguments])
+    FileSystems.set_options(options)  # an endpoint of S3, say
+    return options
 
 
 @app.command(context_settings={"allow_extra_args": True})
@@ -158,14 +169,16 @@ def _run(
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
     from transforms import storage
+    from transforms.kernels.compiled import is_compiled
 
     _quiet()
+    options = _beam_options(runner, beam_arguments)
     recipe = load_recipe(recipe_path, tuple(overrides))
     workspace = Workspace(workspace_uri)
+    if not is_compiled():
+        _errors.print("The inner loops are compiled as they are first used, once: a minute or two.")
     progress = RunProgress(_errors)
-    workflow = Workflow(
-        recipe, workspace, _beam_options(runner, beam_arguments), progress.start, progress.observe
-    )
+    workflow = Workflow(recipe, workspace, options, progress.start, progress.observe)
     with progress.shown():
         workflow.run()
     funnel = make_funnel([source.name for source in recipe.sources], workflow.manifests)
@@ -252,17 +265,7 @@ def plan(
     if as_json:
         _print_json(answer)
         return
-    stages = Table(title="Stages", title_justify="left", pad_edge=False)
-    for title in ("stage", "state", "removed"):
-        stages.add_column(title, overflow="fold")
-    for state in workflow.states:
-        removed = ", ".join(
-            f"{name.removeprefix('removed.')} {count:,}"
-            for name, count in state.counts.items()
-            if name.startswith("removed.") and count
-        )
-        stages.add_row(state.name, state.state, removed)
-    _answers.print(stages)
+    _answers.print(_stages_table(workflow.states))
     table = Table(title="Mix", title_justify="left", pad_edge=False)
     for title in ("source", "available tokens", "wanted", "taken", "epochs"):
         table.add_column(title, justify="left" if title == "source" else "right")
@@ -277,6 +280,29 @@ def plan(
         ]
         table.add_row(name, *shown)
     _answers.print(table)
+
+
+def _stages_table(states: list[StageState]) -> Table:
+    """One row per dataset, its sources together."""
+    from transforms.datasets import sum_counts
+
+    by_name: dict[str, list[StageState]] = {}
+    for state in states:
+        by_name.setdefault(state.name.split(" ")[0], []).append(state)
+    table = Table(title="Stages", title_justify="left", pad_edge=False)
+    for title in ("stage", "state", "removes"):
+        table.add_column(title, overflow="fold")
+    for name, its in by_name.items():
+        to_do = [one.name.partition(" ")[2] for one in its if one.state == "to do"]
+        sources = f": {', '.join(to_do)}" if 0 < len(to_do) < len(its) else ""
+        removed = sum_counts(one.counts for one in its)
+        reasons = [
+            f"{reason.removeprefix('removed.')} {count:,}"
+            for reason, count in sorted(removed.items(), key=lambda pair: (-pair[1], pair[0]))
+            if reason.startswith("removed.") and count
+        ]
+        table.add_row(name, f"to do{sources}" if to_do else "up to date", ", ".join(reasons))
+    return table
 
 
 @app.command()

@@ -17,9 +17,14 @@ from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.storage import FileInfo
 
-__all__ = ["InputFile", "find_inputs"]
+__all__ = ["InputFile", "find_inputs", "most_text_bytes"]
 
 HASH_THREADS = 4  # SHA-256 releases the GIL
+WIDEST_CHARACTER = 4  # bytes of UTF-8 that one byte of another encoding can become
+DEFLATE_RATIO = 1032  # bytes that one byte of deflate can become, at most (zlib's documentation)
+_DEFLATED = (".gz", ".tgz", ".zip", ".whl")
+_COMPRESSED = (".zst", ".bz2", ".tbz2", ".xz", ".txz")
+_PLAIN = (".html", ".htm", ".xhtml", ".warc", ".jsonl", ".json", ".ndjson", ".tar")
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,23 @@ def find_inputs(workspace: Workspace, patterns: Sequence[str]) -> list[InputFile
     ]
 
 
+def most_text_bytes(kind: str, inputs: Sequence[InputFile]) -> int | None:
+    """A bound on the bytes of text that these files can hold; None where there is none.
+
+    `kind` is the recipe's `ingest`: files of kind code that are no archives are plain text.
+    """
+    total = 0
+    for one in inputs:
+        name = one.file.path.lower()
+        if name.endswith(_DEFLATED):
+            total += one.file.size_bytes * DEFLATE_RATIO * WIDEST_CHARACTER
+        elif name.endswith(_PLAIN) or (kind == "code" and not name.endswith(_COMPRESSED)):
+            total += one.file.size_bytes * WIDEST_CHARACTER
+        else:
+            return None
+    return total
+
+
 def _digests(workspace: Workspace, files: Sequence[FileInfo]) -> list[str]:
     cache_path = storage.join(workspace.uri, "work", "input_hashes.json")
     cache: dict[str, str] = storage.read_json(cache_path) if storage.exists(cache_path) else {}
@@ -60,15 +82,19 @@ def _digests(workspace: Workspace, files: Sequence[FileInfo]) -> list[str]:
                 lambda pair: cache.get(pair[0]) or _digest(pair[1]), zip(keys, files, strict=True)
             )
         )
-    known = dict(zip(keys, digests, strict=True))
+    known = {key: digest for key, digest in zip(keys, digests, strict=True) if key}
     if any(cache.get(key) != digest for key, digest in known.items()):
         storage.write_json(cache_path, {**cache, **known})
     return digests
 
 
 def _key(file: FileInfo) -> str:
-    changed = "" if "://" in file.path else str(os.stat(file.path).st_mtime_ns)
-    return f"{file.path} {file.size_bytes} {changed}"
+    """What a local file's hash is kept under; "" for a store's, whose checksum is asked for anew,
+    since an object can change and keep its size.
+    """
+    if "://" in file.path:
+        return ""
+    return f"{file.path} {file.size_bytes} {os.stat(file.path).st_mtime_ns}"
 
 
 def _digest(file: FileInfo) -> str:

@@ -137,6 +137,10 @@ class Recipe:
     problem: Callable[[tuple[str | int, ...], str], Problem] = field(repr=False, compare=False)
     """A problem found later, with the file and line of its key path."""
 
+    def source(self, name: str) -> Source:
+        """The source of this name."""
+        return next(source for source in self.sources if source.name == name)
+
     def resolve(self, path: str, workspace: str) -> str:
         """A recipe's path as a path or URI: `{workspace}` filled in, relative to the recipe's
         folder."""
@@ -214,7 +218,11 @@ class _Reading:
         if not isinstance(node, dict):
             message = f"'{key}' is below a value, not a mapping"
             raise RecipeError([Problem("--set", 1, key, message)])
-        node[parts[-1]] = parse_scalar(text)
+        try:
+            node[parts[-1]] = parse_scalar(text)
+        except YamlError as error:
+            message = f"'{text}' is no YAML value: {error}"
+            raise RecipeError([Problem("--set", 1, key, message)]) from error
         return parts
 
     def problem(self, path: tuple[str | int, ...], message: str) -> Problem:
@@ -230,15 +238,20 @@ class _Reading:
     def problems(self) -> Iterator[Problem]:
         found = [self.problem(*violation) for violation in violations(self.tree, recipe_schema())]
         yield from found
-        if not found:
-            yield from self._sense()
+        if found:
+            return
+        if isinstance(self.tree["pool"], str):
+            message = "'pool' must be a mapping here: only the recipe itself can name a pool file"
+            yield self.problem(("pool",), message)
+            return
+        yield from self._sense()
 
     def _sense(self) -> Iterator[Problem]:
         pool, mix = self.tree["pool"], self.tree["mix"]
         sources = list(pool["sources"])
         for name, source in pool["sources"].items():
             place = ("pool", "sources", name)
-            for key in {"ocr", "pdf"} & set(source) if source["ingest"] != "pdf" else ():
+            for key in sorted({"ocr", "pdf"} & set(source)) if source["ingest"] != "pdf" else ():
                 message = f"'{key}' is for sources with ingest: pdf (it is {source['ingest']})"
                 yield self.problem((*place, key), message)
             for index, item in enumerate(source.get("rules", [])):
@@ -309,7 +322,7 @@ class _Reading:
         return Recipe(
             name=self.tree["name"],
             sources=tuple(_source(name, tree) for name, tree in pool["sources"].items()),
-            exact=dedup.get("exact", bool(dedup)),
+            exact=dedup.get("exact", "dedup" in pool),
             fuzzy=_fuzzy(dedup.get("fuzzy", False)),
             keep=tuple(dedup.get("keep", ["source order"])),
             decontamination=_decontamination(pool.get("decontaminate")),

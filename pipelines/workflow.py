@@ -20,7 +20,7 @@ from pipelines.annotate import annotate_job
 from pipelines.benchmarks import INDEX_FILE, benchmark_job
 from pipelines.dedup_jobs import exact_job, fuzzy_job
 from pipelines.ingest import ingest_job, make_reader
-from pipelines.inputs import find_inputs
+from pipelines.inputs import InputFile, find_inputs, most_text_bytes
 from pipelines.judge import CONTAMINATED, Judgement, judge_job
 from pipelines.mix import mix_job
 from pipelines.recipe import Recipe, RecipeError, Source
@@ -37,7 +37,7 @@ from transforms.dedup.exact import EXACT_SCHEMA, ExactHash
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
 from transforms.dedup.minhash import MinHash
 from transforms.dedup.pool import PoolShard
-from transforms.mixing.budget import SourceBudget
+from transforms.mixing.budget import BudgetError, SourceBudget, check_possible, divide_tokens
 from transforms.quality.conditions import RULE_SCHEMAS, Condition, rule
 from transforms.quality.size import Size
 from transforms.query import QueryError, check_expressions, tables_named
@@ -119,7 +119,11 @@ class Workflow:
     def _unbounded_jobs(self) -> Iterator[Job]:
         recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
         self.check()
-        yield from [self._ingest(source) for source in recipe.sources]
+        inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
+        self._check_possible(inputs)
+        for source in recipe.sources:
+            files = inputs[source.name]
+            yield ingest_job(workspace, source, make_reader(source), files, tree)
         if recipe.decontamination:
             yield benchmark_job(recipe, workspace)
         if not self._have("documents") or (
@@ -142,13 +146,13 @@ class Workflow:
             shards = self._extend(shards, table)
 
         judgements = {source.name: self._judgement(source) for source in recipe.sources}
-        inputs = {
+        scored = {
             source: self._inputs(
                 source, *(one.name for one in its if one.name not in ("exact", "minhash"))
             )
             for source, its in annotators.items()
         }
-        yield judge_job(workspace, tree, documents, shards, judgements, inputs)
+        yield judge_job(workspace, tree, documents, shards, judgements, scored)
         if not self._have("candidates"):
             return
         shards = self._extend(shards, "candidates")
@@ -254,15 +258,28 @@ class Workflow:
         }
         return with_tables(shards, table, datasets)
 
-    def _ingest(self, source: Source) -> Job:
+    def _find_inputs(self, source: Source) -> list[InputFile]:
         patterns = [self.recipe.resolve(path, self.workspace.uri) for path in source.paths]
         try:
-            inputs = find_inputs(self.workspace, patterns)
+            return find_inputs(self.workspace, patterns)
         except FileNotFoundError as error:
             if not source.allow_empty:
                 raise FileNotFoundError(f"source {source.name}: {error}") from error
-            inputs = []
-        return ingest_job(self.workspace, source, make_reader(source), inputs, self.recipe.tree)
+            return []
+
+    def _check_possible(self, inputs: Mapping[str, Sequence[InputFile]]) -> None:
+        """Refuse, before any work, a recipe that asks for more than its input can hold."""
+        mix = self.recipe.mix
+        problems = []
+        for name, wanted in divide_tokens(mix.tokens, mix.proportions).items():
+            text_bytes = most_text_bytes(self.recipe.source(name).ingest, inputs[name])
+            if text_bytes is not None:
+                try:
+                    check_possible(name, wanted, text_bytes, mix.max_epochs[name])
+                except BudgetError as error:
+                    problems.append(str(error))
+        if problems:
+            raise BudgetError("; ".join(problems))
 
     @property
     def _index_path(self) -> str:

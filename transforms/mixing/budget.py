@@ -10,6 +10,7 @@ does not grow with the number of documents.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -23,6 +24,7 @@ __all__ = [
     "BudgetError",
     "Histogram",
     "SourceBudget",
+    "check_possible",
     "copies",
     "cut_in_bin",
     "divide_tokens",
@@ -102,6 +104,22 @@ def divide_tokens(total: int, proportions: Mapping[str, float]) -> dict[str, int
     return whole
 
 
+def check_possible(source: str, wanted_tokens: int, text_bytes: int, max_epochs: float) -> None:
+    """BudgetError when the inputs of a source cannot hold what is wanted, whatever is kept of them.
+
+    `text_bytes`: a bound on their text. A token stands for a byte at least, but for the one that
+    closes a document.
+    """
+    most = int(2 * text_bytes * Fraction(max_epochs))
+    if wanted_tokens > most:
+        raise BudgetError(
+            f"{source}: the recipe asks for {wanted_tokens:,} tokens but its input can hold no more"
+            f" than {most:,} at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
+            f" at least {wanted_tokens - most:,} too many; lower mix.tokens or its share,"
+            " raise mix.max_epochs, or add input"
+        )
+
+
 def tokens_by_bin(order: npt.NDArray[np.uint64], tokens: npt.NDArray[np.int64]) -> Histogram:
     """Histogram of the documents with these orders and token counts."""
     bins = (order >> _SHIFT).astype(np.int64)
@@ -120,11 +138,12 @@ def find_bin(
     available = int(histogram.tokens.sum())
     most = int(available * Fraction(max_epochs))
     if wanted_tokens > most:
+        enough = math.ceil(Fraction(100 * wanted_tokens, max(available, 1))) / 100
         raise BudgetError(
             f"{source}: the recipe asks for {wanted_tokens:,} tokens but there are {available:,}"
             f" at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
             f" {wanted_tokens - most:,} too many; lower mix.tokens or its share,"
-            f" or raise mix.max_epochs to {wanted_tokens / available:.2f}"
+            f" or raise mix.max_epochs to {enough:.2f}"
             if available
             else f"{source}: the recipe asks for {wanted_tokens:,} tokens but no document is left"
         )

@@ -195,13 +195,11 @@ def _declared_encoding(content: bytes) -> str | None:
     """The charset that the first two lines declare, as Python names it. Only charsets that the
     WHATWG knows: Python has codecs that are none (rot13, unicode_escape)."""
     found = _CODING.search(b"\n".join(content[:1_024].split(b"\n", 2)[:2]))
-    name = found[1].decode("ascii", "replace") if found else ""
-    if map_encoding_to_html5(name, fallback_utf8=False) is None:
-        return None
     try:
-        return codecs.lookup(name).name
+        name = codecs.lookup(found[1].decode("ascii")).name if found else ""
     except LookupError:
         return None
+    return name if name and map_encoding_to_html5(name, fallback_utf8=False) else None
 
 
 def is_vendored(path: str) -> bool:

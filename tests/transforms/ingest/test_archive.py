@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from transforms.ingest.archive import Member, is_archive, members
+from transforms.ingest.archive import Member, archive_stem, is_archive, members
 from transforms.ingest.reader import Rejected
 
 LIMIT = 1000
@@ -103,3 +103,35 @@ def test_archives_are_known_by_their_names() -> None:
         "A.TGZ",
         "a.tar.xz",
     ]
+
+
+def test_a_wheel_is_a_zip() -> None:
+    assert is_archive("a-1.0-py3-none-any.whl")
+    assert read("a.whl", zipped(("a.py", b"1"))) == [Member("a.py", b"1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("x/a-1.0.tar.gz", "a-1.0"), ("a.tar", "a"), ("A.ZIP", "A"), ("a.tar.zip", "a.tar")],
+)
+def test_the_stem_of_an_archive(name: str, stem: str) -> None:
+    assert archive_stem(name) == stem
+
+
+def test_a_link_in_a_zip_is_refused() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        info = zipfile.ZipInfo("link.py")
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, "/etc/passwd")
+    (refused,) = read("a.zip", out.getvalue())
+    assert isinstance(refused, Rejected)
+    assert (refused.reason, refused.quarantined) == ("link or device", True)
+
+
+@pytest.mark.parametrize(("name", "pack"), PACKERS)
+def test_what_is_not_wanted_is_not_read(name: str, pack: object) -> None:
+    data = pack(("bomb", bytes(10 << 20)), ("b.py", b"1"))  # type: ignore[operator]
+    skipped, taken = members(name, io.BytesIO(data), LIMIT, lambda path: path.endswith(".py"))
+    assert skipped == Rejected(f"{name}/bomb", "other kind", "by its name", False)
+    assert taken == Member("b.py", b"1")

@@ -36,8 +36,8 @@ __all__ = [
 
 WINDOW_BYTES = 1 << 16  # bytes of a long piece that are encoded at once; 44 bytes of scratch each
 SHORT_BYTES = 64  # pieces up to here are merged by scanning, longer ones with a heap
-CACHE_SLOTS = 1 << 16  # pieces remembered per thread
-CACHED_TOKENS = 16  # tokens of a remembered piece, at most
+CACHE_SLOTS = 1 << 17  # pieces remembered per thread
+CACHED_TOKENS = 15  # tokens of a remembered piece, at most
 PIECES = 4096  # pieces that are cut at a time
 EXACT_BYTES = 7  # pieces up to here are their own key in hash tables
 
@@ -58,32 +58,34 @@ class TokenBytes(NamedTuple):
 class Vocabulary(NamedTuple):
     """Tokens and merges as kernels want them.
 
-    `byte_ids` int32[256] are the tokens of single bytes. `pieces` is
+    `byte_ids` int32[256] are the tokens of single bytes, `byte_pairs` uint64[65536] the entries of
+    `pairs` for two of them (first byte << 8 | second). `pieces` is
     a hash table of (key of its bytes, token), interleaved: the tokens that a whole piece may become
     at once. `pairs` is one of (left << 32 | right, rank << 32 | merged).
     """
 
     token_bytes: TokenBytes
     byte_ids: npt.NDArray[np.int32]
+    byte_pairs: npt.NDArray[np.uint64]
     pieces: npt.NDArray[np.uint64]
     pairs: npt.NDArray[np.uint64]
     longest: int
 
 
 class Cache(NamedTuple):
-    """Pieces met before and their tokens, for one thread; it never changes what comes out."""
+    """Pieces met before and their tokens, for one thread; it never changes what comes out.
+
+    `keys` uint64[slots, 2], see `_long_key`; `tokens` int32[slots, 16]: how many, then the tokens.
+    """
 
     keys: npt.NDArray[np.uint64]
-    counts: npt.NDArray[np.uint8]
     tokens: npt.NDArray[np.int32]
 
 
 def new_cache() -> Cache:
-    """An empty cache; 5 MB when full."""
+    """An empty cache; 10 MB when full."""
     return Cache(
-        np.zeros(CACHE_SLOTS, np.uint64),
-        np.zeros(CACHE_SLOTS, np.uint8),
-        np.empty((CACHE_SLOTS, CACHED_TOKENS), np.int32),
+        np.zeros((CACHE_SLOTS, 2), np.uint64), np.empty((CACHE_SLOTS, CACHED_TOKENS + 1), np.int32)
     )
 
 
@@ -96,10 +98,10 @@ def _key(data, start, end):  # type: ignore[no-untyped-def]
     """
     n = end - start
     if n <= EXACT_BYTES:
-        key = uint64(n)
+        key = uint64(0)
         for i in range(start, end):
             key = (key << uint64(8)) | uint64(data[i])
-        return key << uint64(8 * (EXACT_BYTES - n))
+        return key | (uint64(n) << uint64(56))
     h = uint64(n) * _K1
     for i in range(start, end):
         h = (h ^ uint64(data[i])) * _K1
@@ -157,13 +159,13 @@ def _pair(left, right, pairs):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _merge_scanning(data, start, end, byte_ids, pairs, ids, ranks):  # type: ignore[no-untyped-def]
+def _merge_scanning(data, start, end, byte_ids, byte_pairs, pairs, ids, ranks):  # type: ignore[no-untyped-def]
     """Encode data[start:end] into ids[0:n], returns n. For short pieces: a scan for each merge."""
     n = end - start
     for i in range(n):
         ids[i] = byte_ids[data[start + i]]
     for i in range(n - 1):
-        ranks[i] = _pair(ids[i], ids[i + 1], pairs)
+        ranks[i] = byte_pairs[int64(data[start + i]) << 8 | int64(data[start + i + 1])]
     while n > 1:
         best, at = _NONE, -1
         for i in range(n - 1):
@@ -215,7 +217,7 @@ def _push(heap, size, value):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _merge_heap(  # type: ignore[no-untyped-def]
-    data, start, end, byte_ids, pairs, ids, ranks, after, before, heap
+    data, start, end, byte_ids, byte_pairs, pairs, ids, ranks, after, before, heap
 ):
     """Encode data[start:end] into ids[0:n], returns n. ids, ranks, after, before hold end - start
     entries, heap three times as many: entries are rank << 32 | place, those overtaken by another
@@ -227,7 +229,9 @@ def _merge_heap(  # type: ignore[no-untyped-def]
         before[i] = i - 1
     size = 0
     for i in range(n):
-        ranks[i] = _pair(ids[i], ids[i + 1], pairs) if i + 1 < n else _NONE
+        ranks[i] = _NONE
+        if i + 1 < n:
+            ranks[i] = byte_pairs[int64(data[start + i]) << 8 | int64(data[start + i + 1])]
         if ranks[i] != _NONE:
             heap[size] = (ranks[i] & uint64(0xFFFFFFFF00000000)) | uint64(i)
             size += 1
@@ -267,7 +271,7 @@ def _merge_heap(  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _merge_long(  # type: ignore[no-untyped-def]
-    data, start, end, vocabulary, offsets, byte_ids, pairs, window, longest, out, o
+    data, start, end, vocabulary, offsets, byte_ids, byte_pairs, pairs, window, longest, out, o
 ):
     """Encode a long piece data[start:end] into out[o:], window by window; returns the new o.
 
@@ -287,14 +291,16 @@ def _merge_long(  # type: ignore[no-untyped-def]
         at, q, holds = start, o, True
         while at < end:
             stop = min(at + room, end)
-            n = _merge_heap(data, at, stop, byte_ids, pairs, ids, ranks, after, before, heap)
+            n = _merge_heap(
+                data, at, stop, byte_ids, byte_pairs, pairs, ids, ranks, after, before, heap
+            )
             if at > start:
                 m = 0
                 for token in (int64(out[q - 1]), int64(ids[0])):
                     for i in range(offsets[token], offsets[token + 1]):
                         seam[m] = vocabulary[i]
                         m += 1
-                k = _merge_scanning(seam, 0, m, byte_ids, pairs, seam_ids, seam_ranks)
+                k = _merge_scanning(seam, 0, m, byte_ids, byte_pairs, pairs, seam_ids, seam_ranks)
                 if k != 2 or seam_ids[0] != int32(out[q - 1]) or seam_ids[1] != ids[0]:
                     holds = False
                     break
@@ -310,18 +316,34 @@ def _merge_long(  # type: ignore[no-untyped-def]
         window *= 2
 
 
-@njit(nogil=True)
-def _remembered(data, start, end, key, vocabulary, offsets, tokens, count):  # type: ignore[no-untyped-def]
-    """The piece data[start:end] is the one whose tokens these are: their bytes tell."""
-    if key < _HASHED:
-        return True
+@njit(inline="always")
+def _long_key(data, start, end, key):  # type: ignore[no-untyped-def]
+    """A second word for the key of a piece; together they hold the bytes of up to 15.
+
+    (the last 8 bytes, those before them with the number of bytes), or (0, `key`) for more bytes.
+    """
+    n = end - start
+    if n > EXACT_BYTES + 8:
+        return uint64(0), key
+    low, high = uint64(0), uint64(0)
+    middle = max(start, end - 8)
+    for i in range(start, middle):
+        high = (high << uint64(8)) | uint64(data[i])
+    for i in range(middle, end):
+        low = (low << uint64(8)) | uint64(data[i])
+    return low, high | (uint64(n) << uint64(56))
+
+
+@njit(inline="always")
+def _spell(data, start, end, vocabulary, offsets, tokens, slot):  # type: ignore[no-untyped-def]
+    """The tokens of a slot, joined, are data[start:end]."""
     at = start
-    for x in range(count):
-        for b in range(offsets[tokens[x]], offsets[tokens[x] + 1]):
-            if at >= end or data[at] != vocabulary[b]:
-                return False
+    same = True
+    for x in range(1, tokens[slot, 0] + 1):
+        for b in range(offsets[tokens[slot, x]], offsets[tokens[slot, x] + 1]):
+            same = same and at < end and data[at] == vocabulary[b]
             at += 1
-    return at == end
+    return same and at == end
 
 
 @njit(nogil=True, cache=True)
@@ -333,11 +355,11 @@ def _encode(  # type: ignore[no-untyped-def]
     vocabulary,
     offsets,
     byte_ids,
+    byte_pairs,
     pieces,
     pairs,
     longest,
     keys,
-    counts,
     tokens,
     window,
     short,
@@ -349,7 +371,6 @@ def _encode(  # type: ignore[no-untyped-def]
     ranks = np.empty(short, np.uint64)
     ends = np.empty(PIECES, np.int64)
     cache_mask = uint64(len(keys) - 1)
-    most = tokens.shape[1]
     o = 0
     bounds[0] = 0
     for d in range(len(text_offsets) - 1):
@@ -379,6 +400,7 @@ def _encode(  # type: ignore[no-untyped-def]
                         vocabulary,
                         offsets,
                         byte_ids,
+                        byte_pairs,
                         pairs,
                         window,
                         longest,
@@ -386,23 +408,30 @@ def _encode(  # type: ignore[no-untyped-def]
                         o,
                     )
                     continue
-                slot = int64(_scramble(key) >> uint64(32) & cache_mask)
-                if keys[slot] == key and _remembered(
-                    data, start, i, key, vocabulary, offsets, tokens[slot], counts[slot]
+                low, high = _long_key(data, start, i, key)
+                slot = int64((_scramble(key) >> uint64(40)) & cache_mask)
+                if (
+                    keys[slot, 0] == low
+                    and keys[slot, 1] == high
+                    and (
+                        high < _HASHED or _spell(data, start, i, vocabulary, offsets, tokens, slot)
+                    )
                 ):
-                    for x in range(counts[slot]):
-                        out[o] = uint32(tokens[slot, x])
-                        o += 1
+                    n = int64(tokens[slot, 0])
+                    for x in range(n):
+                        out[o + x] = uint32(tokens[slot, x + 1])
+                    o += n
                     continue
-                n = _merge_scanning(data, start, i, byte_ids, pairs, ids, ranks)
+                n = _merge_scanning(data, start, i, byte_ids, byte_pairs, pairs, ids, ranks)
                 for x in range(n):
                     out[o + x] = uint32(ids[x])
                 o += n
-                if n <= most:
-                    keys[slot] = key
-                    counts[slot] = n
+                if n < tokens.shape[1]:
+                    keys[slot, 0] = low
+                    keys[slot, 1] = high
+                    tokens[slot, 0] = n
                     for x in range(n):
-                        tokens[slot, x] = ids[x]
+                        tokens[slot, x + 1] = ids[x]
         bounds[d + 1] = o
     return o
 
@@ -432,11 +461,11 @@ def encode_texts(
         v.token_bytes.data,
         v.token_bytes.offsets,
         v.byte_ids,
+        v.byte_pairs,
         v.pieces,
         v.pairs,
         v.longest,
         cache.keys,
-        cache.counts,
         cache.tokens,
         window_bytes,
         SHORT_BYTES,
@@ -543,14 +572,28 @@ def _fill_pairs(left, right, merged, ranks, pairs):  # type: ignore[no-untyped-d
 
 
 @njit(nogil=True, cache=True)
-def _reached(vocabulary, offsets, ids, byte_ids, pairs, longest, out):  # type: ignore[no-untyped-def]
+def _fill_byte_pairs(byte_ids, pairs, byte_pairs):  # type: ignore[no-untyped-def]
+    for left in range(256):
+        for right in range(256):
+            byte_pairs[left << 8 | right] = _pair(byte_ids[left], byte_ids[right], pairs)
+
+
+@njit(nogil=True, cache=True)
+def _reached(vocabulary, offsets, ids, byte_ids, byte_pairs, pairs, longest, out):  # type: ignore[no-untyped-def]
     """out[i]: merges alone make the token ids[i] of its bytes."""
     merged = np.empty(longest, np.int32)
     ranks = np.empty(longest, np.uint64)
     for i in range(len(ids)):
         token = ids[i]
         n = _merge_scanning(
-            vocabulary, offsets[token], offsets[token + 1], byte_ids, pairs, merged, ranks
+            vocabulary,
+            offsets[token],
+            offsets[token + 1],
+            byte_ids,
+            byte_pairs,
+            pairs,
+            merged,
+            ranks,
         )
         out[i] = n == 1 and merged[0] == token
 
@@ -607,8 +650,10 @@ def build_vocabulary(
         ranks = np.arange(len(merges), dtype=np.int64)
     pairs = np.full(2 * _slots(len(merges)), _NONE, np.uint64)
     _fill_pairs(merges[:, 0], merges[:, 1], merges[:, 2], ranks, pairs)
+    byte_pairs = np.empty(1 << 16, np.uint64)
+    _fill_byte_pairs(byte_ids, pairs, byte_pairs)
     if not whole_pieces:
         reached = np.empty(len(mergeable), np.bool_)
-        _reached(data, offsets, mergeable, byte_ids, pairs, longest, reached)
+        _reached(data, offsets, mergeable, byte_ids, byte_pairs, pairs, longest, reached)
         pieces = _piece_table(data, offsets, mergeable[reached])
-    return Vocabulary(token_bytes, byte_ids, pieces, pairs, longest)
+    return Vocabulary(token_bytes, byte_ids, byte_pairs, pieces, pairs, longest)

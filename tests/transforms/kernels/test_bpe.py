@@ -270,19 +270,19 @@ def test_what_was_encoded_before_changes_nothing(first, second):
 
 def test_equal_hashes_of_different_pieces_do_no_harm():
     known, kind, seen = vocabulary(), BY_NAME["cl100k"].kind, new_cache()
-    (wanted,) = encode([b"qzxwvkjqpyyt"], kind, known)
-    (other,) = encode([b"wqxzjkvvgpzz"], kind, known)
-    # Remember the other piece's tokens under every key that the first could have.
-    encode([b"qzxwvkjqpyyt"], kind, known, cache=seen)
-    for slot in np.flatnonzero(seen.keys):
-        seen.counts[slot] = len(other)
-        seen.tokens[slot, : len(other)] = other
-    assert encode([b"qzxwvkjqpyyt"], kind, known, cache=seen) == [wanted]
-    # And let the table of whole pieces hold a token of other bytes under its key.
+    piece = b"qzxwvkjqpyytqzxw"  # so long that its key is a hash
+    (wanted,) = encode([piece], kind, known, cache=seen)
+    (other,) = encode([b"wqxzjkvvgpzzwqxz"], kind, known)
+    assert wanted != other
+    # As if another piece of the same hash had been met before.
+    (slot,) = np.flatnonzero(seen.keys[:, 1])
+    seen.tokens[slot, : len(other) + 1] = [len(other), *other]
+    assert encode([piece], kind, known, cache=seen) == [wanted]
+    # As if a token of other bytes had the same hash, wherever it is sought.
     table = known.pieces.reshape(-1, 2).copy()
-    table[table[:, 0] == 0] = seen.keys[np.flatnonzero(seen.keys)[0]], 1234
+    table[table[:, 0] == 0] = seen.keys[slot, 1], 1234
     table[0] = 0, 0  # a search must end somewhere
-    assert encode([b"qzxwvkjqpyyt"], kind, known._replace(pieces=table.reshape(-1))) == [wanted]
+    assert encode([piece], kind, known._replace(pieces=table.reshape(-1))) == [wanted]
 
 
 def test_a_token_beyond_the_vocabulary_is_told_with_its_place():

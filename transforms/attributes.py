@@ -90,16 +90,20 @@ def read_aligned(
     documents; `columns`: name -> columns to read (all where absent). Yields name -> record batch,
     all with the same number of rows. AlignmentError when a digest or a row count differs.
     """
-    for path in tables.values():
+    group_rows = {}
+    for name, path in tables.items():
         with storage.open_parquet(path) as file:
             found = (file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
+            group_rows[name] = [
+                file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)
+            ]
         if found != rows_digest:
             raise AlignmentError(
                 f"{path}: holds other documents (rows {found!r}, wanted {rows_digest!r})"
             )
+    if len({tuple(rows) for rows in group_rows.values()}) > 1:
+        shown = {name: f"{sum(rows)} rows in {len(rows)}" for name, rows in group_rows.items()}
+        raise AlignmentError(f"row groups differ in number or size: {shown}")
     readers = {name: read_batches(path, (columns or {}).get(name)) for name, path in tables.items()}
     for batches in zip(*readers.values(), strict=True):
-        if len({batch.num_rows for batch in batches}) > 1:
-            sizes = {name: batch.num_rows for name, batch in zip(readers, batches, strict=True)}
-            raise AlignmentError(f"row groups differ in size: {sizes}")
         yield dict(zip(readers, batches, strict=True))

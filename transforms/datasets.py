@@ -162,6 +162,6 @@ class Dataset:
         current = storage.join(self.folder, "manifest.json")
         if (
             not storage.exists(current)
-            or storage.read_json(current)["fingerprint"] != self.fingerprint
+            or Manifest.from_json(storage.read_json(current)) != manifest
         ):
             storage.write_json(current, manifest.to_json())

@@ -72,9 +72,7 @@ def list_files(patterns: list[str]) -> list[FileInfo]:
     """
     found: dict[str, FileInfo] = {}
     for pattern in sorted(set(patterns)):
-        glob = pattern
-        if "://" not in pattern and os.path.isdir(pattern):
-            glob = join(pattern, "**")
+        glob = join(pattern, "**") if _is_folder(pattern) else pattern
         wildcard = _WILDCARD.search(glob)
         root = glob[: wildcard.start() if wildcard else len(glob)].rpartition("/")[0]
         for metadata in FileSystems.match([glob])[0].metadata_list:
@@ -83,6 +81,13 @@ def list_files(patterns: list[str]) -> list[FileInfo]:
                 name = path[len(root) :].lstrip("/")
                 found[path] = FileInfo(path, int(metadata.size_in_bytes), name)
     return sorted(found.values(), key=lambda file: (file.name, file.path))
+
+
+def _is_folder(pattern: str) -> bool:
+    if "://" not in pattern:
+        return os.path.isdir(pattern)
+    # An object store has no folders, only names that begin with one.
+    return not _WILDCARD.search(pattern) and (pattern.endswith("/") or not exists(pattern))
 
 
 def open_read(path: str) -> IO[bytes]:
@@ -167,9 +172,9 @@ def write_aside(path: str) -> Iterator[HashingFile]:
     After an error (a full disk, say) nothing has the final name and the part that was written is
     deleted. A second attempt at the same name replaces the first: both hold the same bytes.
     """
-    folder, _, name = path.rpartition("/")
+    folder, slash, name = path.rpartition("/")
     # The token only keeps two attempts apart; it reaches no output.
-    aside = join(folder, "aside", f"{name}.{secrets.token_hex(8)}")
+    aside = f"{folder}{slash}aside/{name}.{secrets.token_hex(8)}"
     file = HashingFile(
         FileSystems.create(aside, "application/octet-stream", CompressionTypes.UNCOMPRESSED)
     )
@@ -183,7 +188,7 @@ def write_aside(path: str) -> Iterator[HashingFile]:
 
 
 def _discard(file: HashingFile, aside: str) -> None:
-    with suppress(OSError):  # what could not be flushed is deleted next
+    with suppress(Exception):  # what could not be flushed is deleted next
         file.close()
     if exists(aside):
         FileSystems.delete([aside])

@@ -1,0 +1,149 @@
+"""Datasets: fingerprints, records, manifests, and the order in which a version is published."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms import storage
+from transforms.datasets import (
+    Dataset,
+    Manifest,
+    OutputFile,
+    TaskRecord,
+    fingerprint_of,
+    sum_counts,
+)
+
+FILE = OutputFile("part-0.parquet", 12, "ab" * 32, 3, "cd" * 16, 99)
+MANIFEST = Manifest(
+    stage="documents web",
+    fingerprint="f1",
+    version=2,
+    parameters={"a": [1, 2], "b": None},
+    inputs={"raw": "f0"},
+    files=[FILE, replace(FILE, path="part-1.parquet")],
+    counts={"documents": 6},
+    gate={"ok": True},
+    bounds={"removed": {"at_most": 0.5}},
+    code="0.1",
+    details={"text": "ü"},
+)
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def reversed_keys(value):
+    if isinstance(value, dict):
+        return {key: reversed_keys(value[key]) for key in reversed(list(value))}
+    return [reversed_keys(one) for one in value] if isinstance(value, list) else value
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=5))
+def test_fingerprints_do_not_depend_on_the_order_of_keys(value):
+    assert fingerprint_of(reversed_keys(value)) == fingerprint_of(value)
+
+
+@given(json_values, json_values)
+def test_fingerprints_differ_exactly_when_the_values_do(left, right):
+    equal = json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    assert (fingerprint_of(left) == fingerprint_of(right)) == equal
+
+
+def test_fingerprints_are_16_hex_digits_that_never_change():
+    # Of a change here all that is stored would be made again.
+    assert fingerprint_of({"stage": "x", "version": 1}) == "66939f22fd6f29e6"
+    assert fingerprint_of([]) != fingerprint_of({})
+
+
+def test_a_fingerprint_of_what_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="JSON"):
+        fingerprint_of({"threshold": float("nan")})
+
+
+def test_counters_are_added_key_by_key_and_sorted():
+    total = sum_counts([{"b": 1, "a": 2}, {}, {"c": 0, "b": -3}])
+    assert list(total.items()) == [("a", 2), ("b", -2), ("c", 0)]
+    assert sum_counts([]) == {}
+
+
+def test_manifests_and_records_come_back_as_they_were_written(folder):
+    dataset = Dataset(folder, "f1")
+    record = TaskRecord("00000", [FILE], {"documents": 3})
+    dataset.write_record(record)
+    assert dataset.read_record("00000") == record
+    dataset.publish(MANIFEST)
+    assert dataset.manifest() == MANIFEST
+    assert Dataset.published(folder) == (dataset, MANIFEST)
+
+
+def test_a_dataset_without_a_manifest_does_not_exist_for_readers(folder):
+    dataset = Dataset(folder, "f1")
+    dataset.write_record(TaskRecord("00000", [FILE], {}))
+    assert dataset.manifest() is None
+    with pytest.raises(FileNotFoundError, match="no finished dataset"):
+        Dataset.published(folder)
+
+
+def test_finished_tasks_are_those_with_a_record(folder):
+    dataset = Dataset(folder, "f1")
+    for task in ("00001-00000", "web-0.rescan"):
+        dataset.write_record(TaskRecord(task, [], {}))
+    Dataset(folder, "f2").write_record(TaskRecord("other", [], {}))
+    assert dataset.finished_tasks() == {"00001-00000", "web-0.rescan"}
+
+
+def test_a_record_that_is_half_written_does_not_count(tmp_path):
+    dataset = Dataset(str(tmp_path), "f1")
+    with storage.write_aside(dataset.record_path("00000")) as file:
+        file.write(b"{")
+        assert dataset.finished_tasks() == set()
+
+
+def test_a_version_is_finished_before_readers_see_it(tmp_path, monkeypatch):
+    dataset = Dataset(str(tmp_path), "f1")
+    written = []
+    write_json = storage.write_json
+    monkeypatch.setattr(
+        storage, "write_json", lambda path, value: (written.append(path), write_json(path, value))
+    )
+    dataset.publish(MANIFEST)
+    assert written == [f"{tmp_path}/f1/manifest.json", f"{tmp_path}/manifest.json"]
+
+
+def test_an_old_version_is_shown_again_without_being_written_again(tmp_path):
+    old, new = Dataset(str(tmp_path), "f1"), Dataset(str(tmp_path), "f2")
+    old.publish(MANIFEST)
+    new.publish(replace(MANIFEST, fingerprint="f2"))
+    assert Dataset.published(str(tmp_path))[0] == new
+    before = storage.read_bytes(old.path("manifest.json"))
+    old.show(MANIFEST)
+    assert Dataset.published(str(tmp_path)) == (old, MANIFEST)
+    assert storage.read_bytes(old.path("manifest.json")) == before
+
+
+def test_readers_see_the_verdict_of_the_last_gate(tmp_path):
+    # Other bounds, same data, same fingerprint.
+    dataset = Dataset(str(tmp_path), "f1")
+    dataset.publish(MANIFEST)
+    judged_again = replace(MANIFEST, bounds={"removed": {"at_most": 0.1}}, gate={"ok": "again"})
+    dataset.publish(judged_again)
+    assert Dataset.published(str(tmp_path)) == (dataset, judged_again)
+
+
+def test_showing_what_is_shown_writes_nothing(tmp_path, monkeypatch):
+    dataset = Dataset(str(tmp_path), "f1")
+    dataset.publish(MANIFEST)
+    monkeypatch.setattr(storage, "write_json", lambda path, value: pytest.fail(path))
+    stored = dataset.manifest()
+    dataset.show(stored)

@@ -9,7 +9,7 @@ stands for itself.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from numba import njit, uint64
 
 from transforms.kernels.unicode import class_table, decode, lower_table
 
-__all__ = ["Words", "find_words", "hash_words", "mix", "roll_ngrams"]
+__all__ = ["Words", "find_words", "hash_words", "mix", "read_only", "roll_ngrams"]
 
 _M1 = np.uint64(0xFF51AFD7ED558CCD)  # MurmurHash3's 64-bit finaliser
 _M2 = np.uint64(0xC4CEB9FE1A85EC53)
@@ -108,9 +108,18 @@ def _fill(data, offsets, classes, lower, hashes, starts, ends):  # type: ignore[
             n += 1
 
 
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view that cannot be written, as buffers of Arrow are; kernels are then compiled for one
+    kind of array and not for two."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def find_words(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Words:
     """Find the words of documents data[offsets[d]:offsets[d + 1]]; see `Words`. 24 bytes of memory
     a word."""
+    data, offsets = read_only(data), read_only(offsets)
     bounds = np.empty(len(offsets), np.int64)
     _count(data, offsets, class_table(), bounds)
     total = int(bounds[-1])

@@ -21,6 +21,8 @@ import pyarrow as pa
 __all__ = ["QueryError", "check_expressions", "columns_used", "evaluate", "tables_named"]
 
 _REFUSED = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "*"}
+# DuckDB calls them consistent, yet they look at the clock.
+_OF_TODAY = frozenset({"age", "current_localtime", "current_localtimestamp"})
 _local = threading.local()
 
 
@@ -100,7 +102,8 @@ def evaluate(
         for name, batch in tables.items()
     }
     table = pa.table({"row number": pa.array(range(rows), pa.int64()), **structs})
-    selected = ", ".join(f"({one}) AS e{index}" for index, one in enumerate(expressions))
+    # A line break ends a comment that an expression may close with.
+    selected = ", ".join(f"({one}\n) AS e{index}" for index, one in enumerate(expressions))
     connection = _connection()
     connection.register("attributes", table)
     try:
@@ -129,14 +132,28 @@ def _column(
 
 def _parse(expression: str) -> dict[str, Any]:
     """DuckDB's own syntax tree of the expression."""
-    rows = _connection().execute("SELECT json_serialize_sql(?)", [f"SELECT ({expression}\n)"])
-    tree: dict[str, Any] = json.loads(rows.fetchall()[0][0])
+    tree = _syntax_tree(f"SELECT ({expression}\n)")
     if tree["error"]:
         raise QueryError(f"not SQL, {tree['error_message'].strip()}: {expression}")
-    selected = tree["statements"][0]["node"]["select_list"]
-    if len(tree["statements"]) != 1 or len(selected) != 1:
+    statement, *more = tree["statements"]
+    selected = statement["node"].pop("select_list", [])
+    # Whatever closes the bracket and goes on (FROM, UNION ...) leaves something else beside it.
+    if more or len(selected) != 1 or statement != _nothing_else():
         raise QueryError(f"one expression is wanted: {expression}")
     return dict(selected[0])
+
+
+def _syntax_tree(statement: str) -> dict[str, Any]:
+    rows = _connection().execute("SELECT json_serialize_sql(?)", [statement]).fetchall()
+    return dict(json.loads(rows[0][0]))
+
+
+@cache
+def _nothing_else() -> dict[str, Any]:
+    """What is left of the tree of a SELECT without anything but its expression."""
+    (statement,) = _syntax_tree("SELECT (1)")["statements"]
+    del statement["node"]["select_list"]
+    return dict(statement)
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
@@ -160,7 +177,7 @@ def _pure_functions() -> frozenset[str]:
         )
         .fetchall()
     )
-    return frozenset(name for (name,) in rows)
+    return frozenset(name for (name,) in rows) - _OF_TODAY
 
 
 def _connection() -> duckdb.DuckDBPyConnection:

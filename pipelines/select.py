@@ -30,6 +30,7 @@ from transforms.checks.attributes import count_attributes
 from transforms.checks.documents import id_hashes
 from transforms.datasets import Manifest, TaskRecord, fingerprint_of, sum_counts
 from transforms.dedup.pool import PoolShard
+from transforms.exchange import remove_runs
 from transforms.mixing.budget import (
     BINS,
     BudgetError,
@@ -201,6 +202,7 @@ def find_budgets(
     for source, budget in budgets.items():
         inside = np.frombuffer(rows.get(source, b""), _ORDERED)
         budgets[source] = cut_in_bin(budget, inside["order"], inside["tokens"])
+    remove_runs(folder)
     return budgets
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 __all__ = ["LocatedYaml", "YamlError", "load_yaml", "parse_scalar"]
 
@@ -45,20 +45,24 @@ def load_yaml(text: str) -> LocatedYaml:
         mark = error.problem_mark or error.context_mark
         problem = str(error.problem or error.context).splitlines()[0]
         raise YamlError(mark.line + 1 if mark else 1, problem) from error
+    except YAMLError as error:  # a character that YAML forbids
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        raise YamlError(line, str(error).splitlines()[0]) from error
     lines: dict[Path, int] = {}
     return LocatedYaml(_plain(tree, (), lines), lines)
 
 
 def parse_scalar(text: str) -> Any:
-    """A value as it would be read from YAML (`--set key=value`)."""
-    return _plain(YAML(typ="rt").load(text), (), {})
+    """A value as it would be read from YAML (`--set key=value`); YamlError when it is none."""
+    return load_yaml(text).value
 
 
 def _plain(node: Any, path: Path, lines: dict[Path, int]) -> Any:
     if isinstance(node, CommentedMap):
         plain = {}
         for key, value in node.items():
-            lines[(*path, str(key))] = node.lc.key(key)[0] + 1
+            if key in (node.lc.data or ()):  # else it came by a merge key
+                lines[(*path, str(key))] = node.lc.key(key)[0] + 1
             plain[str(key)] = _plain(value, (*path, str(key)), lines)
         return plain
     if isinstance(node, CommentedSeq):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 __all__ = ["Violation", "nearest", "violations"]
 
+MOST_LISTED = 24  # valid names that a sentence lists
 _TYPES = {
     "object": "a mapping",
     "array": "a list",
@@ -30,18 +32,47 @@ class Violation(NamedTuple):
 
 
 def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[Violation]:
-    """All violations of the schema, in the order of their places."""
-    errors = Draft202012Validator(schema).iter_errors(value)
-    for error in sorted(errors, key=lambda e: ([str(part) for part in e.path], str(e.validator))):
-        yield from _sentences(error)
+    """All violations of the schema, in the order of their places; of a value of the wrong type that
+    alone is said.
+    """
+    errors = sorted(
+        _Validator(schema).iter_errors(value),
+        key=lambda e: ([str(part) for part in e.path], str(e.validator)),
+    )
+    mistyped = {tuple(error.path) for error in errors if error.validator == "type"}
+    for error in errors:
+        if error.validator == "type" or tuple(error.path) not in mistyped:
+            yield from _sentences(error)
+
+
+def _is_whole(checker: object, value: object) -> bool:
+    """1.0 and 1e6 are whole numbers to JSON Schema, but floats to whoever reads the recipe."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(checker: object, value: object) -> bool:
+    """YAML knows .nan and .inf, with which no bound and no sum can be checked."""
+    return _is_whole(checker, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+_Validator: Any = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_whole, "number": _is_number}
+    ),
+)
 
 
 def nearest(word: str, known: list[str]) -> str:
     """'; did you mean X?' or a list of what there is, to end a sentence with."""
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    close = _closest(word, known)
     if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(sorted(known))}" if known else ""
+        return f"; did you mean '{close}'?"
+    return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= MOST_LISTED else ""
+
+
+def _closest(word: str, known: list[str]) -> str:
+    return (get_close_matches(word, known, n=1, cutoff=0.5) or [""])[0]
 
 
 def _sentences(error: ValidationError) -> Iterator[Violation]:
@@ -62,7 +93,10 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
             missing = [key for key in value if key not in instance]
             # jsonschema reports each missing key in an error of its own.
             key = next(key for key in missing if f"'{key}'" in error.message)
-            yield Violation(path, f"{name} lacks the key '{key}'")
+            unknown = [one for one in instance if one not in schema.get("properties", {})]
+            # A misspelled key is told as such.
+            if schema.get("additionalProperties", True) or not _closest(key, unknown):
+                yield Violation(path, f"{name} lacks the key '{key}'")
         case "type":
             wanted = value if isinstance(value, list) else [value]
             yield Violation(
@@ -72,11 +106,21 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
             )
         case "enum":
             options = [str(one) for one in value]
+            listed = ", ".join(options) if len(options) <= MOST_LISTED else f"{len(options)} names"
+            close = _closest(str(instance), options) if len(options) > 4 else ""
             yield Violation(
                 path,
-                f"{name} must be one of {', '.join(options)} (got {_shown(error.instance)})"
-                + (nearest(str(error.instance), options) if len(options) > 4 else ""),
+                f"{name} must be one of {listed} (got {_shown(instance)})"
+                + (f"; did you mean '{close}'?" if close else ""),
             )
+        case "oneOf":
+            # Of the alternatives, the one whose type is right tells what is wrong inside.
+            inner = [one for one in error.context or () if one.path or _is_inside(one)]
+            for one in inner:
+                yield from _sentences(one)
+            if not inner:
+                kinds = " or ".join(_alternative(one) for one in value)
+                yield Violation(path, f"{name} must be {kinds} (got {_shown(instance)})")
         case "pattern":
             about = schema.get("description", f"must match {value}")
             shown = _shown(error.instance)
@@ -91,6 +135,14 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
             yield Violation(path, f"{name} must be {bound} {value} (got {error.instance})")
         case _:
             yield Violation(path, f"{name}: {error.message}")
+
+
+def _is_inside(error: ValidationError) -> bool:
+    return error.validator not in ("const", "type")
+
+
+def _alternative(schema: Mapping[str, Any]) -> str:
+    return _shown(schema["const"]) if "const" in schema else _TYPES[schema["type"]]
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:
@@ -109,4 +161,6 @@ def _shown(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return "nothing" if value is None else f"the number {value}"

@@ -65,7 +65,8 @@ class SourceBudget:
     threshold: int
     taken_tokens: int
     taken_documents: int  # copies counted
-    next_document_tokens: int = 0  # of the first document beyond the cut: less than that is missing
+    # Of the first document beyond the cut (and those of equal order): less than that is missing.
+    next_document_tokens: int = 0
 
     @property
     def epochs(self) -> float:
@@ -110,7 +111,7 @@ def check_possible(source: str, wanted_tokens: int, text_bytes: int, max_epochs:
     `text_bytes`: a bound on their text. A token stands for a byte at least, but for the one that
     closes a document.
     """
-    most = int(2 * text_bytes * Fraction(max_epochs))
+    most = int(2 * text_bytes * Fraction(str(max_epochs)))
     if wanted_tokens > most:
         raise BudgetError(
             f"{source}: the recipe asks for {wanted_tokens:,} tokens but its input can hold no more"
@@ -136,7 +137,7 @@ def find_bin(
     BudgetError when the source would be repeated more often than `max_epochs`.
     """
     available = int(histogram.tokens.sum())
-    most = int(available * Fraction(max_epochs))
+    most = int(available * Fraction(str(max_epochs)))  # 0.6 as it is written, not the float
     if wanted_tokens > most:
         enough = math.ceil(Fraction(100 * wanted_tokens, max(available, 1))) / 100
         raise BudgetError(
@@ -186,7 +187,7 @@ def cut_in_bin(
     return replace(
         budget,
         threshold=threshold,
-        next_document_tokens=0 if count == len(order) else int(tokens[count]),
+        next_document_tokens=int(tokens[order == order[count]].sum()) if count < len(order) else 0,
         taken_tokens=budget.taken_tokens + (int(sums[count - 1]) if count else 0),
         taken_documents=budget.taken_documents + count,
     )

@@ -105,7 +105,9 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
             f" listed in {storage.join(workspace.uri, 'quarantine')}"
         )
     shard, row, document = found
-    tables = dict(_tables(workspace, shard, row))
+    tables, inputs = {}, {}
+    for table, its_row, its_inputs in _tables(workspace, shard, row):
+        tables[table], inputs[table] = its_row, its_inputs
     reasons: list[dict[str, Any]] = []
     judged = tables.get("candidates", {})
     if judged.get("reason"):
@@ -116,7 +118,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         if columns.get("cluster_size") is not None and not duplicate_of:
             cluster_size = max(cluster_size or 0, columns["cluster_size"])
         if columns.get("duplicate_of") is not None:
-            duplicate_of = _identifier(pool, columns["duplicate_of"])
+            duplicate_of = _identifier(workspace, inputs[table], columns["duplicate_of"])
             similarity, cluster_size = columns["similarity"], columns["cluster_size"]
             reasons.append(_reason(table.replace("_", " "), f"of {duplicate_of}", similarity))
     if tables.get("tokens", {}).get("reason"):
@@ -159,7 +161,7 @@ class _Shard:
 
 
 def _pool(workspace: Workspace) -> list[_Shard]:
-    """All shards of all published sources, in the order of their numbers."""
+    """All shards of all published sources."""
     pattern = storage.join(workspace.uri, "documents", "*", "manifest.json")
     shards = []
     for found in storage.list_files([pattern]):
@@ -186,19 +188,23 @@ def _row(path: str, group: int, place: int) -> dict[str, Any]:
         return dict(file.read_row_group(group, use_threads=False).slice(place, 1).to_pylist()[0])
 
 
-def _tables(workspace: Workspace, shard: _Shard, row: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each published attribute table that aligns with the shard, and its row."""
+def _tables(
+    workspace: Workspace, shard: _Shard, row: int
+) -> Iterator[tuple[str, dict[str, Any], Mapping[str, str]]]:
+    """Each published attribute table that aligns with the shard, its row, and what it was made
+    from.
+    """
     pattern = storage.join(workspace.uri, "attributes", "*", shard.source, "manifest.json")
     for found in storage.list_files([pattern]):
         folder = found.path.rpartition("/")[0]
-        dataset, _ = Dataset.published(folder)
+        dataset, manifest = Dataset.published(folder)
         path = dataset.path(shard.file.path)
         if not storage.exists(path):
             continue
         with storage.open_parquet(path) as file:
             digest = (file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
         if digest == shard.file.rows_digest:
-            yield folder.split("/")[-2], _row_of(path, row)
+            yield folder.split("/")[-2], _row_of(path, row), manifest.inputs
 
 
 def _row_of(path: str, row: int) -> dict[str, Any]:
@@ -211,9 +217,20 @@ def _row_of(path: str, row: int) -> dict[str, Any]:
     raise ValueError(f"{path} has fewer rows than its documents")
 
 
-def _identifier(pool: list[_Shard], address: int) -> str:
+def _identifier(workspace: Workspace, inputs: Mapping[str, str], address: int) -> str:
+    """The id at an address in the pool that a table was made from.
+
+    That pool's shards are numbered over its own sources in the order of their names; the workspace
+    may hold more sources, and other versions of these.
+    """
     number, row = split_address(address)
-    return str(_row_of(pool[number].path, row)["id"])
+    shards = []
+    for name, fingerprint in sorted(inputs.items()):
+        if name.startswith("documents "):
+            dataset = Dataset(workspace.documents(name.removeprefix("documents ")), fingerprint)
+            manifest = dataset.manifest()
+            shards += [dataset.path(file.path) for file in manifest.files] if manifest else []
+    return str(_row_of(shards[number], row)["id"])
 
 
 def _reason(stage: str, reason: str, value: float | None) -> dict[str, Any]:

@@ -1,0 +1,186 @@
+"""The story of a document, told from hand-made datasets."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.why import tell_story
+from pipelines.workspace import Workspace
+from transforms import storage
+from transforms.annotators import SPANS
+from transforms.attributes import write_table
+from transforms.datasets import Dataset, Manifest, OutputFile
+from transforms.decontamination.annotator import CONTAMINATION_SCHEMA
+from transforms.dedup.exact import EXACT_SCHEMA
+from transforms.documents import ROWS_DIGEST_KEY, SCHEMA, addresses, rows_digest
+
+CANDIDATES = pa.schema(
+    [("candidate", pa.bool_()), ("reason", pa.string()), ("value", pa.float64())]
+)
+SELECTION = pa.schema([("eligible", pa.bool_()), ("copies", pa.uint32())])
+
+
+def publish(folder, name, files, inputs=None):
+    manifest = Manifest(name, "f1", 1, {}, inputs or {}, files, {}, {}, {}, "0")
+    dataset = Dataset(folder, "f1")
+    dataset.publish(manifest)
+    return dataset
+
+
+def write_documents(workspace, source, *shards):
+    """Shards of ids; gives their entries."""
+    files = []
+    for number, ids in enumerate(shards):
+        digest = rows_digest(ids)
+        rows = [
+            {"id": one, "text": f"text of {one}", "source": source, "metadata": '{"url": "x"}'}
+            for one in ids
+        ]
+        schema = SCHEMA.with_metadata({ROWS_DIGEST_KEY: digest.encode()})
+        relative = f"{number:05d}.parquet"
+        path = Dataset(workspace.documents(source), "f1").path(relative)
+        with storage.write_aside(path) as file, pq.ParquetWriter(file, schema) as writer:
+            for k in range(0, len(rows), 2):  # two rows a row group
+                writer.write_batch(pa.RecordBatch.from_pylist(rows[k : k + 2], schema))
+        files.append(OutputFile(relative, 1, "x", len(ids), digest, 10))
+    publish(workspace.documents(source), f"documents {source}", files)
+    return files
+
+
+def write_attributes(workspace, table, source, files, rows, schema, inputs=None):
+    """`rows`: of all shards, one after another."""
+    folder = workspace.attributes(table, source)
+    written, first = [], 0
+    for file in files:
+        its = rows[first : first + file.rows]
+        first += file.rows
+        groups = [pa.RecordBatch.from_pylist(its[k : k + 2], schema) for k in range(0, len(its), 2)]
+        written.append(write_table(Dataset(folder, "f1"), file, schema, groups))
+    publish(folder, f"{table} {source}", written, inputs)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(str(tmp_path / "w"))
+
+
+def good(reason=None, value=None):
+    return {"candidate": reason is None, "reason": reason, "value": value}
+
+
+def copies(number, eligible=True):
+    return {"eligible": eligible, "copies": number}
+
+
+def test_a_document_that_nothing_was_made_of_yet_has_no_reasons(workspace):
+    write_documents(workspace, "web", ["a", "b", "c"])
+    story = tell_story(workspace, "c")
+    assert (story.id, story.source, story.row) == ("c", "web", 2)
+    assert story.metadata == {"url": "x"}
+    assert story.text_start == "text of c"
+    assert (story.reasons, story.copies, story.kept) == ([], {}, False)
+    assert "no mix has been made" in story.text()
+
+
+def test_an_unknown_id_says_where_else_to_look(workspace):
+    write_documents(workspace, "web", ["a"])
+    with pytest.raises(ValueError, match=r"no document has the id nope .*quarantine"):
+        tell_story(workspace, "nope")
+
+
+def test_the_row_is_found_in_whatever_shard_and_row_group_it_lies(workspace):
+    files = write_documents(workspace, "web", ["a", "b", "c"], ["d", "e"], [], ["f"])
+    schema = pa.schema([("n", pa.int64())])
+    write_attributes(workspace, "size", "web", files, [{"n": k} for k in range(6)], schema)
+    for number, one in enumerate("abcdef"):
+        assert tell_story(workspace, one).scores == {"size": {"n": number}}
+
+
+def test_a_removed_document_tells_its_first_reason_and_value(workspace):
+    files = write_documents(workspace, "web", ["a", "b"])
+    rows = [good("gopher.words", 12.0), good()]
+    write_attributes(workspace, "candidates", "web", files, rows, CANDIDATES)
+    story = tell_story(workspace, "a")
+    assert story.reasons == [
+        {
+            "stage": "rules",
+            "reason": "gopher.words",
+            "value": 12.0,
+            "message": "rules: gopher.words (12)",
+        }
+    ]
+    assert tell_story(workspace, "b").reasons == []
+
+
+def test_copies_are_told_per_mix_and_why_there_are_none(workspace):
+    files = write_documents(workspace, "web", ["a", "b", "c"])
+    one = [copies(2), copies(0), copies(0, eligible=False)]
+    write_attributes(workspace, "selection-one", "web", files, one, SELECTION)
+    write_attributes(workspace, "selection-two", "web", files, [copies(1)] * 3, SELECTION)
+    assert tell_story(workspace, "a").copies == {"one": 2, "two": 1}
+    assert tell_story(workspace, "a").to_json()["copies"] == 3
+    assert tell_story(workspace, "b", "two").copies == {"two": 1}
+    left = tell_story(workspace, "b", "one")
+    assert (left.kept, left.copies) == (False, {"one": 0})
+    assert "not drawn" in left.reasons[0]["message"]
+    assert "where" in tell_story(workspace, "c", "one").reasons[0]["message"]
+
+
+def duplicate(address, size):
+    return {"duplicate_of": address, "similarity": 1.0 if address else None, "cluster_size": size}
+
+
+def test_a_duplicate_names_its_survivor_across_sources(workspace):
+    # By the order of paths web-2 comes before web, by that of names after it.
+    web = write_documents(workspace, "web", ["w0", "w1"], ["w2"])
+    two = write_documents(workspace, "web-2", ["x0", "x1"])
+    inputs = {"documents web": "f1", "documents web-2": "f1", "candidates web": "f1"}
+    survivor = int(addresses(1, 1)[0])  # web's second shard: w2
+    for source, files, rows in (
+        ("web", web, [duplicate(None, 1), duplicate(None, 1), duplicate(None, 2)]),
+        ("web-2", two, [duplicate(None, 1), duplicate(survivor, 2)]),
+    ):
+        write_attributes(workspace, "exact_duplicates", source, files, rows, EXACT_SCHEMA, inputs)
+    story = tell_story(workspace, "x1")
+    assert (story.duplicate_of, story.similarity, story.cluster_size) == ("w2", 1.0, 2)
+    assert story.reasons[0]["stage"] == "exact duplicates"
+    assert "duplicate of w2, similarity 1.000, one of 2" in story.text()
+    assert tell_story(workspace, "w2").cluster_size == 2
+
+
+def test_sources_of_other_recipes_in_the_workspace_do_not_shift_addresses(workspace):
+    files = write_documents(workspace, "web", ["w0", "w1"])
+    rows = [duplicate(None, 2), duplicate(int(addresses(0, 1)[0]), 2)]
+    inputs = {"documents web": "f1"}
+    write_attributes(workspace, "exact_duplicates", "web", files, rows, EXACT_SCHEMA, inputs)
+    write_documents(workspace, "archive", ["a0", "a1"])
+    assert tell_story(workspace, "w1").duplicate_of == "w0"
+
+
+def test_a_table_of_other_rows_is_not_believed(workspace):
+    files = write_documents(workspace, "web", ["a", "b"])
+    rows = [good("old", 1.0), good("old", 1.0)]
+    write_attributes(workspace, "candidates", "web", files, rows, CANDIDATES)
+    write_documents(workspace, "web", ["b", "a"])
+    assert tell_story(workspace, "a").reasons == []
+
+
+def test_contamination_names_item_field_and_place(workspace):
+    files = write_documents(workspace, "web", ["a"])
+    match = {
+        "benchmark": "GSM8K", "item": "7", "field": "question", "start": 3, "end": 40, "words": 9
+    }  # fmt: skip
+    row = {"hits": 2, "items": 1, "matches": [match], "passages": [], "words_left": 5}
+    write_attributes(workspace, "contamination", "web", files, [row], CONTAMINATION_SCHEMA)
+    story = tell_story(workspace, "a")
+    (found,) = story.to_json()["contamination"]
+    assert match.items() <= found.items()
+    assert "GSM8K 7 (question): 9 words at bytes 3 to 40" in story.text()
+
+
+def test_scores_count_spans_and_leave_hashes_out(workspace):
+    files = write_documents(workspace, "web", ["a"])
+    schema = pa.schema([("spans", SPANS), ("hash", pa.binary(4)), ("score", pa.float64())])
+    row = {"spans": [{"start": 0, "end": 1}] * 3, "hash": b"1234", "score": 0.25}
+    write_attributes(workspace, "gopher", "web", files, [row], schema)
+    assert tell_story(workspace, "a").scores == {"gopher": {"spans": 3, "score": 0.25}}

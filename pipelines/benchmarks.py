@@ -22,7 +22,7 @@ from transforms.decontamination.index import (
     NgramIndex,
     build_index,
 )
-from transforms.storage import sha256_of
+from transforms.storage import escape, sha256_of
 
 __all__ = ["INDEX_FILE", "benchmark_job", "build_benchmark_index", "find_benchmarks"]
 
@@ -49,9 +49,9 @@ def find_benchmarks(
     assert recipe.decontamination is not None
     benchmarks, files = [], []
     for one in recipe.decontamination.benchmarks:
-        patterns = [recipe.resolve(path, workspace.uri) for path in one.paths]
+        patterns = [recipe.pattern(path, workspace.uri) for path in one.paths]
         found = find_inputs(workspace, patterns)
-        benchmarks.append(replace(one, paths=tuple(input_.file.path for input_ in found)))
+        benchmarks.append(replace(one, paths=tuple(escape(one.file.path) for one in found)))
         files.append([[i.file.name, i.file.size_bytes, i.digest] for i in found])
     return benchmarks, files
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -366,12 +367,12 @@ def verify(
     if as_json:
         _print_json({"ok": good, "checks": [one.to_json() for one in checks]})
     else:
-        table = Table(title=f"Verify {mix}", title_justify="left", pad_edge=False)
+        table = Table(title=escape(f"Verify {mix}"), title_justify="left", pad_edge=False)
         for title in ("check", "verdict", "seen", "wanted"):
             table.add_column(title, overflow="fold")
         for one in checks:
             verdict = "[green]good[/green]" if one.ok else "[red]FAILED[/red]"
-            table.add_row(one.name, verdict, str(one.seen), str(one.wanted))
+            table.add_row(escape(one.name), verdict, escape(str(one.seen)), escape(str(one.wanted)))
         _answers.print(table)
     raise typer.Exit(GOOD if good else CHECK_FAILED)
 

@@ -42,8 +42,9 @@ def find_inputs(workspace: Workspace, patterns: Sequence[str]) -> list[InputFile
     FileNotFoundError, with one sentence, for a pattern that matches nothing.
     """
     found: dict[str, FileInfo] = {}
+    root = storage.common_root(list(patterns))
     for pattern in sorted(set(patterns)):
-        matched = storage.list_files([pattern])
+        matched = storage.list_files([pattern], root)
         if not matched:
             raise FileNotFoundError(f"no file matches {pattern}")
         for file in matched:

@@ -141,23 +141,28 @@ class Recipe:
         """The source of this name."""
         return next(source for source in self.sources if source.name == name)
 
-    def resolve(self, path: str, workspace: str) -> str:
-        """A recipe's path as a path or URI: `{workspace}` filled in, relative to the recipe's
-        folder."""
-        path = path.replace("{workspace}", workspace.rstrip("/"))
-        if "://" in path or os.path.isabs(path):
-            return path
-        return (
-            os.path.normpath(os.path.join(self.folder, path))
-            if "://" not in self.folder
-            else (storage.join(self.folder, path))
-        )
+    def pattern(self, path: str, workspace: str) -> str:
+        """A path of the recipe as a glob pattern: `{workspace}` filled in, else relative to the
+        recipe's folder."""
+        folder, workspace = storage.escape(self.folder), storage.escape(_absolute(workspace))
+        return _below(folder, path.replace("{workspace}", workspace))
 
     def tokenizer(self, workspace: str) -> TokenizerSpec:
         """What the recipe says of its tokenizer; a file's path is resolved, any other name kept."""
         spec = TokenizerSpec.from_recipe(self.mix.tokenizer)
-        path = self.resolve(spec.name, workspace)
+        path = _below(self.folder, spec.name.replace("{workspace}", _absolute(workspace)))
         return replace(spec, name=path) if storage.exists(path) else spec
+
+
+def _absolute(uri: str) -> str:
+    return uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
+
+
+def _below(folder: str, path: str) -> str:
+    """A path as it is when absolute or a URI, else below the folder."""
+    if "://" in path or os.path.isabs(path):
+        return path
+    return storage.join(folder, path) if "://" in folder else os.path.abspath(f"{folder}/{path}")
 
 
 def load_recipe(path: str, overrides: tuple[str, ...] = ()) -> Recipe:

@@ -229,6 +229,7 @@ def _finish(job: Job, stage: Stage) -> Manifest:
         details=job.details(stage, records),
     )
     dataset.publish(manifest)
+    storage.remove_asides(dataset.base)
     return manifest
 
 

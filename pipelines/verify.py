@@ -91,7 +91,7 @@ def _check_files(dataset: Dataset, manifest: Manifest) -> Iterator[Check]:
     listed = {file.path for file in manifest.files}
     stray = [
         file.name
-        for file in storage.list_files([dataset.path("tokens/**")])
+        for file in storage.list_files([storage.join(storage.escape(dataset.base), "tokens/**")])
         if f"tokens/{file.name}" not in listed
     ]
     yield Check("token files that the manifest does not list", not stray, len(stray), 0)

@@ -162,7 +162,7 @@ class _Shard:
 
 def _pool(workspace: Workspace) -> list[_Shard]:
     """All shards of all published sources."""
-    pattern = storage.join(workspace.uri, "documents", "*", "manifest.json")
+    pattern = storage.join(storage.escape(workspace.uri), "documents", "*", "manifest.json")
     shards = []
     for found in storage.list_files([pattern]):
         folder = found.path.rpartition("/")[0]
@@ -194,7 +194,9 @@ def _tables(
     """Each published attribute table that aligns with the shard, its row, and what it was made
     from.
     """
-    pattern = storage.join(workspace.uri, "attributes", "*", shard.source, "manifest.json")
+    pattern = storage.join(
+        storage.escape(workspace.uri), "attributes", "*", shard.source, "manifest.json"
+    )
     for found in storage.list_files([pattern]):
         folder = found.path.rpartition("/")[0]
         dataset, manifest = Dataset.published(folder)

@@ -259,7 +259,7 @@ class Workflow:
         return with_tables(shards, table, datasets)
 
     def _find_inputs(self, source: Source) -> list[InputFile]:
-        patterns = [self.recipe.resolve(path, self.workspace.uri) for path in source.paths]
+        patterns = [self.recipe.pattern(path, self.workspace.uri) for path in source.paths]
         try:
             return find_inputs(self.workspace, patterns)
         except FileNotFoundError as error:

@@ -141,7 +141,7 @@ class Dataset:
 
     def finished_tasks(self) -> set[str]:
         """Names of the tasks that have a record."""
-        found = storage.list_files([self.path("records/*.json")])
+        found = storage.list_files([storage.join(storage.escape(self.base), "records/*.json")])
         return {file.path.rpartition("/")[2].removesuffix(".json") for file in found}
 
     def read_record(self, task: str) -> TaskRecord:
@@ -165,3 +165,4 @@ class Dataset:
             or Manifest.from_json(storage.read_json(current)) != manifest
         ):
             storage.write_json(current, manifest.to_json())
+            storage.delete([storage.join(self.folder, "aside")])

@@ -337,6 +337,8 @@ class Exchange(beam.PTransform[Any, Any]):
 def remove_runs(folder: str) -> None:
     """Delete everything below a scratch folder of exchanges; call it when the stage's manifest is
     written."""
-    storage.delete([file.path for file in storage.list_files([storage.join(folder, "**")])])
+    storage.delete(
+        [file.path for file in storage.list_files([storage.join(storage.escape(folder), "**")])]
+    )
     if "://" not in folder:
         storage.delete([folder])  # the empty folders, which only local disks have

@@ -7,13 +7,16 @@ exists holds a whole file, whoever was killed on the way. Paths are local paths 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import IO, Any, NamedTuple
 
 import pyarrow.parquet as pq
@@ -23,7 +26,9 @@ from apache_beam.io.filesystems import FileSystems
 __all__ = [
     "FileInfo",
     "HashingFile",
+    "common_root",
     "delete",
+    "escape",
     "exists",
     "join",
     "list_files",
@@ -31,6 +36,7 @@ __all__ = [
     "open_read",
     "read_bytes",
     "read_json",
+    "remove_asides",
     "sha256_of",
     "write_aside",
     "write_bytes",
@@ -39,6 +45,7 @@ __all__ = [
 
 _COPY_BYTES = 1 << 20
 _WILDCARD = re.compile(r"[*?\[]")
+_ESCAPED = re.compile(r"\[[*?[]\]")  # a wildcard that stands for itself
 
 
 class FileInfo(NamedTuple):
@@ -63,31 +70,73 @@ def exists(path: str) -> bool:
     return bool(FileSystems.exists(path))
 
 
-def list_files(patterns: list[str]) -> list[FileInfo]:
+def list_files(patterns: list[str], root: str | None = None) -> list[FileInfo]:
     """All files that match the glob patterns, sorted by name and path, each once.
 
-    A folder stands for all that is below it (`folder/**`). Names are relative to the part of the
-    pattern before its first wildcard; a pattern without one gives the bare file name. A pattern
-    without a match adds nothing.
+    A folder stands for all that is below it (`folder/**`). Names are relative to `root`, by default
+    to the folder that all patterns share (`common_root`). A pattern without a match adds nothing.
     """
+    root = common_root(patterns) if root is None else root
     found: dict[str, FileInfo] = {}
     for pattern in sorted(set(patterns)):
-        glob = join(pattern, "**") if _is_folder(pattern) else pattern
-        wildcard = _WILDCARD.search(glob)
-        root = glob[: wildcard.start() if wildcard else len(glob)].rpartition("/")[0]
-        for metadata in FileSystems.match([glob])[0].metadata_list:
-            path = metadata.path
-            if path not in found and ("://" in path or os.path.isfile(path)):
-                name = path[len(root) :].lstrip("/")
-                found[path] = FileInfo(path, int(metadata.size_in_bytes), name)
+        for path, size_bytes in _match(pattern):
+            name = path[len(root) :].lstrip("/") if path.startswith(root) else path
+            found[path] = FileInfo(path, size_bytes, name)
     return sorted(found.values(), key=lambda file: (file.name, file.path))
 
 
-def _is_folder(pattern: str) -> bool:
+def common_root(patterns: list[str]) -> str:
+    """The deepest folder above all that the patterns can match, "" where there is none.
+
+    Of one pattern it is what stands before its first wildcard: a folder, or the folder of a file.
+    """
+    roots = []
+    for pattern in patterns:
+        folder = _folder(pattern)
+        parts = folder.split("/") if folder else _before_wildcards(pattern).split("/")[:-1]
+        roots.append(parts)
+    shared = takewhile(lambda segments: len(set(segments)) == 1, zip(*roots, strict=False))
+    return "/".join(segments[0] for segments in shared)
+
+
+def escape(path: str) -> str:
+    """A glob pattern that matches exactly this path."""
+    return _WILDCARD.sub(lambda special: f"[{special.group()}]", path)
+
+
+def _unescape(pattern: str) -> str:
+    return _ESCAPED.sub(lambda escaped: escaped.group()[1], pattern)
+
+
+def _before_wildcards(pattern: str) -> str:
+    """What every match begins with."""
+    blind = _ESCAPED.sub("xxx", pattern)  # of the same length, without a wildcard
+    wildcard = _WILDCARD.search(blind)
+    return _unescape(pattern[: wildcard.start() if wildcard else None])
+
+
+def _folder(pattern: str) -> str:
+    """The folder that a pattern names, "" where it names none."""
+    plain = _unescape(pattern).rstrip("/")
     if "://" not in pattern:
-        return os.path.isdir(pattern)
+        return next((one for one in (pattern.rstrip("/"), plain) if os.path.isdir(one)), "")
     # An object store has no folders, only names that begin with one.
-    return not _WILDCARD.search(pattern) and (pattern.endswith("/") or not exists(pattern))
+    literal = _before_wildcards(pattern).rstrip("/") == plain
+    return plain if literal and (pattern.endswith("/") or not exists(plain)) else ""
+
+
+def _match(pattern: str) -> Iterator[tuple[str, int]]:
+    """(path, size in bytes) of all files that match one pattern."""
+    folder = _folder(pattern)
+    everything = join(escape(folder), "**") if folder else pattern
+    if "://" in pattern:
+        for metadata in FileSystems.match([everything])[0].metadata_list:
+            yield metadata.path, int(metadata.size_in_bytes)
+        return
+    # Beam lists a local disk from the first wildcard down, whatever the pattern asks for.
+    for path in glob.iglob(everything, recursive=True, include_hidden=True):
+        if os.path.isfile(path):
+            yield path, os.path.getsize(path)
 
 
 def open_read(path: str) -> IO[bytes]:
@@ -225,3 +274,19 @@ def delete(paths: list[str]) -> None:
     present = [path for path in paths if exists(path)]
     if present:
         FileSystems.delete(present)
+
+
+def remove_asides(folder: str) -> None:
+    """Delete what writers that were killed left below a folder, once nobody writes there."""
+    if "://" not in folder:
+        for parent, names, _ in os.walk(folder):
+            if "aside" in names:
+                shutil.rmtree(os.path.join(parent, "aside"), ignore_errors=True)
+                names.remove("aside")
+        return
+    left = [file.path for file in list_files([join(escape(folder), "**")]) if _is_aside(file.name)]
+    delete(left)
+
+
+def _is_aside(name: str) -> bool:
+    return "aside" in name.split("/")[:-1]

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.demo.outcome import Finding, check_planted, find_document
@@ -78,7 +79,8 @@ def _shortest(path: str) -> str:
 
 def _sources_table(report: SourcesReport) -> Table:
     made = "found" if report.reused else "made"
-    table = Table(title=f"Sources, {made} in {report.folder}", title_justify="left", pad_edge=False)
+    title = escape(f"Sources, {made} in {report.folder}")
+    table = Table(title=title, title_justify="left", pad_edge=False)
     table.add_column("source")
     table.add_column("files", justify="right")
     table.add_column("MB", justify="right")

@@ -128,7 +128,9 @@ def _read_pool(workspace: Workspace, recipe: str) -> dict[tuple[str, str], _Docu
     """(source, name) -> what the run knows of the document."""
     pool: dict[tuple[str, str], _Document] = {}
     shard = 0
-    folders = storage.list_files([storage.join(workspace.uri, "documents", "*", "manifest.json")])
+    folders = storage.list_files(
+        [storage.join(storage.escape(workspace.uri), "documents", "*", "manifest.json")]
+    )
     for folder in sorted(file.path.rpartition("/")[0] for file in folders):
         source = folder.rpartition("/")[2]
         dataset, manifest = Dataset.published(folder)
@@ -164,7 +166,9 @@ def _rows(path: str, columns: list[str] | None) -> Iterator[dict[str, Any]]:
 def _read_rejects(workspace: Workspace, source: str) -> Iterator[tuple[str, bool]]:
     """(origin, quarantined) of all that became no document."""
     _, manifest = Dataset.published(workspace.documents(source))
-    pattern = storage.join(workspace.quarantine(source), manifest.fingerprint, "*.parquet")
+    pattern = storage.join(
+        storage.escape(workspace.quarantine(source)), manifest.fingerprint, "*.parquet"
+    )
     for file in storage.list_files([pattern]):
         for reject in _rows(file.path, ["origin", "quarantined"]):
             yield reject["origin"], reject["quarantined"]

@@ -302,10 +302,19 @@ def test_paths_are_resolved_against_the_recipes_folder(load, tmp_path):
         "../x/*.gz": f"{tmp_path.parent}/x/*.gz",
         "/abs/x": "/abs/x",
         "s3://bucket/x": "s3://bucket/x",
-        "{workspace}/x": "/work/space/x",
+        "{workspace}/x": "/w/space/x",
     }
-    assert {path: recipe.resolve(path, "/work/space/") for path in cases} == cases
-    assert recipe.resolve("{workspace}/x", "s3://bucket/w") == "s3://bucket/w/x"
+    assert {path: recipe.pattern(path, "/w/space/") for path in cases} == cases
+    assert recipe.pattern("{workspace}/x", "s3://bucket/w") == "s3://bucket/w/x"
+
+
+def test_a_workspace_is_never_taken_for_a_pattern(load):
+    assert load(GOOD).pattern("{workspace}/*.gz", "/odd [x]*") == "/odd [[]x][*]/*.gz"
+
+
+def test_a_relative_workspace_starts_where_the_command_runs(load, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load(GOOD).pattern("{workspace}/x", "here") == f"{tmp_path}/here/x"
 
 
 # --set

@@ -198,12 +198,12 @@ def runner_of(options: PipelineOptions) -> Any:
 
 def _reason(error: BaseException) -> str:
     """The sentence of the task that failed, from whatever the runner wrapped around it."""
-    text = str(error)
+    text = str(error).strip() or type(error).__name__
     _, marker, rest = text.rpartition("task failed: ")
     return (
         rest.splitlines()[0].split(" [while running")[0]
         if marker
-        else text.strip().splitlines()[-1]
+        else text.splitlines()[-1]
     )
 
 
@@ -238,11 +238,12 @@ def _pass_gate(job: Job, stage: Stage, records: Sequence[TaskRecord]) -> dict[st
     if job.gate is None:
         return {}
     verdict = job.gate(stage, records)
+    report = stage.dataset.path("gate.json")
     if not verdict.ok:
-        report = stage.dataset.path("gate.json")
         counts = sum_counts(record.counts for record in records)
         storage.write_json(report, {"gate": verdict.to_json(), "counts": counts})
         raise GateFailed(stage.name, verdict.failures(), report)
+    storage.delete([report])  # of a gate that failed before, on other bounds
     return verdict.to_json()
 
 
@@ -253,6 +254,7 @@ class _watch:
         self, stages: Iterable[Stage], observe: Callable[[Stage, TaskRecord], None]
     ) -> None:
         self._stages = list(stages)
+        self._seen = [stage.dataset.finished_tasks() for stage in self._stages]
         self._observe = observe
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -265,11 +267,10 @@ class _watch:
         self._thread.join()
 
     def _look(self) -> None:
-        seen = [stage.dataset.finished_tasks() for stage in self._stages]
         last = False
         while not last:
             last = self._stop.wait(POLL_SECONDS)
-            for stage, known in zip(self._stages, seen, strict=True):
+            for stage, known in zip(self._stages, self._seen, strict=True):
                 for task in sorted((stage.dataset.finished_tasks() & set(stage.tasks)) - known):
                     known.add(task)
                     self._observe(stage, stage.dataset.read_record(task))

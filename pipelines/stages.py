@@ -200,11 +200,7 @@ def _reason(error: BaseException) -> str:
     """The sentence of the task that failed, from whatever the runner wrapped around it."""
     text = str(error).strip() or type(error).__name__
     _, marker, rest = text.rpartition("task failed: ")
-    return (
-        rest.splitlines()[0].split(" [while running")[0]
-        if marker
-        else text.splitlines()[-1]
-    )
+    return rest.splitlines()[0].split(" [while running")[0] if marker else text.splitlines()[-1]
 
 
 def _finish(job: Job, stage: Stage) -> Manifest:

@@ -64,6 +64,10 @@ Runner = Annotated[
 
 def main() -> None:
     """Entry point of the command."""
+    # Standard error is for progress and for our own errors; what libraries warn of is not for users.
+    logging.getLogger().setLevel(logging.ERROR)
+    for name in ("apache_beam", "great_expectations", "pypdf"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     app()
 
 
@@ -101,12 +105,6 @@ def _fail(as_json: bool, code: int, sentences: list[str]) -> None:
     if as_json:
         _print_json({"ok": False, "errors": sentences})
     raise typer.Exit(code)
-
-
-def _quiet() -> None:
-    """Leave standard error to progress and to our own errors."""
-    for name in ("apache_beam", "great_expectations", "pypdf"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _print_json(value: Any) -> None:
@@ -172,7 +170,6 @@ def _run(
     from transforms import storage
     from transforms.kernels.compiled import is_compiled
 
-    _quiet()
     options = _beam_options(runner, beam_arguments)
     recipe = load_recipe(recipe_path, tuple(overrides))
     workspace = Workspace(workspace_uri)
@@ -240,8 +237,7 @@ def plan(
     from pipelines.workspace import Workspace
 
     with _outcomes(as_json):
-        _quiet()
-        loaded = load_recipe(recipe, tuple(set_ or []))
+            loaded = load_recipe(recipe, tuple(set_ or []))
         workflow = Workflow(loaded, Workspace(workspace), _beam_options("DirectRunner", []))
         workflow.plan()
         from transforms.mixing.budget import divide_tokens

@@ -237,7 +237,7 @@ def plan(
     from pipelines.workspace import Workspace
 
     with _outcomes(as_json):
-            loaded = load_recipe(recipe, tuple(set_ or []))
+        loaded = load_recipe(recipe, tuple(set_ or []))
         workflow = Workflow(loaded, Workspace(workspace), _beam_options("DirectRunner", []))
         workflow.plan()
         from transforms.mixing.budget import divide_tokens

@@ -1,0 +1,128 @@
+"""The funnel: what came in is kept, removed by a reason or quarantined, at every joint."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from pipelines.funnel import Funnel, FunnelStep, make_funnel
+from transforms.datasets import Manifest
+
+
+def manifest(name, **counts):
+    counts = {key.replace("__", "."): value for key, value in counts.items()}
+    return Manifest(name, "f", 1, {}, {}, [], counts, {}, {}, "0")
+
+
+MANIFESTS = {
+    one.stage: one
+    for one in (
+        manifest("documents web", records=100, documents=90, text_bytes=9000, removed__binary=4,
+                 quarantined__broken=6),
+        manifest("candidates web", candidates=90, removed=30, kept=60, kept_text_bytes=6000,
+                 removed__words=20, removed__contaminated=10),
+        manifest("exact_duplicates web", candidates=60, removed=5, kept_text_bytes=5500),
+        manifest("fuzzy_duplicates web", candidates=55, removed=15, kept_text_bytes=4000),
+        manifest("tokens web", candidates=40, removed=1, kept_text_bytes=3900, tokens=1000,
+                 removed__cut=1),
+        manifest("selection web", candidates=39, removed=19, tokens=500, removed__where=9,
+                 removed__drawn=10),
+    )
+}  # fmt: skip
+
+
+def steps_of(manifests):
+    return make_funnel(["web"], manifests)
+
+
+def test_each_stage_is_a_step_with_what_it_saw_kept_and_removed():
+    steps = steps_of(MANIFESTS).steps
+    assert [(step.stage, step.seen, step.kept) for step in steps] == [
+        ("ingest", 100, 90),
+        ("rules", 90, 60),
+        ("exact", 60, 55),
+        ("fuzzy", 55, 40),
+        ("tokenize", 40, 39),
+        ("select", 39, 20),
+    ]
+    assert steps[0].quarantined == {"broken": 6}
+    assert steps[1].removed == {"words": 20, "contaminated": 10}
+    assert steps[3].removed == {"duplicate": 15}
+    assert steps[5].tokens == 500
+
+
+def test_what_balances_has_no_imbalance():
+    funnel = steps_of(MANIFESTS)
+    assert funnel.imbalances() == []
+    ledger = funnel.ledger()["web"]
+    assert (ledger["in"], ledger["kept"], ledger["balanced"]) == (100, 20, True)
+    gone = sum(ledger["removed"].values()) + sum(ledger["quarantined"].values())
+    assert gone == 80
+    assert ledger["removed"]["rules: words"] == 20
+
+
+def test_stages_that_a_recipe_leaves_out_are_no_steps():
+    manifests = {k: v for k, v in MANIFESTS.items() if "duplicates" not in k}
+    manifests["tokens web"] = manifest("tokens web", candidates=60, removed=0, tokens=1)
+    manifests["selection web"] = manifest("selection web", candidates=60, removed=0, tokens=1)
+    funnel = steps_of(manifests)
+    assert [step.stage for step in funnel.steps] == ["ingest", "rules", "tokenize", "select"]
+    assert funnel.imbalances() == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "counter", "more", "parts"),
+    [
+        ("documents web", "documents", -1, ["web, ingest: 100 in, but 89 kept", "ingest kept 89"]),
+        ("documents web", "records", 1, ["web, ingest: 101 in, but 90 kept"]),
+        ("documents web", "quarantined.broken", 1, ["web, ingest"]),
+        ("candidates web", "removed.words", 1, ["web, rules"]),
+        (
+            "candidates web",
+            "candidates",
+            1,
+            ["ingest kept 90 but rules saw 91", "rules kept 61 but exact saw 60"],
+        ),
+        ("fuzzy_duplicates web", "candidates", 2, ["exact kept 55 but fuzzy saw 57"]),
+        ("tokens web", "removed", 1, ["tokenize kept 38 but select saw 39"]),
+        ("selection web", "removed", 1, ["web, select"]),
+    ],
+)
+def test_a_document_that_is_lost_or_appears_is_told(stage, counter, more, parts):
+    before = MANIFESTS[stage]
+    changed = replace(before, counts={**before.counts, counter: before.counts[counter] + more})
+    problems = "; ".join(steps_of({**MANIFESTS, stage: changed}).imbalances())
+    for part in parts:
+        assert part in problems
+
+
+def test_sources_do_not_balance_each_other():
+    first = FunnelStep("a", "ingest", 10, 9, None, None, {}, {})
+    second = FunnelStep("b", "ingest", 10, 10, None, None, {"x": 1}, {})
+    assert len(Funnel((first, second)).imbalances()) == 2
+    ledger = Funnel((first, second)).ledger()
+    assert [ledger[source]["balanced"] for source in "ab"] == [False, False]
+
+
+def test_the_table_shows_every_reason_and_number():
+    console = Console(file=io.StringIO(), width=200)
+    console.print(steps_of(MANIFESTS).table())
+    shown = console.file.getvalue()
+    for part in ("web", "ingest", "quarantined, broken 6", "words 20, contaminated 10", "1,000"):
+        assert part in shown
+
+
+def test_as_json_it_holds_the_ledger_and_its_steps():
+    value = steps_of(MANIFESTS).to_json()
+    assert value["sources"]["web"]["kept"] == 20
+    assert value["steps"][1] == {
+        "source": "web",
+        "stage": "rules",
+        "in": 90,
+        "kept": 60,
+        "text_bytes": 6000,
+        "tokens": None,
+        "removed": {"contaminated": 10, "words": 20},
+        "quarantined": {},
+    }

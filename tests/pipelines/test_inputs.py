@@ -1,0 +1,86 @@
+"""Input files: found whatever the order of patterns, and known by what they hold."""
+
+import hashlib
+import os
+
+import pytest
+
+from pipelines import inputs as module
+from pipelines.inputs import find_inputs
+from pipelines.workspace import Workspace
+from transforms import storage
+from transforms.storage import FileInfo
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(str(tmp_path / "workspace"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.txt", "a/x.txt", "a/y.txt"):
+        storage.write_bytes(str(tmp_path / "in" / name), name.encode())
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """Paths of the files whose content was read, as they are read."""
+    paths = []
+    read = storage.sha256_of
+    monkeypatch.setattr(storage, "sha256_of", lambda path: (paths.append(path), read(path))[1])
+    return paths
+
+
+def test_files_are_sorted_by_name_and_known_by_their_hash(workspace, folder):
+    found = find_inputs(workspace, [str(folder)])
+    assert [one.file.name for one in found] == ["a/x.txt", "a/y.txt", "b.txt"]
+    assert [one.digest for one in found] == [
+        hashlib.sha256(one.file.name.encode()).hexdigest() for one in found
+    ]
+
+
+def test_the_order_of_patterns_and_their_overlap_change_nothing(workspace, folder):
+    patterns = [str(folder / "b.txt"), str(folder), str(folder / "a/*.txt")]
+    found = find_inputs(workspace, patterns)
+    assert len(found) == 3
+    assert find_inputs(workspace, patterns[::-1] + patterns) == found
+
+
+def test_a_pattern_without_a_file_is_told(workspace, folder):
+    pattern = str(folder / "*.pdf")
+    with pytest.raises(FileNotFoundError) as raised:
+        find_inputs(workspace, [str(folder), pattern])
+    assert str(raised.value) == f"no file matches {pattern}"
+
+
+def test_a_file_is_hashed_once_and_again_when_it_changes(workspace, folder, hashed):
+    before = find_inputs(workspace, [str(folder)])
+    assert len(hashed) == 3
+    assert find_inputs(workspace, [str(folder)]) == before
+    assert len(hashed) == 3
+    path = folder / "b.txt"
+    path.write_bytes(b"B.TXT")  # the same size
+    os.utime(path, ns=(1, 1))
+    after = find_inputs(workspace, [str(folder)])
+    assert hashed[3:] == [str(path)]
+    assert [one.digest for one in after[:2]] == [one.digest for one in before[:2]]
+    assert after[2].digest == hashlib.sha256(b"B.TXT").hexdigest()
+
+
+def test_an_object_that_changes_and_keeps_its_size_is_noticed(workspace, monkeypatch):
+    file = FileInfo("s3://bucket/a.txt", 5, "a.txt")
+    monkeypatch.setattr(storage, "list_files", lambda *arguments: [file])
+    digests = []
+    for checksum in ("one", "two"):
+        monkeypatch.setattr(module.FileSystems, "checksum", lambda path, c=checksum: c)
+        digests += [one.digest for one in find_inputs(workspace, ["s3://bucket/*"])]
+    assert digests == ["checksum one", "checksum two"]
+
+
+def test_what_is_known_of_other_files_is_kept(workspace, folder, hashed):
+    find_inputs(workspace, [str(folder / "b.txt")])
+    find_inputs(workspace, [str(folder / "a/*")])
+    find_inputs(workspace, [str(folder)])
+    assert len(hashed) == 3

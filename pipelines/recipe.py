@@ -24,7 +24,7 @@ from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
 from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import BANDS, NGRAM, ROWS, choose_bands
 from transforms.quality.conditions import RULE_SCHEMAS, Rule, rule
-from transforms.tokens.tokenizer import TokenizerSpec
+from transforms.tokens.tokenizer import TokenizerError, TokenizerSpec
 
 __all__ = [
     "Decontamination",
@@ -291,6 +291,10 @@ class _Reading:
             yield from self._unknown(("mix", "max_epochs"), list(mix["max_epochs"]), known)
         if _tokens(mix["tokens"]) < 1:
             yield self.problem(("mix", "tokens"), "'mix.tokens' must be at least 1 token")
+        try:
+            TokenizerSpec.from_recipe(mix["tokenizer"])
+        except TokenizerError as error:
+            yield self.problem(("mix", "tokenizer"), str(error))
         for name, bounds in self.tree.get("gates", {}).items():
             if bounds.get("at_least", 0.0) > bounds.get("at_most", 1.0):
                 message = f"gates.{name}: at_least is above at_most, so nothing can pass"

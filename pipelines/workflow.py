@@ -44,6 +44,7 @@ from transforms.query import QueryError, check_expressions, tables_named
 
 __all__ = ["JOBS", "StageState", "Workflow"]
 
+Place = tuple[str, ...]  # keys that lead to a value of the recipe
 JOBS = (
     "ingest", "benchmarks", "annotate", "judge", "exact", "fuzzy", "tokenize", "select", "mix",
 )  # fmt: skip
@@ -349,11 +350,20 @@ class Workflow:
         """
         check_suites(self.recipe.tree)
         problems = []
-        where: tuple[str, ...] = ("mix", "where")
-        checks = [(where, self._where, self._mixing_schemas, "boolean")]
+        where: Place = ("mix", "where")
+        keep: Place = ("pool", "dedup", "keep")
         columns = [column for column, _ in self._criteria]
+        for place, expressions in ((where, self._where), (keep, columns)):
+            try:
+                tables_named(expressions)  # which decide what annotators there are
+            except QueryError as error:
+                problems.append(self.recipe.problem(place, f"{'.'.join(place)}: {error}"))
+        if problems:
+            raise RecipeError(problems)
+        checks: list[tuple[Place, list[str], dict[str, pa.Schema], str]]
+        checks = [(where, self._where, self._mixing_schemas, "boolean")]
         for source in self.recipe.sources:
-            checks.append((("pool", "dedup", "keep"), columns, self._schemas(source), "number"))
+            checks.append((keep, columns, self._schemas(source), "number"))
         for place, expressions, schemas, kind in checks:
             try:
                 check_expressions(expressions, schemas, kind)

@@ -144,6 +144,8 @@ MISTAKES = [
         "pool.dedup.keep", ["'source order' must come first"],
     ),
     ("size.bytes desc", "size.bytes", "pool.dedup.keep.1", ["(asc|desc)"]),
+    ("tok.json", "{nam: x}", "mix.tokenizer", ["must be a name or have a 'name'"]),
+    ("tok.json", "{name: x, eos: 3}", "mix.tokenizer", ["'tokenizer.eos' must be text"]),
     ("    keep:", "    fuzzy: true\n    exact: false\n    keep:", "pool.dedup.exact", ["exact"]),
 ]  # fmt: skip
 

@@ -1,0 +1,254 @@
+"""The command line: what it teaches, prints where, and exits with."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from expectations.gate import Result, Verdict
+from pipelines import workflow as workflow_module
+from pipelines.cli import app
+from pipelines.stages import GateFailed, RunFailed
+from transforms.mixing.budget import BudgetError
+
+ROOT = Path(__file__).parents[2]
+RECIPE = """\
+name: tiny
+pool:
+  sources:
+    web: {ingest: dolma, paths: ["in/*.jsonl"], rules: [gopher]}
+  dedup:
+    keep: [source order, size.bytes desc]
+mix:
+  tokens: 100
+  tokenizer: tok.json
+  shares: {web: 1}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(one) for one in arguments], env={"COLUMNS": "200"})
+
+
+def plain(text):
+    return re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m", "", text))
+
+
+def only_json(result):
+    """The one JSON object that is all of standard output."""
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        ([], ["run", "plan", "check", "verify", "why", "demo", "Start with"]),
+        (["run"], ["RECIPE", "--workspace", "--runner", "--set", "--json", "not up to date",
+                   "-- --direct_num_workers=1", "interrupted"]),
+        (["plan"], ["RECIPE", "--workspace", "--set", "--json", "what the mix would hold"]),
+        (["check"], ["RECIPE", "--set", "--json", "Check a recipe"]),
+        (["verify"], ["MIX", "--recipe", "--json", "hashes", "rescan"]),
+        (["why"], ["ID", "--workspace", "--recipe", "--json", "kept or removed"]),
+        (["demo"], ["--workspace", "--json"]),
+    ],
+)  # fmt: skip
+def test_help_teaches_arguments_and_purpose(command, parts):
+    result = invoke(*command, "--help")
+    assert result.exit_code == 0
+    for part in parts:
+        assert part in plain(result.stdout)
+
+
+def test_without_a_command_it_shows_its_help():
+    result = invoke()
+    assert "Usage" in plain(result.output)
+    assert result.exit_code != 0
+
+
+def test_python_m_pipelines_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", "check", "mixes/demo.yaml", "--json"],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"ok": True, "errors": []}
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["run"], ["check", "a", "b"], ["run", "r.yaml", "--nonsense"], ["verify"]],
+)
+def test_a_wrong_command_line_exits_with_2(arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+# check
+
+
+def test_a_good_recipe_is_said_to_be_good(recipe):
+    result = invoke("check", recipe)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{recipe} is good.\n"
+    assert only_json(invoke("check", recipe, "--json")) == {"ok": True, "errors": []}
+
+
+WRONG = [
+    ("tokens: 100", "tokns: 100", 8, "mix.tokns", "did you mean 'tokens'?"),
+    ("tokens: 100", "tokens: 262,144", 8, "mix.tokens", "262,144"),
+    ("size.bytes desc", "select.from desc", 6, "pool.dedup.keep", "not SQL"),
+    ("size.bytes desc", "size.byte desc", 6, "pool.dedup.keep", "no column 'byte' in size"),
+    ("shares", "where: size.bytes >\n  shares", 10, "mix.where", "not SQL"),
+    ("shares", "where: size.bytes\n  shares", 10, "mix.where", "a boolean is wanted"),
+    ("shares", "where: gophr.words > 1\n  shares", 10, "mix.where", "no attribute"),
+    ("shares", "where: random() < 1\n  shares", 10, "mix.where", "cannot stand in a condition"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "key", "part"), WRONG)
+def test_a_mistake_is_told_with_its_place_and_exits_with_2(recipe, old, new, line, key, part):
+    recipe.write_text(RECIPE.replace(old, new, 1))
+    result = invoke("check", recipe)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert plain(result.stderr).startswith(f"{recipe}:{line}: ")
+    result = invoke("check", recipe, "--json")
+    assert result.exit_code == 2
+    answer = only_json(result)
+    assert answer["ok"] is False
+    (error,) = answer["errors"]
+    assert set(error) == {"file", "line", "key", "message"}
+    assert (error["file"], error["line"], error["key"]) == (str(recipe), line, key)
+    assert part in error["message"]
+
+
+def test_overrides_are_checked_too(recipe):
+    (error,) = only_json(invoke("check", recipe, "--set", "mix.tokens=x", "--json"))["errors"]
+    assert error["file"] == "--set"
+    assert invoke("check", recipe, "--set", "mix.tokens=5M").exit_code == 0
+
+
+# run and plan
+
+
+def test_run_refuses_a_wrong_recipe_before_any_work(recipe, tmp_path):
+    recipe.write_text(RECIPE.replace("web: 1}", "web: 0.9}"))
+    result = invoke("run", recipe, "--workspace", tmp_path / "w", "--json")
+    assert result.exit_code == 2
+    assert only_json(result)["ok"] is False
+    assert "shares must sum to 1" in result.stderr
+    assert not (tmp_path / "w").exists()
+
+
+def test_run_says_which_pattern_matches_nothing(recipe, tmp_path):
+    result = invoke("run", recipe, "--workspace", tmp_path / "w")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"no file matches {tmp_path}/in/*.jsonl" in result.stderr
+
+
+def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.jsonl").write_text(json.dumps({"id": "1", "text": "word " * 300}) + "\n")
+    result = invoke("plan", recipe, "--workspace", tmp_path / "w", "--json")
+    assert result.exit_code == 0, result.output
+    answer = only_json(result)
+    assert set(answer) == {"stages", "sources"}
+    assert {one["state"] for one in answer["stages"]} == {"to do"}
+    assert answer["sources"] == {
+        "web": {
+            "available_tokens": None, "wanted_tokens": 100, "taken_tokens": None, "epochs": None
+        }
+    }  # fmt: skip
+    assert "not known yet" in invoke("plan", recipe, "--workspace", tmp_path / "w").stdout
+    assert list((tmp_path / "w").rglob("manifest.json")) == []
+
+
+VERDICT = Verdict(
+    "attributes", (Result("e", "no more is removed", "web", "removed", 0.9, "at most 0.5", False),)
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "part"),
+    [
+        (GateFailed("a", VERDICT.failures(), "w/gate.json"), 1, "removed of web is 0.9"),
+        (BudgetError("web: 5 too many"), 2, "web: 5 too many"),
+        (RunFailed("annotate: task x: it broke"), 3, "annotate: task x: it broke"),
+        (OSError(28, "No space left on device"), 3, "No space left on device"),
+        (KeyboardInterrupt(), 3, "run the same command again"),
+    ],
+)
+def test_failures_are_one_sentence_and_an_exit_code(
+    recipe, tmp_path, monkeypatch, error, code, part
+):
+    def fail(self):
+        raise error
+
+    monkeypatch.setattr(workflow_module.Workflow, "run", fail)
+    result = invoke("run", recipe, "--workspace", tmp_path)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert part in plain(result.stderr)
+    assert "Traceback" not in result.stderr
+    result = invoke("run", recipe, "--workspace", tmp_path, "--json")
+    assert result.exit_code == code
+    answer = only_json(result)
+    assert answer["ok"] is False
+    assert part in " ".join(answer["errors"])
+
+
+def test_a_failed_gate_says_seen_wanted_and_where_the_report_lies(recipe, tmp_path, monkeypatch):
+    def fail(self):
+        raise GateFailed("a", VERDICT.failures(), "w/gate.json")
+
+    monkeypatch.setattr(workflow_module.Workflow, "run", fail)
+    said = plain(invoke("run", recipe, "--workspace", tmp_path).stderr)
+    for part in ("0.9", "at most 0.5", "no more is removed", "w/gate.json"):
+        assert part in said
+
+
+def test_beam_options_follow_two_dashes_and_all_cores_are_the_default(
+    recipe, tmp_path, monkeypatch
+):
+    seen = []
+
+    def run(self):
+        seen.append(self.options.get_all_options())
+        raise RunFailed("enough")
+
+    monkeypatch.setattr(workflow_module.Workflow, "run", run)
+    invoke("run", recipe, "-w", tmp_path)
+    invoke("run", recipe, "-w", tmp_path, "--", "--direct_num_workers=1")
+    invoke("run", recipe, "-w", tmp_path, "--runner", "FlinkRunner", "--", "--parallelism=3")
+    assert [one["runner"] for one in seen] == ["DirectRunner", "DirectRunner", "FlinkRunner"]
+    assert [one["direct_num_workers"] for one in seen[:2]] == [os.cpu_count(), 1]
+    assert [one["direct_running_mode"] for one in seen[:2]] == ["multi_threading"] * 2
+    assert seen[2]["direct_running_mode"] != "multi_threading"
+
+
+# verify and why
+
+
+def test_verify_of_no_mix_says_so(tmp_path):
+    result = invoke("verify", tmp_path / "none")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no finished dataset" in result.stderr
+    assert only_json(invoke("verify", tmp_path / "none", "--json"))["ok"] is False
+
+
+def test_why_of_an_unknown_id_says_so(tmp_path):
+    result = invoke("why", "nope", "--workspace", tmp_path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no document has the id nope" in result.stderr

@@ -1,0 +1,266 @@
+"""Verify: a mix of a few documents passes, and each way of tampering with it is found by name."""
+
+import base64
+import gzip
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.verify import verify_mix
+from transforms import storage
+from transforms.datasets import Dataset, Manifest, OutputFile
+from transforms.decontamination.benchmarks import Item
+from transforms.decontamination.index import IndexParameters, build_index
+from transforms.tokens.token_files import TokenFileWriter
+from transforms.tokens.tokenizer import TokenizerSpec, load_tokenizer
+
+QUESTION = "how many apples does little anna have left at home today"
+TEXTS = {
+    "web": ["The first page of the web.", "A second page, much longer than the first one was."],
+    "code": ["def add(a, b):\n    return a + b\n"],
+}
+EOS = 300
+ABOUT = ("about/tokenizer", "about/benchmarks.arrow", "about/recipe.json")
+
+
+def write_tokenizer(folder):
+    ranks = [bytes([byte]) for byte in range(256)] + [b"th", b" the", b"\xc3\xa4"]
+    lines = [f"{base64.b64encode(one).decode()} {rank}" for rank, one in enumerate(ranks)]
+    storage.write_bytes(f"{folder}/about/tokenizer", "\n".join(lines).encode())
+    return TokenizerSpec(f"{folder}/about/tokenizer", "cl100k", (("<|endoftext|>", EOS),))
+
+
+def write_source(base, source, tokenizer, texts):
+    """Token files of a source; gives their entries and what they count."""
+    tokens, bounds = tokenizer.encode(pa.array(texts, pa.large_string()))
+    with TokenFileWriter(base, f"tokens/{source}", "000", EOS) as writer:
+        ids = [f"{source}{k}" for k in range(len(texts))]
+        lines = list(range(1, len(texts) + 1))
+        writer.write(tokens, bounds, ids, ["shard"] * len(texts), lines)
+    counts = {
+        "tokens": len(tokens) + len(texts),
+        "documents": len(texts),
+        "files": 1,
+        "wanted_tokens": len(tokens) + len(texts),
+        "largest_document_tokens": int(np.diff(bounds).max()) + 1,
+    }
+    return writer.files, counts
+
+
+def make_mix(folder, texts=TEXTS, shares=None, **details):
+    """A published mix; gives its folder."""
+    dataset = Dataset(str(folder), "f1")
+    spec = write_tokenizer(dataset.base)
+    tokenizer = load_tokenizer(spec)
+    index = build_index([Item("GSM8K", "1", "question", QUESTION, True)], IndexParameters())
+    index.save(dataset.path("about/benchmarks.arrow"))
+    files, sources = [], {}
+    for source, its in texts.items():
+        written, sources[source] = write_source(dataset.base, source, tokenizer, its)
+        files += written
+    total = sum(one["wanted_tokens"] for one in sources.values())
+    shares = shares or {name: one["wanted_tokens"] / total for name, one in sources.items()}
+    recipe = {"mix": {"tokens": total, "tokenizer": "x", "shares": shares}}
+    storage.write_json(dataset.path("about/recipe.json"), recipe)
+    for path in ABOUT:
+        digest, size_bytes = storage.sha256_of(dataset.path(path))
+        files.append(OutputFile(path, size_bytes, digest))
+    its_details = {
+        "sources": sources,
+        "shares": shares,
+        "tokenizer": {
+            "spec": {**asdict(spec), "name": "about/tokenizer"},
+            "fingerprint": tokenizer.fingerprint,
+            "vocabulary_size": tokenizer.vocabulary_size,
+            "eos": EOS,
+            "pad": tokenizer.pad,
+        },
+        "benchmarks": {"file": "about/benchmarks.arrow", "fingerprint": index.fingerprint},
+        **details,
+    }
+    manifest = Manifest("mix", "f1", 1, {}, {}, files, {}, {}, {}, "0", its_details)
+    dataset.publish(manifest)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    return make_mix(tmp_path_factory.mktemp("good") / "mix")
+
+
+@pytest.fixture
+def mix(good, tmp_path):
+    """A copy to tamper with: all that is needed lies in the mix's own folder."""
+    shutil.copytree(good, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def failed(mix, index=None):
+    checks = verify_mix(str(mix), index)
+    assert all(check.name and check.to_json()["ok"] == check.ok for check in checks)
+    return [check.name for check in checks if not check.ok]
+
+
+def seal(mix):
+    """Rewrite the manifest's hashes after tampering, as somebody who covers it up would."""
+    dataset, manifest = Dataset.published(str(mix))
+    files = []
+    for file in manifest.files:
+        digest, size_bytes = storage.sha256_of(dataset.path(file.path))
+        files.append(replace(file, sha256=digest, size_bytes=size_bytes))
+    dataset.publish(replace(manifest, files=files))
+
+
+def tokens_of(mix, source="web"):
+    return Path(mix) / "f1" / "tokens" / source / "part-000-00000.npy"
+
+
+def change_tokens(mix, change, source="web"):
+    path = tokens_of(mix, source)
+    tokens = np.fromfile(path, "<u4")
+    np.asarray(change(tokens), "<u4").tofile(path)
+
+
+def change_bounds(mix, change, source="web"):
+    path = tokens_of(mix, source).with_suffix(".csv.gz")
+    rows = gzip.decompress(path.read_bytes()).decode().splitlines()
+    path.write_bytes(gzip.compress("".join(f"{row}\n" for row in change(rows)).encode(), mtime=0))
+
+
+def put(place, token):
+    def change(tokens):
+        tokens[place] = token
+        return tokens
+
+    return change
+
+
+def test_an_untouched_mix_passes_wherever_it_is_copied_to(good, mix):
+    assert failed(good) == []
+    assert failed(mix) == []
+    checks = {check.name: check for check in verify_mix(str(mix))}
+    assert checks["files with the right hash"].seen == 7
+    assert checks["documents per source"].seen == {"code": 1, "web": 2}
+
+
+def test_no_mix_is_a_file_not_found_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no finished dataset"):
+        verify_mix(str(tmp_path))
+
+
+def test_one_changed_token_is_found_by_the_hash(mix):
+    change_tokens(mix, put(3, 65))
+    assert "hash of tokens/web/part-000-00000.npy" in failed(mix)
+
+
+@pytest.mark.parametrize(
+    "path", ["tokens/web/part-000-00000.npy", "tokens/code/part-000-00000.csv.gz"]
+)
+def test_a_missing_file_is_found(mix, path):
+    (mix / "f1" / path).unlink()
+    assert f"hash of {path}" in failed(mix)
+
+
+def test_a_file_too_many_is_found(mix):
+    shutil.copy(tokens_of(mix), tokens_of(mix).with_name("part-999-00000.npy"))
+    assert failed(mix) == ["token files that the manifest does not list"]
+
+
+@pytest.mark.parametrize("path", ABOUT)
+@pytest.mark.parametrize("content", [None, b"nothing of the kind"])
+def test_what_does_not_load_is_a_failed_check(mix, path, content):
+    (mix / "f1" / path).unlink()
+    if content is not None:
+        (mix / "f1" / path).write_bytes(content)
+    found = failed(mix)
+    assert f"hash of {path}" in found
+    assert any(name.endswith("load") for name in found)
+
+
+# What is covered up: hashes are right, the content is not.
+
+
+def test_an_end_of_text_inside_a_document_is_found(mix):
+    change_tokens(mix, put(2, EOS))
+    seal(mix)
+    assert "EOS inside documents" in failed(mix)
+
+
+def test_a_document_that_does_not_close_is_found(mix):
+    change_tokens(mix, put(-1, 65))
+    seal(mix)
+    assert "documents that do not close with EOS" in failed(mix)
+
+
+def test_a_token_outside_the_vocabulary_is_found(mix):
+    change_tokens(mix, put(0, 5000))
+    seal(mix)
+    assert "tokens outside the vocabulary" in failed(mix)
+
+
+def test_tokens_that_are_gone_are_found(mix):
+    change_tokens(mix, lambda tokens: tokens[:-1])
+    seal(mix)
+    assert {"tokens per source", "documents that leave their file or overlap"} <= set(failed(mix))
+
+
+def test_tokens_in_no_document_are_found(mix):
+    change_bounds(mix, lambda rows: rows[:1])
+    seal(mix)
+    found = failed(mix)
+    assert {"documents per source", "tokens in no document"} <= set(found)
+
+
+def test_documents_that_overlap_are_found(mix):
+    change_bounds(mix, lambda rows: [rows[0], "3" + rows[1][rows[1].index(",") :]])
+    seal(mix)
+    assert "documents that leave their file or overlap" in failed(mix)
+
+
+def test_bytes_that_are_no_text_are_found(mix):
+    change_tokens(mix, put(1, 0xFF))
+    seal(mix)
+    assert "documents that decode to no valid UTF-8" in failed(mix)
+
+
+@pytest.mark.parametrize("source", ["web", "code"])
+def test_a_benchmark_sentence_is_found_in_the_decoded_tokens(tmp_path, source):
+    texts = {**TEXTS, source: [*TEXTS[source], f"He asked:\n{QUESTION.upper()}? I said none."]}
+    mix = make_mix(tmp_path / "leaked", texts)
+    checks = {check.name: check for check in verify_mix(str(mix))}
+    scan = checks["benchmark n-grams in the decoded tokens"]
+    assert (scan.ok, scan.seen, scan.wanted) == (False, 4, 0)
+    assert failed(mix) == [scan.name]
+
+
+def test_benchmarks_given_anew_are_the_ones_scanned_for(mix):
+    text = TEXTS["web"][1]
+    anew = build_index([Item("Own", "1", "text", text, True)], IndexParameters())
+    assert failed(mix, anew) == ["benchmark n-grams in the decoded tokens"]
+
+
+def test_shares_other_than_the_recipes_are_found(tmp_path):
+    texts = {"web": ["a b c d e f"] * 40, "code": ["x y z"] * 40}
+    assert failed(make_mix(tmp_path / "right", texts)) == []
+    wrong = make_mix(tmp_path / "wrong", texts, shares={"web": 0.2, "code": 0.8})
+    assert failed(wrong) == ["share of code", "share of web"]
+
+
+def test_another_tokenizer_than_the_one_named_is_found(mix):
+    path = mix / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["details"]["tokenizer"]["fingerprint"] = "another"
+    path.write_text(json.dumps(manifest))
+    assert failed(mix) == ["tokenizer is the one named"]
+
+
+def test_a_mix_without_benchmarks_says_that_it_was_not_scanned(tmp_path):
+    mix = make_mix(tmp_path / "mix", benchmarks=None)
+    checks = {check.name: check for check in verify_mix(str(mix))}
+    assert failed(mix) == []
+    assert "benchmark n-grams: the recipe names no benchmark" in checks

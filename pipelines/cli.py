@@ -11,8 +11,9 @@ import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from pipelines.workflow import StageState
+    from pipelines.workspace import Workspace
 
 __all__ = ["app", "main"]
 
@@ -64,10 +66,13 @@ Runner = Annotated[
 
 def main() -> None:
     """Entry point of the command."""
-    # Standard error is for progress and for our own errors; what libraries warn of is not for users.
+    # Standard error is for progress and our own errors; what libraries warn of is not for users.
     logging.getLogger().setLevel(logging.ERROR)
-    for name in ("apache_beam", "great_expectations", "pypdf"):
+    for name in ("great_expectations", "pypdf"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(
+        logging.CRITICAL
+    )  # its tracebacks: see _keep_traceback
     app()
 
 
@@ -177,7 +182,7 @@ def _run(
         _errors.print("The inner loops are compiled as they are first used, once: a minute or two.")
     progress = RunProgress(_errors)
     workflow = Workflow(recipe, workspace, options, progress.start, progress.observe)
-    with progress.shown():
+    with progress.shown(), _keep_traceback(workspace, recipe.name):
         workflow.run()
     funnel = make_funnel([source.name for source in recipe.sources], workflow.manifests)
     storage.write_json(workspace.report(recipe.name), funnel.to_json())
@@ -197,6 +202,22 @@ def _run(
         "mix": mix,
         "ledger": funnel.ledger(),
     }
+
+
+@contextmanager
+def _keep_traceback(workspace: Workspace, recipe: str) -> Iterator[None]:
+    """Store where a run failed, for whoever has to mend it; the user gets the sentence."""
+    from pipelines.stages import RunFailed
+    from transforms import storage
+
+    path = storage.join(workspace.uri, "reports", f"{recipe}.traceback.txt")
+    try:
+        yield
+    except RunFailed as error:
+        with suppress(OSError):  # the disk may be what failed
+            storage.write_bytes(path, traceback.format_exc().encode())
+            raise RunFailed(f"{error} (traceback: {path})") from error
+        raise
 
 
 def _mix_table(recipe: Any, workflow: Any) -> Table:

@@ -103,7 +103,8 @@ def _count_partition(partition: Partition) -> dict[str, int]:
 
 
 def _write_checks(counts: Mapping[str, int], dataset: Dataset) -> None:
-    dataset.write_record(TaskRecord(CHECKS, [], dict(counts)))
+    nothing_read = {"records": 0, "documents": 0, "text_bytes": 0}  # where there is no input at all
+    dataset.write_record(TaskRecord(CHECKS, [], {**nothing_read, **counts}))
 
 
 class _SumCounts(beam.CombineFn):  # type: ignore[misc]

@@ -40,7 +40,17 @@ from transforms.tokens.token_files import (
 )
 from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
 
-__all__ = ["MIX_VERSION", "csv_of", "mix_job", "scan_tokens", "source_of"]
+__all__ = [
+    "INDEX_FILE",
+    "LARGEST",
+    "MIX_VERSION",
+    "RECIPE_FILE",
+    "TOKENIZER_FILE",
+    "csv_of",
+    "mix_job",
+    "scan_tokens",
+    "source_of",
+]
 
 MIX_VERSION = 1
 ABOUT = "about"  # task that stores recipe, tokenizer and index beside the tokens

@@ -36,6 +36,7 @@ __all__ = [
     "Source",
     "check_recipe",
     "load_recipe",
+    "read_mix",
 ]
 
 SHARE_SUM_TOLERANCE = 1e-6
@@ -335,7 +336,7 @@ class _Reading:
             fuzzy=_fuzzy(dedup.get("fuzzy", False)),
             keep=tuple(dedup.get("keep", ["source order"])),
             decontamination=_decontamination(pool.get("decontaminate")),
-            mix=_mix(mix),
+            mix=read_mix(mix),
             gates=self.tree.get("gates", {}),
             folder=self.folder,
             tree=self.tree,
@@ -422,7 +423,8 @@ def _benchmark(tree: Mapping[str, Any]) -> Benchmark:
     )
 
 
-def _mix(tree: Mapping[str, Any]) -> Mix:
+def read_mix(tree: Mapping[str, Any]) -> Mix:
+    """The `mix` of a checked recipe's tree."""
     epochs = tree.get("max_epochs", 1)
     per_source = epochs if isinstance(epochs, dict) else {"default": epochs}
     default = float(per_source.get("default", 1))

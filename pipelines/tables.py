@@ -106,10 +106,12 @@ def table_metrics(
     """One row of the gate's metric table; see `table_gate`."""
     files = [file for record in records for file in record.files]
     counted = sum_counts(record.counts for record in records)
+    if records:
+        counted = {"rows": sum(file.rows for file in files), **counted}
     return attribute_metrics(
         source,
         table,
-        {"rows": sum(file.rows for file in files), **counted},
+        counted,
         documents=documents.counts["documents"],
         misaligned_files=count_misaligned(documents.files, files),
         removes=None if removes is None else recipe.get("gates", {}).get(removes, {}),

@@ -14,10 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.mix import LARGEST, csv_of, scan_tokens, source_of
+from pipelines.mix import (
+    LARGEST,
+    RECIPE_FILE,
+    TOKENIZER_FILE,
+    csv_of,
+    scan_tokens,
+    source_of,
+)
+from pipelines.recipe import read_mix
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, sum_counts
 from transforms.decontamination.index import NgramIndex
+from transforms.mixing.budget import divide_tokens
 from transforms.tokens.token_files import DocumentBounds, read_document_bounds, read_token_file
 from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
 
@@ -50,8 +59,10 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
     try:
         tokenizer = _tokenizer(dataset, manifest)
         index = index or _index(dataset, manifest)
-    except (ValueError, OSError) as error:
-        return [*checks, Check("tokenizer and benchmark index load", False, str(error), "loaded")]
+        asked = _asked_tokens(dataset)
+    except (KeyError, ValueError, OSError) as error:
+        name = "tokenizer, benchmark index and recipe load"
+        return [*checks, Check(name, False, str(error), "loaded")]
     fingerprint = manifest.details["tokenizer"]["fingerprint"]
     checks.append(
         Check(
@@ -71,7 +82,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
             texts_bad += _undecodable(tokens, bounds, tokenizer)
         source = source_of(path)
         counts[source] = sum_counts([counts.get(source, {}), found])
-    checks += _check_counts(manifest, counts, texts_bad, index is not None)
+    checks += _check_counts(manifest, asked, counts, texts_bad, index is not None)
     return checks
 
 
@@ -92,15 +103,17 @@ def _check_files(dataset: Dataset, manifest: Manifest) -> Iterator[Check]:
     stray = [
         file.name
         for file in storage.list_files([storage.join(storage.escape(dataset.base), "tokens/**")])
-        if f"tokens/{file.name}" not in listed
+        if f"tokens/{file.name}" not in listed and "aside" not in file.name.split("/")[:-1]
     ]
     yield Check("token files that the manifest does not list", not stray, len(stray), 0)
 
 
 def _tokenizer(dataset: Dataset, manifest: Manifest) -> Tokenizer:
     spec = dict(manifest.details["tokenizer"]["spec"])
-    if storage.exists(dataset.path(spec["name"])):
-        spec["name"] = dataset.path(spec["name"])
+    if spec["name"] == TOKENIZER_FILE:  # its file, else a name that is the same everywhere
+        spec["name"] = dataset.path(TOKENIZER_FILE)
+        if not storage.exists(spec["name"]):
+            raise FileNotFoundError(f"the mix lacks its {TOKENIZER_FILE}")
     spec["special_tokens"] = tuple((name, number) for name, number in spec["special_tokens"])
     return load_tokenizer(TokenizerSpec(**spec))
 
@@ -122,7 +135,11 @@ def _undecodable(tokens: np.ndarray[Any, Any], bounds: DocumentBounds, tokenizer
 
 
 def _check_counts(
-    manifest: Manifest, counts: dict[str, dict[str, int]], texts_bad: int, scanned: bool
+    manifest: Manifest,
+    asked: dict[str, int],
+    counts: dict[str, dict[str, int]],
+    texts_bad: int,
+    scanned: bool,
 ) -> Iterator[Check]:
     total = Counter[str]()
     for one in counts.values():
@@ -142,7 +159,7 @@ def _check_counts(
     ):
         yield Check(meaning, total[f"rescan.{name}"] == 0, total[f"rescan.{name}"], 0)
     yield Check("documents that decode to no valid UTF-8", texts_bad == 0, texts_bad, 0)
-    yield from _check_shares(manifest, counts)
+    yield from _check_shares(manifest, asked, counts)
     if scanned:
         hits = total["rescan.hits"]
         yield Check("benchmark n-grams in the decoded tokens", hits == 0, hits, 0)
@@ -150,19 +167,25 @@ def _check_counts(
         yield Check("benchmark n-grams: the recipe names no benchmark", True, None, None)
 
 
-def _check_shares(manifest: Manifest, counts: dict[str, dict[str, int]]) -> Iterator[Check]:
-    """Each source's tokens are within its longest document of what the recipe's share makes of
-    all.
-    """
-    listed, shares = manifest.details["sources"], manifest.details["shares"]
-    wanted_total = sum(its["wanted_tokens"] for its in listed.values())
-    for source, share in sorted(shares.items()):
+def _asked_tokens(dataset: Dataset) -> dict[str, int]:
+    """Tokens that the recipe beside the mix asks of each source."""
+    tree = storage.read_json(dataset.path(RECIPE_FILE))
+    mix = read_mix(tree["mix"])
+    return divide_tokens(mix.tokens, mix.proportions)
+
+
+def _check_shares(
+    manifest: Manifest, asked: dict[str, int], counts: dict[str, dict[str, int]]
+) -> Iterator[Check]:
+    """Each source holds what its share of the recipe asks, to within its longest document."""
+    listed = manifest.details["sources"]
+    for source in sorted({*asked, *counts}):
         seen = counts.get(source, {}).get("rescan.tokens", 0)
-        largest = listed[source][LARGEST]
-        wanted = share * wanted_total
+        largest = listed.get(source, {}).get(LARGEST, 0)
+        wanted = asked.get(source, 0)
         yield Check(
             f"share of {source}",
-            abs(seen - wanted) <= largest + 1,
+            abs(seen - wanted) <= largest,
             f"{seen:,} tokens",
-            f"{wanted:,.0f} tokens, a document of {largest:,} more or less",
+            f"{wanted:,} tokens, a document of {largest:,} more or less",
         )

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipelines.workspace import Workspace
 from transforms import storage
-from transforms.datasets import Dataset, OutputFile
+from transforms.datasets import Dataset, Manifest, OutputFile
 from transforms.documents import ROWS_DIGEST_KEY, read_batches, split_address
 
 __all__ = ["Story", "tell_story"]
@@ -105,22 +105,26 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
             f" listed in {storage.join(workspace.uri, 'quarantine')}"
         )
     shard, row, document = found
-    tables, inputs = {}, {}
-    for table, its_row, its_inputs in _tables(workspace, shard, row):
-        tables[table], inputs[table] = its_row, its_inputs
+    tables: dict[str, dict[str, Any]] = {}
+    made_by: dict[str, Manifest] = {}
+    for table, its_row, manifest in _tables(workspace, shard, row):
+        tables[table], made_by[table] = its_row, manifest
     reasons: list[dict[str, Any]] = []
     judged = tables.get("candidates", {})
     if judged.get("reason"):
-        reasons.append(_reason("rules", judged["reason"], judged["value"]))
+        wanted = _wanted(made_by["candidates"], judged["reason"])
+        reasons.append(_reason("rules", judged["reason"], judged["value"], wanted))
     duplicate_of = similarity = cluster_size = None
     for table in ("exact_duplicates", "fuzzy_duplicates"):
         columns = tables.get(table, {})
         if columns.get("cluster_size") is not None and not duplicate_of:
             cluster_size = max(cluster_size or 0, columns["cluster_size"])
         if columns.get("duplicate_of") is not None:
-            duplicate_of = _identifier(workspace, inputs[table], columns["duplicate_of"])
+            duplicate_of = _identifier(workspace, made_by[table].inputs, columns["duplicate_of"])
             similarity, cluster_size = columns["similarity"], columns["cluster_size"]
-            reasons.append(_reason(table.replace("_", " "), f"of {duplicate_of}", similarity))
+            reasons.append(
+                _reason(table.replace("_", " "), f"similar to {duplicate_of}", similarity)
+            )
     if tables.get("tokens", {}).get("reason"):
         reasons.append(_reason("tokenize", tables["tokens"]["reason"], None))
     copies = {}
@@ -190,7 +194,7 @@ def _row(path: str, group: int, place: int) -> dict[str, Any]:
 
 def _tables(
     workspace: Workspace, shard: _Shard, row: int
-) -> Iterator[tuple[str, dict[str, Any], Mapping[str, str]]]:
+) -> Iterator[tuple[str, dict[str, Any], Manifest]]:
     """Each published attribute table that aligns with the shard, its row, and what it was made
     from.
     """
@@ -206,7 +210,7 @@ def _tables(
         with storage.open_parquet(path) as file:
             digest = (file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
         if digest == shard.file.rows_digest:
-            yield folder.split("/")[-2], _row_of(path, row), manifest.inputs
+            yield folder.split("/")[-2], _row_of(path, row), manifest
 
 
 def _row_of(path: str, row: int) -> dict[str, Any]:
@@ -235,9 +239,30 @@ def _identifier(workspace: Workspace, inputs: Mapping[str, str], address: int) -
     return str(_row_of(shards[number], row)["id"])
 
 
-def _reason(stage: str, reason: str, value: float | None) -> dict[str, Any]:
-    seen = "" if value is None else f" ({_short(value)})"
-    return {"stage": stage, "reason": reason, "value": value, "message": f"{stage}: {reason}{seen}"}
+def _wanted(judged: Manifest, reason: str) -> str:
+    """What the condition of this reason wants, in words; "" for one that compares no number."""
+    for condition in judged.parameters.get("conditions", ()):
+        if condition["reason"] == reason:
+            bounds = [
+                f"{words} {_short(condition[bound])}"
+                for bound, words in (("at_least", "at least"), ("at_most", "at most"))
+                if condition[bound] is not None
+            ]
+            return " and ".join(bounds)
+    return ""
+
+
+def _reason(stage: str, reason: str, value: float | None, wanted: str = "") -> dict[str, Any]:
+    seen = "" if value is None else f"is {_short(value)}"
+    must = f"must be {wanted}" if wanted else ""
+    about = f" ({', '.join(part for part in (seen, must) if part)})" if seen or must else ""
+    return {
+        "stage": stage,
+        "reason": reason,
+        "value": value,
+        "wanted": wanted or None,
+        "message": f"{stage}: {reason}{about}",
+    }
 
 
 def _scores(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from transforms.mixing.budget import BudgetError, SourceBudget, check_possible, 
 from transforms.quality.conditions import RULE_SCHEMAS, Condition, rule
 from transforms.quality.size import Size
 from transforms.query import QueryError, check_expressions, tables_named
+from transforms.tokens.tokenizer import load_tokenizer
 
 __all__ = ["JOBS", "StageState", "Workflow"]
 
@@ -122,6 +123,8 @@ class Workflow:
         self.check()
         inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
         self._check_possible(inputs)
+        tokenizer = recipe.tokenizer(workspace.uri)
+        load_tokenizer(tokenizer)  # one that cannot be had is told before any work
         for source in recipe.sources:
             files = inputs[source.name]
             yield ingest_job(workspace, source, make_reader(source), files, tree)
@@ -172,7 +175,6 @@ class Workflow:
                 return
             shards = self._extend(shards, "fuzzy_duplicates")
 
-        tokenizer = recipe.tokenizer(workspace.uri)
         cuts = {source.name: self._cuts(source) for source in recipe.sources}
         removed = "fuzzy_duplicates" if recipe.fuzzy else "exact_duplicates"
         yield tokenize_job(

@@ -7,6 +7,7 @@ exists holds a whole file, whoever was killed on the way. Paths are local paths 
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import json
@@ -230,8 +231,10 @@ def write_aside(path: str) -> Iterator[HashingFile]:
     try:
         yield file
         file.close()
-    except BaseException:
+    except BaseException as error:
         _discard(file, aside)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise OSError(error.errno, f"No space left on device while writing {path}") from error
         raise
     _move(aside, path)
 
@@ -239,8 +242,7 @@ def write_aside(path: str) -> Iterator[HashingFile]:
 def _discard(file: HashingFile, aside: str) -> None:
     with suppress(Exception):  # what could not be flushed is deleted next
         file.close()
-    if exists(aside):
-        FileSystems.delete([aside])
+    delete([aside])
 
 
 def _move(source: str, target: str) -> None:
@@ -271,9 +273,15 @@ def write_json(path: str, value: Any) -> None:
 
 def delete(paths: list[str]) -> None:
     """Delete files or folders that exist; names that do not exist are no error."""
-    present = [path for path in paths if exists(path)]
-    if present:
-        FileSystems.delete(present)
+    for path in paths:
+        if "://" in path:
+            if exists(path):
+                FileSystems.delete([path])
+        elif os.path.isdir(path):  # by the system itself, since Beam takes names for patterns
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(FileNotFoundError):
+                os.remove(path)
 
 
 def remove_asides(folder: str) -> None:

@@ -15,6 +15,7 @@ from pipelines import workflow as workflow_module
 from pipelines.cli import app
 from pipelines.stages import GateFailed, RunFailed
 from transforms.mixing.budget import BudgetError
+from transforms.tokens.training import train_bpe
 
 ROOT = Path(__file__).parents[2]
 RECIPE = """\
@@ -162,6 +163,7 @@ def test_run_says_which_pattern_matches_nothing(recipe, tmp_path):
 def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x.jsonl").write_text(json.dumps({"id": "1", "text": "word " * 300}) + "\n")
+    train_bpe(iter(["word " * 50]), 300, str(tmp_path / "tok.json"))
     result = invoke("plan", recipe, "--workspace", tmp_path / "w", "--json")
     assert result.exit_code == 0, result.output
     answer = only_json(result)

@@ -106,7 +106,8 @@ def test_a_removed_document_tells_its_first_reason_and_value(workspace):
             "stage": "rules",
             "reason": "gopher.words",
             "value": 12.0,
-            "message": "rules: gopher.words (12)",
+            "wanted": None,
+            "message": "rules: gopher.words (is 12)",
         }
     ]
     assert tell_story(workspace, "b").reasons == []

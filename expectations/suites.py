@@ -16,8 +16,8 @@ from importlib.resources import files
 from typing import Any, cast
 
 from expectations.metrics import TABLES, MetricTable
-from pipelines.located_yaml import YamlError, load_yaml
-from pipelines.schema_errors import Violation, nearest, violations
+from mixes.located_yaml import YamlError, load_yaml
+from mixes.schema_errors import Violation, nearest, violations
 
 __all__ = ["Expectation", "Suite", "SuiteError", "check_suites", "load_suite", "read_suite"]
 

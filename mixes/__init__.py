@@ -1,1 +1,3 @@
-"""Recipes in YAML and the JSON Schema that editors complete and check them with."""
+"""Recipes in YAML, the JSON Schema that editors complete and check them with, and what tells their
+mistakes by line.
+"""

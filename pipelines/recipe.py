@@ -17,8 +17,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from pipelines.located_yaml import LocatedYaml, YamlError, load_yaml, parse_scalar
-from pipelines.schema_errors import nearest, violations
+from mixes.located_yaml import LocatedYaml, YamlError, load_yaml, parse_scalar
+from mixes.schema_errors import nearest, violations
 from transforms import storage
 from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
 from transforms.dedup.fuzzy import SIMILARITY

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from pipelines.located_yaml import load_yaml
+from mixes.located_yaml import load_yaml
+from mixes.schema_errors import violations
 from pipelines.recipe import check_recipe, recipe_schema
-from pipelines.schema_errors import violations
 from transforms.ingest.ocr import Ocr
 from transforms.ingest.pdf import PdfReader
 from transforms.quality.conditions import RULE_SCHEMAS, rule

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.located_yaml import YamlError, load_yaml, parse_scalar
+from mixes.located_yaml import YamlError, load_yaml, parse_scalar
 
 TEXT = """\
 # a comment

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.schema_errors import MOST_LISTED, nearest, violations
+from mixes.schema_errors import MOST_LISTED, nearest, violations
 
 SCHEMA = {
     "type": "object",

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from transforms import storage
 from transforms.ingest.page_lines import Line, clean_line
 
 __all__ = ["ENGINES", "Ocr", "OcrEngine", "Recognised"]
@@ -71,6 +72,27 @@ class Ocr:
         if not 0 <= self.least_confidence <= 1:
             raise ValueError(f"ocr.least_confidence must be 0 to 1 (got {self.least_confidence})")
 
+    def parameters(self) -> dict[str, Any]:
+        """All that a page's reading depends on, JSON-able, whatever machine it is told on: the
+        language data by their SHA-256 instead of their folder, and the engine's own version.
+
+        A language that a file loads of itself (`jpn_vert` of `jpn`) counts where it is named.
+        ValueError as `check`.
+        """
+        if self.engine == "none":
+            return {"engine": self.engine}
+        self.check()
+        return {
+            "engine": self.engine,
+            "engine_version": _engine_version(),
+            "languages": [
+                [language, storage.sha256_of(self._data_file(language))[0]]
+                for language in self.languages
+            ],
+            "dots_per_inch": self.dots_per_inch,
+            "least_confidence": self.least_confidence,
+        }
+
     def check(self) -> None:
         """Find out before a run whether this machine can do what is asked. ValueError with what to
         do."""
@@ -83,7 +105,7 @@ class Ocr:
             )
         folder = self._data_folder()
         for language in self.languages:
-            if not os.path.isfile(os.path.join(folder, f"{language}.traineddata")):
+            if not os.path.isfile(self._data_file(language)):
                 there = sorted(
                     name.removesuffix(".traineddata")
                     for name in (os.listdir(folder) if os.path.isdir(folder) else [])
@@ -104,6 +126,9 @@ class Ocr:
         if self not in engines:
             engines[self] = _Tesseract(self._data_folder(), self.languages)
         return engines[self]
+
+    def _data_file(self, language: str) -> str:
+        return os.path.join(self._data_folder(), f"{language}.traineddata")
 
     def _data_folder(self) -> str:
         if self.data:
@@ -135,15 +160,27 @@ def _one_openmp_thread() -> Iterator[None]:
             os.environ["OMP_THREAD_LIMIT"] = before
 
 
+def _tesserocr() -> Any:
+    """The module, imported with one OpenMP thread."""
+    with _IMPORT_LOCK, _one_openmp_thread():
+        import tesserocr
+    return tesserocr
+
+
+def _engine_version() -> str:
+    """Of Tesseract and of Leptonica, which makes its pictures black and white; not of the decoders
+    of picture files, which see none here."""
+    return ", ".join(line.strip() for line in _tesserocr().tesseract_version().splitlines()[:2])
+
+
 class _Tesseract:
     """Tesseract's line recogniser (LSTM) with its own search for columns and paragraphs."""
 
     def __init__(self, folder: str, languages: tuple[str, ...]) -> None:
-        with _IMPORT_LOCK, _one_openmp_thread():
-            import tesserocr
-        self._levels: Any = tesserocr.RIL
-        self._iterate: Any = tesserocr.iterate_level
-        self._api: Any = tesserocr.PyTessBaseAPI(
+        tesserocr = _tesserocr()
+        self._levels = tesserocr.RIL
+        self._iterate = tesserocr.iterate_level
+        self._api = tesserocr.PyTessBaseAPI(
             path=folder.rstrip("/") + "/",
             lang="+".join(languages),
             psm=tesserocr.PSM.AUTO,

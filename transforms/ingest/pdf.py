@@ -69,7 +69,7 @@ class PdfReader:
         return 1
 
     def parameters(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"ocr": self.ocr.parameters()}
 
     def check(self) -> None:
         """Find out before a run whether this machine can do what is asked. ValueError with what to

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import threading
 from functools import cache
@@ -5,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tesserocr
 from fpdf import FPDF
 
 from transforms.ingest.ocr import Ocr, Recognised
@@ -116,3 +119,43 @@ def test_the_environment_is_left_as_it_was() -> None:
     before = os.environ.get("OMP_THREAD_LIMIT")
     read(OTHER)
     assert os.environ.get("OMP_THREAD_LIMIT") == before
+
+
+def test_parameters_tell_what_a_reading_depends_on_and_not_where_it_lies(tmp_path: Path) -> None:
+    for place in ("one", "two/deeper"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "xyz.traineddata").write_bytes(b"learnt")
+    one, two = (
+        Ocr(languages=("xyz",), data=str(tmp_path / place)) for place in ("one", "two/deeper")
+    )
+    assert one.parameters() == two.parameters()
+    version = one.parameters().pop("engine_version")
+    assert tesserocr.tesseract_version().startswith(version.split(",")[0])
+    assert one.parameters() == {
+        "engine": "tesseract",
+        "engine_version": version,
+        "languages": [["xyz", hashlib.sha256(b"learnt").hexdigest()]],
+        "dots_per_inch": 200,
+        "least_confidence": 0.6,
+    }
+    assert str(tmp_path) not in json.dumps(one.parameters())
+    (tmp_path / "one" / "xyz.traineddata").write_bytes(b"learnt more")
+    assert one.parameters() != two.parameters()
+
+
+def test_parameters_tell_the_content_of_the_data_that_come_with_the_package() -> None:
+    (eng, english), (deu, german) = Ocr(languages=("eng", "deu")).parameters()["languages"]
+    assert (eng, deu) == ("eng", "deu")
+    assert len(english) == len(german) == 64
+    assert english != german
+    assert Ocr(languages=("deu", "eng")).parameters() != Ocr(languages=("eng", "deu")).parameters()
+
+
+def test_without_ocr_parameters_need_no_data() -> None:
+    off = Ocr(engine="none", languages=("tlh",), data="/nowhere")
+    assert off.parameters() == {"engine": "none"}
+
+
+def test_a_missing_language_has_no_parameters() -> None:
+    with pytest.raises(ValueError, match="names tlh"):
+        Ocr(languages=("tlh",)).parameters()

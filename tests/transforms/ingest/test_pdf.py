@@ -433,13 +433,7 @@ def test_tasks_hold_at_most_32_files_and_16_megabytes() -> None:
 
 def test_parameters_tell_all_options_and_wrong_ones_are_refused() -> None:
     assert PdfReader().parameters() == {
-        "ocr": {
-            "engine": "tesseract",
-            "languages": ("eng",),
-            "dots_per_inch": 200,
-            "least_confidence": 0.6,
-            "data": "",
-        },
+        "ocr": Ocr().parameters(),
         "most_failed_pages": 0.2,
         "keep_forms": False,
         "strip_running_lines": True,

@@ -3,8 +3,8 @@
 In: the `Document` and `Rejected` events of one task, in order. Out: shards
 `<task>-<part>.parquet` of `transforms.documents.SCHEMA`, at most one quarantine table
 `<task>.parquet` of `QUARANTINE_SCHEMA` (none where nothing was rejected), and a `TaskRecord` whose
-counts balance: records = documents + removed.* + quarantined.*. Memory: one row group of text and
-the ids of one shard.
+counts balance: records = documents + removed.* + quarantined.*. Memory: one row group (ids, text
+and metadata) and the ids of one shard.
 
 What no reader should let through is stopped here: text or ids that are no Unicode, NUL, blank or
 oversized text. Ids are not compared here: a reader drops a record that is twice in one file under
@@ -15,6 +15,7 @@ the gate, which sees all tasks and fails.
 from __future__ import annotations
 
 import base64
+import datetime
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -41,7 +42,8 @@ __all__ = ["QUARANTINE_SCHEMA", "write_documents"]
 
 ZSTD_LEVEL = 3
 MAX_SHARD_DOCUMENTS = 1 << 20  # documents in a shard, at most: bounds the ids held in memory
-MAX_DETAIL_CHARACTERS = 500  # of a reject's detail; the rest is cut off
+MAX_ORIGIN_CHARACTERS = 4_096  # of a reject's origin; the rest is cut off
+MAX_DETAIL_CHARACTERS = 500  # of a reject's detail; likewise
 QUARANTINE_SCHEMA = pa.schema(
     [
         pa.field("origin", pa.string(), nullable=False),
@@ -57,8 +59,10 @@ class _Row(NamedTuple):
 
     id: str
     text: bytes
-    document: Document
+    added: datetime.datetime | None
+    created: datetime.datetime | None
     metadata: bytes
+    size_bytes: int  # of id, text and metadata
 
 
 def write_documents(
@@ -124,29 +128,34 @@ def _admit(document: Document) -> _Row | Rejected:
     if "\0" in document.id or "\0" in document.text:
         return Rejected(document.id, "NUL byte", "", True)
     try:
-        document.id.encode()
+        id_bytes = len(document.id.encode())
         text = document.text.encode()
         metadata = orjson.dumps(document.metadata, option=orjson.OPT_SORT_KEYS)
     except (UnicodeEncodeError, orjson.JSONEncodeError) as error:
         return Rejected(document.id, "invalid Unicode", str(error), True)
-    if len(text) > MAX_DOCUMENT_BYTES:
-        return Rejected(document.id, "too large", f"{len(text)} bytes of text", True)
-    return _Row(document.id, text, document._replace(text=""), metadata)
+    for part, length in (("id", id_bytes), ("text", len(text)), ("metadata", len(metadata))):
+        if length > MAX_DOCUMENT_BYTES:
+            return Rejected(document.id, "too large", f"{length} bytes of {part}", True)
+    size = id_bytes + len(text) + len(metadata)
+    return _Row(document.id, text, document.added, document.created, metadata, size)
 
 
 def _row_groups(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
-    """Cut rows into groups of at most ROW_GROUP_TEXT_BYTES of text (a single longer text is a group
-    of its own) and MAX_ROW_GROUP_DOCUMENTS rows."""
+    """Cut rows into groups of at most ROW_GROUP_TEXT_BYTES and MAX_ROW_GROUP_DOCUMENTS rows.
+
+    Ids and metadata count as text does, since they take memory as text does; a single larger row is
+    a group of its own.
+    """
     group: list[_Row] = []
     size = 0
     for row in rows:
         if group and (
-            size + len(row.text) > ROW_GROUP_TEXT_BYTES or len(group) == MAX_ROW_GROUP_DOCUMENTS
+            size + row.size_bytes > ROW_GROUP_TEXT_BYTES or len(group) == MAX_ROW_GROUP_DOCUMENTS
         ):
             yield group
             group, size = [], 0
         group.append(row)
-        size += len(row.text)
+        size += row.size_bytes
     if group:
         yield group
 
@@ -198,8 +207,8 @@ class _Shard:
             pa.array([row.id for row in group], pa.string()),
             pa.array([row.text for row in group], pa.large_string()),
             pa.array([self._source] * len(group), pa.string()),
-            pa.array([row.document.added for row in group], SCHEMA.field("added").type),
-            pa.array([row.document.created for row in group], SCHEMA.field("created").type),
+            pa.array([row.added for row in group], SCHEMA.field("added").type),
+            pa.array([row.created for row in group], SCHEMA.field("created").type),
             pa.array([row.metadata for row in group], pa.string()),
         ]
         batch = pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
@@ -247,7 +256,7 @@ class _Quarantine:
         return self
 
     def write(self, reject: Rejected) -> None:
-        origin, reason = _valid(reject.origin), _valid(reject.reason)
+        origin, reason = _valid(reject.origin[:MAX_ORIGIN_CHARACTERS]), _valid(reject.reason)
         detail = _valid(reject.detail[:MAX_DETAIL_CHARACTERS])
         self._rows.append((origin, reason, detail, reject.quarantined))
         if len(self._rows) == MAX_ROW_GROUP_DOCUMENTS:

@@ -67,7 +67,7 @@ def test_a_shard_carries_hash_rows_and_digest_of_its_ids(tmp_path: Path) -> None
     ("lengths", "groups"),
     [
         ([10], [[1]]),
-        ([4, 4, 4], [[2, 1]]),  # 8 bytes a group, 20 a shard
+        ([4, 4, 4], [[2, 1]]),  # 14 bytes a group (3 of id and metadata a row), 20 of text a shard
         ([4, 4, 4, 4, 4, 4], [[2, 2], [2]]),
         ([1] * 7, [[3, 3, 1]]),  # 3 rows a group
         ([1, 100, 1], [[1], [1], [1]]),  # larger than a shard: a shard of its own, and no loop
@@ -78,7 +78,7 @@ def test_a_shard_carries_hash_rows_and_digest_of_its_ids(tmp_path: Path) -> None
 def test_row_groups_and_shards_are_cut_by_bytes_and_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lengths: list[int], groups: list[list[int]]
 ) -> None:
-    monkeypatch.setattr(writer, "ROW_GROUP_TEXT_BYTES", 8)
+    monkeypatch.setattr(writer, "ROW_GROUP_TEXT_BYTES", 14)
     monkeypatch.setattr(writer, "SHARD_TEXT_BYTES", 20)
     monkeypatch.setattr(writer, "MAX_ROW_GROUP_DOCUMENTS", 3)
     events: list[Document | Rejected] = [
@@ -95,6 +95,28 @@ def test_row_groups_and_shards_are_cut_by_bytes_and_rows(
     assert record.counts["text_bytes"] == sum(lengths) == sum(f.text_bytes for f in record.files)
 
 
+@pytest.mark.parametrize(
+    ("documents", "groups"),
+    [
+        ([document("a", "x", k="y" * 91)] * 4, [2, 2]),  # {"k":"..."}: 8 + 91 bytes
+        ([document("a", "x", k="y" * 92)] * 3, [1, 1, 1]),
+        ([document("\u00e9" * 49, "x", k="y" * 20)] * 3, [1, 1, 1]),  # 98 bytes of id
+        ([document("a", "x", k="y" * 999), document("b"), document("c")], [1, 2]),
+    ],
+)
+def test_row_groups_are_bounded_by_ids_and_metadata_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    documents: list[Document | Rejected],
+    groups: list[int],
+) -> None:
+    monkeypatch.setattr(writer, "ROW_GROUP_TEXT_BYTES", 202)
+    dataset, _, record = write(tmp_path, documents)
+    (file,) = record.files
+    assert [batch.num_rows for batch in read_batches(dataset.path(file.path))] == groups
+    assert record.counts["text_bytes"] == sum(len(one.text) for one in documents)  # type: ignore[union-attr]
+
+
 def test_a_shard_holds_a_bounded_number_of_documents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +131,7 @@ def test_rejects_are_stored_and_counted_by_reason(tmp_path: Path) -> None:
         Rejected("a.warc@0", "not HTML", "image/png", False),
         document("a"),
         Rejected("a.warc@9", "broken record", "x" * 900, True),
-        Rejected("\udcff", "broken record", "", True),
+        Rejected("\udcff" + "x" * 9000, "broken record", "", True),
     ]
     _, quarantine, record = write(tmp_path, events)
     assert record.counts == {
@@ -128,7 +150,7 @@ def test_rejects_are_stored_and_counted_by_reason(tmp_path: Path) -> None:
         "quarantined": False,
     }
     assert [len(row["detail"]) for row in found] == [9, 500, 0]
-    assert found[2]["origin"] == "\\udcff"
+    assert found[2]["origin"] == "\\udcff" + "x" * 4095
 
 
 @pytest.mark.parametrize(
@@ -143,6 +165,8 @@ def test_rejects_are_stored_and_counted_by_reason(tmp_path: Path) -> None:
         (document("\udcff"), "invalid Unicode", True),
         (document("x", title="\udcff"), "invalid Unicode", True),
         (document("x", "12345678901"), "too large", True),
+        (document("x" * 11), "too large", True),
+        (document("x", k="12345"), "too large", True),
     ],
 )
 def test_what_no_reader_should_yield_enters_no_shard(

@@ -7,9 +7,9 @@ counts balance: records = documents + removed.* + quarantined.*. Memory: one row
 and metadata) and the ids of one shard.
 
 What no reader should let through is stopped here: text or ids that are no Unicode, NUL, blank or
-oversized text. Ids are not compared here: a reader drops a record that is twice in one file under
-an id that the reader made (same place, same content: nothing is lost); any other repetition is for
-the gate, which sees all tasks and fails.
+oversized text, metadata without a JSON form. Ids are not compared here: a reader drops a record
+that is twice in one file under an id that the reader made (same place, same content: nothing is
+lost); any other repetition is for the gate, which sees all tasks and fails.
 """
 
 from __future__ import annotations
@@ -131,8 +131,13 @@ def _admit(document: Document) -> _Row | Rejected:
         id_bytes = len(document.id.encode())
         text = document.text.encode()
         metadata = orjson.dumps(document.metadata, option=orjson.OPT_SORT_KEYS)
-    except (UnicodeEncodeError, orjson.JSONEncodeError) as error:
+    except UnicodeEncodeError as error:
         return Rejected(document.id, "invalid Unicode", str(error), True)
+    except orjson.JSONEncodeError as error:
+        # orjson has one error for all; only of surrogates it says "not valid UTF-8".
+        surrogate = "not valid UTF-8" in str(error)
+        reason = "invalid Unicode" if surrogate else "metadata has no JSON form"
+        return Rejected(document.id, reason, str(error), True)
     for part, length in (("id", id_bytes), ("text", len(text)), ("metadata", len(metadata))):
         if length > MAX_DOCUMENT_BYTES:
             return Rejected(document.id, "too large", f"{length} bytes of {part}", True)

@@ -16,10 +16,18 @@ from transforms.ingest.reader import Rejected
 from transforms.ingest.writer import QUARANTINE_SCHEMA, write_documents
 
 NOON = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.UTC)
+NO_JSON = "metadata has no JSON form"
 
 
 def document(identifier: str, text: str = "text", **metadata: Any) -> Document:
     return Document(identifier, text, None, NOON, metadata)
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def write(folder: Path, events: list[Document | Rejected]) -> tuple[Dataset, Dataset, TaskRecord]:
@@ -164,6 +172,11 @@ def test_rejects_are_stored_and_counted_by_reason(tmp_path: Path) -> None:
         (document("x", "a\ud800"), "invalid Unicode", True),
         (document("\udcff"), "invalid Unicode", True),
         (document("x", title="\udcff"), "invalid Unicode", True),
+        (document("x", **{"\udcff": 1}), "invalid Unicode", True),
+        (document("x", n=1 << 64), NO_JSON, True),
+        (document("x", n={1: 2}), NO_JSON, True),
+        (document("x", n=b"bytes"), NO_JSON, True),
+        (document("x", n=nested(300)), NO_JSON, True),
         (document("x", "12345678901"), "too large", True),
         (document("x" * 11), "too large", True),
         (document("x", k="12345"), "too large", True),

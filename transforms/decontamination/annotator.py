@@ -26,9 +26,10 @@ from transforms.annotators import SPANS
 from transforms.decontamination.index import NgramIndex, load_index
 from transforms.decontamination.passages import EXTENTS, cut_until_clean
 from transforms.documents import DocumentBatch, text_buffers
-from transforms.kernels.cut import Spans, spans_to_array
+from transforms.kernels.cut import Spans
 from transforms.kernels.ngram_lookup import Found, count_hits, find_owners
 from transforms.kernels.words import Words
+from transforms.spans import spans_array
 
 __all__ = [
     "CONTAMINATION_SCHEMA",
@@ -111,7 +112,7 @@ class Decontaminate:
                 pa.array(hits),
                 pa.array(found.owners),
                 _matches(index, words, batch.text[1], found),
-                spans_to_array(passages),
+                spans_array(passages),
                 pa.array(words_left),
             ],
             schema=self.schema,

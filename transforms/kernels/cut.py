@@ -1,8 +1,7 @@
 """Cut spans out of the texts of a batch, and take spans of the cut texts back to the originals.
 
-Spans are byte offsets into each document's UTF-8, half-open. In: buffers of the texts and a
-`list<struct<start, end>>` array (transforms.annotators.SPANS). Out: new buffers; the inputs are
-never written.
+Spans are byte offsets into each document's UTF-8, half-open. In: buffers of the texts, and `Spans`.
+Out: new buffers; the inputs are never written.
 """
 
 from __future__ import annotations
@@ -11,12 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from numba import njit
 
-from transforms.annotators import SPANS
-
-__all__ = ["Spans", "cut_spans", "lift_spans", "spans_to_array", "unite_spans"]
+__all__ = ["Spans", "cut_spans", "join_spans", "lift_spans"]
 
 
 class Spans(NamedTuple):
@@ -59,39 +55,8 @@ def _united(spans: Spans) -> Spans:
     return Spans(united.bounds, united.starts[:count], united.ends[:count])
 
 
-def _flat(spans: pa.Array) -> Spans:
-    """Buffers of a SPANS array (list or large_list, sliced or not); a null list holds no span."""
-    filled = spans.fill_null([]) if spans.null_count else spans
-    bounds = np.asarray(filled.offsets, dtype=np.int64)
-    values = filled.values.slice(bounds[0], bounds[-1] - bounds[0])
-    return Spans(
-        bounds - bounds[0],
-        np.asarray(values.field("start"), dtype=np.int64),
-        np.asarray(values.field("end"), dtype=np.int64),
-    )
-
-
-def unite_spans(arrays: list[pa.Array], documents: int) -> Spans:
-    """Unite the spans of several SPANS arrays of the same rows, in any order, overlapping or not.
-
-    ValueError when an array has another number of rows.
-    """
-    flats = []
-    for array in arrays:
-        if len(array) != documents:
-            raise ValueError(
-                f"spans must have a row per document (got {len(array)} for {documents})"
-            )
-        flats.append(_flat(array))
-    if not flats:
-        return Spans(
-            np.zeros(documents + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
-        )
-    return _joined(flats)
-
-
-def _joined(parts: list[Spans]) -> Spans:
-    """Unite spans of the same documents."""
+def join_spans(parts: list[Spans]) -> Spans:
+    """Unite spans of the same documents, one part or more, in any order, overlapping or not."""
     rows = np.concatenate(
         [np.repeat(np.arange(len(part.bounds) - 1), np.diff(part.bounds)) for part in parts]
     )
@@ -106,14 +71,6 @@ def _joined(parts: list[Spans]) -> Spans:
             np.concatenate([part.ends for part in parts])[order],
         )
     )
-
-
-def spans_to_array(spans: Spans) -> pa.Array:
-    """The SPANS array of some spans, one row per document."""
-    values = pa.StructArray.from_arrays(
-        [pa.array(spans.starts), pa.array(spans.ends)], fields=list(SPANS.value_type)
-    )
-    return pa.ListArray.from_arrays(pa.array(spans.bounds.astype(np.int32)), values, type=SPANS)
 
 
 @njit(nogil=True, cache=True)
@@ -150,7 +107,7 @@ def cut_spans(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The texts without their spans: new (data uint8[], offsets int64[documents + 1] from 0).
 
-    `spans` must be united (`unite_spans`). ValueError when a span leaves its text or splits a
+    `spans` must be united (`join_spans`). ValueError when a span leaves its text or splits a
     UTF-8 character, so that what is valid UTF-8 stays so.
     """
     bad = _check(data, offsets, *spans)
@@ -201,4 +158,4 @@ def lift_spans(earlier: Spans, later: Spans) -> Spans:
     """
     lifted = Spans(later.bounds, np.empty_like(later.starts), np.empty_like(later.ends))
     _lift(*earlier, *later, lifted.starts, lifted.ends)
-    return _joined([earlier, lifted])
+    return join_spans([earlier, lifted])

@@ -17,8 +17,9 @@ import pyarrow as pa
 from transforms.decontamination.index import load_index
 from transforms.decontamination.passages import cut_until_clean
 from transforms.documents import text_buffers
-from transforms.kernels.cut import cut_spans, unite_spans
+from transforms.kernels.cut import cut_spans
 from transforms.kernels.words import find_words
+from transforms.spans import unite_spans
 
 __all__ = ["NOTHING_LEFT", "CutTexts", "cut_texts"]
 
@@ -45,7 +46,7 @@ def cut_texts(
         rows = len(texts)
         return CutTexts(texts, np.zeros(rows, np.int64), np.ones(rows, np.bool_))
     data, offsets = text_buffers(texts)
-    united = unite_spans(list(spans), len(texts))
+    united = unite_spans(spans, len(texts))
     if index is None:
         cut_data, cut_offsets = cut_spans(data, offsets, united)
         words = np.diff(find_words(cut_data, cut_offsets).bounds)

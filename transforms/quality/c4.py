@@ -17,7 +17,8 @@ import pyarrow as pa
 from transforms.annotators import SPANS
 from transforms.documents import DocumentBatch
 from transforms.kernels.c4_lines import CUT_REASONS, judge_lines
-from transforms.quality.spans import spans_array
+from transforms.kernels.cut import Spans
+from transforms.spans import spans_array
 
 __all__ = ["SCHEMA", "C4"]
 
@@ -76,8 +77,10 @@ class C4:
                 *(pa.array(judged.counts[:, k]) for k in range(len(_COUNTS))),
                 pa.array(judged.flags[:, 0]),
                 pa.array(judged.flags[:, 1]),
-                spans_array(judged.line_starts, judged.line_ends, judged.line_bounds),
-                spans_array(judged.citation_starts, judged.citation_ends, judged.citation_bounds),
+                spans_array(Spans(judged.line_bounds, judged.line_starts, judged.line_ends)),
+                spans_array(
+                    Spans(judged.citation_bounds, judged.citation_starts, judged.citation_ends)
+                ),
             ],
             schema=SCHEMA,
         )

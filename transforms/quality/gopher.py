@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from transforms.annotators import SPANS
 from transforms.documents import DocumentBatch
+from transforms.kernels.cut import Spans
 from transforms.kernels.lines import fold_paragraphs, mark_bullets_and_ellipses
 from transforms.kernels.repetition import (
     DUPLICATE_SIZES,
@@ -35,7 +36,7 @@ from transforms.kernels.word_statistics import (
     find_excess_newlines,
     measure_words,
 )
-from transforms.quality.spans import spans_array
+from transforms.spans import spans_array
 
 __all__ = ["SCHEMA", "Gopher", "share"]
 
@@ -104,8 +105,8 @@ class Gopher:
             **_describe_text(batch, measured),
             **_describe_repetition(batch, measured.lengths),
         }
-        runs = find_excess_newlines(*batch.text, self.newlines_kept)
-        columns["excess_newlines"] = spans_array(*runs)
+        starts, ends, bounds = find_excess_newlines(*batch.text, self.newlines_kept)
+        columns["excess_newlines"] = spans_array(Spans(bounds, starts, ends))
         return pa.RecordBatch.from_arrays(
             [pa.array(columns[name]) for name in SCHEMA.names], schema=SCHEMA
         )

@@ -24,7 +24,8 @@ from transforms.decontamination.index import (
     count_document_hits,
 )
 from transforms.documents import DocumentBatch, text_buffers
-from transforms.kernels.cut import cut_spans, unite_spans
+from transforms.kernels.cut import cut_spans
+from transforms.spans import unite_spans
 
 SHARED = Path(__file__).parents[4] / "shared"
 QUESTION = "Natalia sold clips to 48 of her friends in April, and half as many in May."

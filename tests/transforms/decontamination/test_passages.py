@@ -16,7 +16,8 @@ from transforms.decontamination.index import (
 )
 from transforms.decontamination.passages import MAX_ROUNDS, CleanTexts, cut_until_clean
 from transforms.documents import text_buffers
-from transforms.kernels.cut import cut_spans, spans_to_array, unite_spans
+from transforms.kernels.cut import cut_spans
+from transforms.spans import spans_array, unite_spans
 
 EIGHT = "a b c d e f g h"
 
@@ -74,7 +75,7 @@ def test_a_hit_that_forms_at_a_seam_is_cut_too() -> None:
     text = "keep\na b c d\np q r s t u v w\ne f g h\nkeep"
     left, result = clean(index, [text, "keep"], "line")
     assert left == ["keep\nkeep", "keep"]
-    assert spans_to_array(result.spans).to_pylist() == [[{"start": 5, "end": 37}], []]
+    assert spans_array(result.spans).to_pylist() == [[{"start": 5, "end": 37}], []]
     assert result.words.tolist() == [2, 1]
 
 

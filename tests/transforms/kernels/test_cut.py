@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from transforms.annotators import SPANS
 from transforms.documents import text_buffers
-from transforms.kernels.cut import Spans, cut_spans, lift_spans, spans_to_array, unite_spans
+from transforms.kernels.cut import Spans, cut_spans, lift_spans
+from transforms.spans import spans_array, unite_spans
 
 Pairs = list[tuple[int, int]]
 rows = st.lists(
@@ -70,21 +71,8 @@ def test_two_cuts_are_one_cut_of_the_lifted_spans(
     second = unite_spans([pa.array(later, SPANS)], len(rows))
     lifted = lift_spans(first, second)
     assert texts_of(*cut_spans(*buffers, lifted)) == texts_of(*cut_spans(*once, second))
-    again = unite_spans([spans_to_array(lifted)], len(rows))
+    again = unite_spans([spans_array(lifted)], len(rows))
     assert [one.tolist() for one in again] == [one.tolist() for one in lifted]
-
-
-def test_spans_of_several_columns_are_united_and_null_is_none() -> None:
-    one = pa.array([None, [{"start": 4, "end": 6}, {"start": 0, "end": 2}]], SPANS)
-    other = pa.array([[{"start": 1, "end": 1}], [{"start": 2, "end": 3}]], SPANS)
-    united = unite_spans([one, other], 2)
-    assert spans_to_array(united).to_pylist() == [
-        [],
-        [{"start": 0, "end": 3}, {"start": 4, "end": 6}],
-    ]
-    assert spans_to_array(unite_spans([], 2)).to_pylist() == [[], []]
-    with pytest.raises(ValueError, match="a row per document"):
-        unite_spans([one], 3)
 
 
 @pytest.mark.parametrize("span", [(-1, 2), (0, 5), (1, 2), (2, 3)])

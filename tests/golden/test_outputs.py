@@ -10,6 +10,7 @@ Numbers are stored to six digits, long lists and bytes as a digest.
 """
 
 import base64
+import datetime
 import difflib
 import gzip
 import hashlib
@@ -57,8 +58,9 @@ from transforms.ingest.html import HtmlReader
 from transforms.ingest.ocr import Ocr
 from transforms.ingest.parquet import ParquetReader
 from transforms.ingest.pdf import PdfReader
+from transforms.ingest.reader import Rejected
 from transforms.ingest.warc import WarcReader
-from transforms.ingest.writer import write_documents
+from transforms.ingest.writer import WRITER_VERSION, write_documents
 from transforms.quality.c4 import C4
 from transforms.quality.candidates import CANDIDATES_VERSION
 from transforms.quality.code import Code
@@ -402,7 +404,7 @@ def test_mix(selection, tokenizer, index, tmp_path):
     output = {}
     for shard in pool.shards:
         task = MixTask(
-            shard.source, shard, Dataset(str(tmp_path), "f"), tokenizer, 500,
+            shard.source, shard, Dataset(str(tmp_path), "f"), tokenizer, "", 500,
             (path, built.fingerprint),
         )  # fmt: skip
         rescan_shard(write_shard(task))
@@ -549,6 +551,41 @@ def test_readers(name, tmp_path):
     compare(f"reader-{name}", reader.version, events)
 
 
+def test_writer(tmp_path):
+    noon = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.UTC)
+    large = 5 << 20
+    events = [
+        Document("a", "One \u00e9.", noon, None, {"z": 1.5, "a": ["\u00e9", None]}),
+        Rejected("file:7", "broken", "x" * 600, True),
+        Rejected("file:8", "other kind", "", False),
+        Document("", "no id", None, None, {}),
+        Document("b", "\ud800", None, None, {}),
+        Document("c", "x", None, None, {"n": 1 << 64}),
+        Document("d", " \n", None, None, {}),
+        *(Document(f"text {n}", "x" * large, None, noon, {}) for n in range(2)),
+        *(Document(f"metadata {n}", "x", None, None, {"k": "x" * large}) for n in range(2)),
+        *(Document(f"small {n}", "x", None, None, {}) for n in range(9_000)),
+    ]
+    dataset, aside = Dataset(str(tmp_path / "d"), "f"), Dataset(str(tmp_path / "q"), "f")
+    record = write_documents(dataset, aside, "00000", "web", events)
+    rejects = pq.read_table(aside.path("00000.parquet")).to_pylist()
+    for reject in rejects[1:]:
+        del reject["detail"]  # a library's own words
+    output = {"counts": record.counts, "rejects": rejects}
+    for file in record.files:
+        parquet = pq.ParquetFile(dataset.path(file.path))
+        output[file.path] = {
+            "rows": parquet.read().to_pylist(),
+            "digest": file.rows_digest,
+            "schema": str(parquet.schema_arrow),
+            "groups": [
+                parquet.metadata.row_group(group).num_rows
+                for group in range(parquet.num_row_groups)
+            ],
+        }
+    compare("writer", WRITER_VERSION, output)
+
+
 # That nothing is left out, and that the comparison can fail
 
 
@@ -570,7 +607,7 @@ def test_every_annotator_reader_and_version_has_an_output(index):
                     classes.add(value.__name__)
     assert constants == {
         "CANDIDATES_VERSION", "EXACT_VERSION", "FUZZY_VERSION", "INDEX_VERSION", "MIX_VERSION",
-        "SELECTION_VERSION", "TOKENS_VERSION",
+        "SELECTION_VERSION", "TOKENS_VERSION", "WRITER_VERSION",
     }  # fmt: skip
     covered = {type(one).__name__ for one in annotators(index)}
     covered |= {type(reader).__name__ for reader, _ in READERS.values()}

@@ -25,6 +25,7 @@ from apache_beam.pvalue import PCollection
 
 from transforms import storage
 from transforms.documents import split_address
+from transforms.kernels.hashing import hash_keys
 
 __all__ = [
     "MOST_PARTITION_BYTES",
@@ -32,7 +33,6 @@ __all__ = [
     "Partition",
     "Rows",
     "count_buckets",
-    "hash_keys",
     "plan_partitions",
     "remove_runs",
 ]
@@ -47,17 +47,6 @@ _FOOTER = np.dtype([("index_at", "<u8"), ("segments", "<u8"), ("magic", "<u8")])
 _ENTRY = np.dtype([("offset", "<u8"), ("rows", "<u8")])
 
 Rows = npt.NDArray[Any]  # a structured array: one row of an exchange per element
-
-
-def hash_keys(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """MurmurHash3's finaliser of each key: neighbouring keys land anywhere."""
-    h = keys.astype(np.uint64)
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xFF51AFD7ED558CCD)
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xC4CEB9FE1A85EC53)
-    h ^= h >> np.uint64(33)
-    return h
 
 
 def count_buckets(rows: int, row_bytes: int, most_bytes: int = MOST_PARTITION_BYTES) -> int:

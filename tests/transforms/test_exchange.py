@@ -15,7 +15,6 @@ from transforms.exchange import (
     Exchange,
     Partition,
     count_buckets,
-    hash_keys,
     plan_partitions,
     remove_runs,
 )
@@ -95,16 +94,6 @@ def test_partitions_cover_all_buckets_and_keep_the_bound(counts, most_bytes):
 )
 def test_buckets_grow_with_the_rows_within_bounds(rows, expected):
     assert count_buckets(rows, 16) == expected
-
-
-def test_hashed_keys_are_the_murmur_finaliser():
-    # mix(1) by the published constants, worked in Python's integers.
-    h = 1
-    h = h * 0xFF51AFD7ED558CCD % 2**64
-    h ^= h >> 33
-    h = h * 0xC4CEB9FE1A85EC53 % 2**64
-    h ^= h >> 33
-    assert hash_keys(np.array([0, 1], np.uint64)).tolist() == [0, h]
 
 
 @pytest.mark.parametrize("flags", [ONE_WORKER, TWO_THREADS])

@@ -32,9 +32,8 @@ from transforms.kernels.ngram_lookup import (
     build_lookup,
     collect_grams,
     count_hits,
-    read_only,
 )
-from transforms.kernels.words import find_words, hash_words, roll_ngrams
+from transforms.kernels.words import find_words, hash_words, read_only, roll_ngrams
 
 __all__ = [
     "INDEX_VERSION",

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from transforms.kernels.words import read_only
+
 __all__ = ["Spans", "cut_spans", "join_spans", "lift_spans"]
 
 
@@ -128,9 +130,7 @@ def cut_spans(
     out_offsets = np.empty(len(offsets), np.int64)
     _cut(data, offsets, *spans, out, out_offsets)
     # As Arrow's buffers are: kernels are compiled once for texts before and after a cut.
-    out.setflags(write=False)
-    out_offsets.setflags(write=False)
-    return out, out_offsets
+    return read_only(out), read_only(out_offsets)
 
 
 @njit(nogil=True, cache=True)

@@ -1,4 +1,5 @@
-"""128-bit hashes of byte strings in Arrow buffers: MurmurHash3, x64, 128 bits, seed 0.
+"""MurmurHash3: 128-bit hashes of byte strings in Arrow buffers (x64, 128 bits, seed 0), and its
+64-bit finaliser over columns of keys.
 
 In: data uint8[] and offsets int64[rows + 1]. Out: two uint64 columns, upper and lower half of a
 row's hash. For equality among honest strings (ids, texts), not against somebody who builds
@@ -11,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, uint64
 
-from transforms.kernels.words import mix
+from transforms.kernels.words import mix, read_only
 
-__all__ = ["hash_rows"]
+__all__ = ["hash_keys", "hash_rows"]
 
 _C1 = np.uint64(0x87C37B91114253D5)
 _C2 = np.uint64(0x4CF5AD432745937F)
@@ -94,3 +95,17 @@ def hash_rows(
     upper, lower = np.empty(rows, np.uint64), np.empty(rows, np.uint64)
     _hash(data, offsets, upper, lower)
     return upper, lower
+
+
+@njit(nogil=True, cache=True)
+def _mix(keys, hashes):  # type: ignore[no-untyped-def]
+    for k in range(len(keys)):
+        hashes[k] = mix(keys[k])
+
+
+def hash_keys(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """MurmurHash3's finaliser of each key, uint64[keys]: neighbouring keys land anywhere, and no
+    two of them on the same hash."""
+    hashes = np.empty(len(keys), np.uint64)
+    _mix(read_only(np.require(keys, np.uint64, ["C", "ALIGNED"])), hashes)
+    return hashes

@@ -9,13 +9,13 @@ look-ups, an open-addressing table of gram numbers the rest, so that no hash val
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit, uint64
 
-from transforms.kernels.words import NGRAM_BASE, Words, mix
+from transforms.kernels.words import NGRAM_BASE, Words, mix, read_only
 
 __all__ = [
     "MAX_ATTRIBUTED_HITS",
@@ -27,7 +27,6 @@ __all__ = [
     "collect_grams",
     "count_hits",
     "find_owners",
-    "read_only",
 ]
 
 MAX_ATTRIBUTED_HITS = 65_536  # hits of one document, in order, that are attributed to owners
@@ -214,14 +213,6 @@ def _set_bits(keys, bits):  # type: ignore[no-untyped-def]
 
 def _power_of_two(at_least: int) -> int:
     return 1 << max(at_least - 1, 1).bit_length()
-
-
-def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A view that cannot be written. Arrays that are built and arrays that are loaded are then of
-    one type, and kernels are compiled once for both."""
-    view = array.view()
-    view.setflags(write=False)
-    return view
 
 
 def build_lookup(

@@ -109,8 +109,8 @@ def _fill(data, offsets, classes, lower, hashes, starts, ends):  # type: ignore[
 
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A view that cannot be written, as buffers of Arrow are; kernels are then compiled for one
-    kind of array and not for two."""
+    """A view that cannot be written, as buffers of Arrow are: kernels are then compiled for one
+    kind of array and not for two, whether it was made, loaded or read."""
     view = array.view()
     view.flags.writeable = False
     return view

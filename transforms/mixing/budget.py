@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transforms.kernels.hashing import hash_keys
+
 __all__ = [
     "BINS",
     "BudgetError",
@@ -85,10 +87,7 @@ def order_key(hashes: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint6
     """The order of documents from a 64-bit hash of their ids, uint64[rows]; another seed,
     another order.
     """
-    mixed = hashes ^ np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & _LAST)
-    for shift, factor in ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return mixed ^ (mixed >> np.uint64(33))
+    return hash_keys(hashes ^ np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & _LAST))
 
 
 def divide_tokens(total: int, proportions: Mapping[str, float]) -> dict[str, int]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.kernels.hashing import hash_rows
+from transforms.kernels.hashing import hash_keys, hash_rows
 
 MASK = (1 << 64) - 1
 C1, C2 = 0x87C37B91114253D5, 0x4CF5AD432745937F
@@ -80,3 +80,12 @@ def test_offsets_need_not_start_at_0() -> None:
 def test_offsets_outside_the_data_are_refused(offsets: list[int]) -> None:
     with pytest.raises(ValueError, match="offsets must rise within 0"):
         hash_rows(np.frombuffer(b"abc", np.uint8), np.array(offsets, np.int64))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, MASK), max_size=8))
+def test_hashed_keys_are_the_finaliser_of_plain_python(keys: list[int]) -> None:
+    rows = np.zeros(len(keys), np.dtype([("key", "<u8"), ("payload", "u1")]))
+    rows["key"] = keys  # a field of packed rows: neither contiguous nor aligned
+    assert hash_keys(rows["key"]).tolist() == [finish(key) for key in keys]
+    assert rows["key"].tolist() == keys

@@ -491,7 +491,15 @@ DOLMA = [
     "{broken",
 ]
 READERS = {
-    "html": (HtmlReader(), {"a/page.html": PAGE.encode(), "empty.html": b""}),
+    "html": (
+        HtmlReader(),
+        {
+            "a/page.html": PAGE.encode(),
+            "empty.html": b"",
+            "page": b"<!DOCTYPE html><p>Named otherwise.",
+            "style.css": b"p { color: red }",
+        },
+    ),
     "warc": (
         WarcReader(),
         {"crawl.warc.gz": warc_of(("http://x.org/a", PAGE), ("http://x.org/b", ""))},

@@ -37,6 +37,8 @@ __all__ = [
     "extract_page",
 ]
 
+HTML_SUFFIXES = (".html", ".htm", ".xhtml", ".shtml")  # in any case: a page by its name
+MARKUP_HEAD_BYTES = 1_024  # of another file, in which it must show that it is a page
 MAX_HTML_BYTES = 16 << 20  # of one page; its parse tree takes some 30 times as much memory
 # Tags times depth of nesting of one page. Resiliparse's time grows with it: some 10 s at this
 # bound, days for a megabyte of "<div>".
@@ -56,6 +58,7 @@ EXTRACTION: dict[str, Any] = {
     "comments": True,  # readers' comments below an article
     "post_meta": True,  # author and date lines of an article
 }
+_MARKUP = re.compile(rb"<!doctype\s+html|<(?:html|head|body)(?![\w-])", re.IGNORECASE)
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -164,12 +167,14 @@ class HtmlReader:
     """Reads files that hold one HTML page each.
 
     An id is made of the file's name below its folder and its bytes. Removed: "no text" (read, but
-    nothing is left of it), "empty file". Quarantined: "too large", "nested too deep".
+    nothing is left of it), "empty file", "not HTML" (a file without one of HTML_SUFFIXES whose
+    first 1,024 bytes hold no doctype, html, head or body: the style sheets, scripts and pictures of
+    a site). Quarantined: "too large", "nested too deep".
     """
 
     @property
     def version(self) -> int:
-        return 1
+        return 2
 
     def parameters(self) -> dict[str, Any]:
         return {"extraction": EXTRACTION}
@@ -182,12 +187,19 @@ class HtmlReader:
             yield _read_page(file)
 
 
+def _shows_markup(content: bytes) -> bool:
+    """True when a file begins as a page does, in any encoding (UTF-16 has zero bytes between)."""
+    return _MARKUP.search(content[:MARKUP_HEAD_BYTES].replace(b"\0", b"")) is not None
+
+
 def _read_page(file: FileInfo) -> Document | Rejected:
     origin = origin_of(file)
     with open_read(file.path) as stream:
         content = stream.read(MAX_HTML_BYTES + 1)
     if not content:
         return Rejected(origin, "empty file", "", False)
+    if not (origin.lower().endswith(HTML_SUFFIXES) or _shows_markup(content)):
+        return Rejected(origin, "not HTML", "neither by its name nor by its first bytes", False)
     if len(content) > MAX_HTML_BYTES:
         return Rejected(origin, "too large", f"more than {MAX_HTML_BYTES} bytes", True)
     try:

@@ -152,6 +152,51 @@ def test_pages_of_a_folder_become_documents_named_relative_to_it(tmp_path: Path)
     assert events["nothing.html"] == Rejected("nothing.html", "no text", "", False)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "is_page"),
+    [
+        ("s.css", b"p { color: red }", False),
+        ("a.js", b"document.write('<p>x</p>')", False),
+        ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(2000), False),
+        ("feed.xml", b"<?xml version='1.0'?><rss><header>x</header></rss>", False),
+        ("header.tpl", b"<header>x</header><body-part>x</body-part>", False),
+        ("notes", b"plain words", False),
+        ("late", b" " * 1024 + b"<html><p>x", False),
+        ("page", b" " * 1019 + b"<html><p>x", True),
+        ("page", b"<!DOCTYPE  html><p>x", True),
+        ("index.php", b"<?xml version='1.0'?><HTML lang=en><p>x", True),
+        ("index.php", b"<!-- x --><Head><title>t</title></Head>x", True),
+        ("index.php", b"\r\n<body\nclass=a>x", True),
+        ("wide", codecs.BOM_UTF16_LE + "<html><p>x".encode("utf-16-le"), True),
+        ("a.HTM", b"<p>x", True),
+        ("a.xhtml", b"x", True),
+        ("a.shtml", b"x", True),
+        ("a.html", b"x", True),
+    ],
+)
+def test_other_files_of_a_site_are_no_pages(
+    tmp_path: Path, name: str, content: bytes, is_page: bool
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    (event,) = read(tmp_path)
+    if is_page:
+        assert isinstance(event, Document)
+        assert event.text.strip() == "x"
+    else:
+        assert isinstance(event, Rejected)
+        assert (event.origin, event.reason, event.quarantined) == (name, "not HTML", False)
+
+
+def test_a_large_file_that_is_no_page_is_none_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "MAX_HTML_BYTES", 100)
+    (tmp_path / "film.mp4").write_bytes(bytes(101))
+    (event,) = read(tmp_path)
+    assert isinstance(event, Rejected)
+    assert (event.reason, event.quarantined) == ("not HTML", False)
+
+
 def test_a_copy_of_a_folder_gives_the_same_documents(tmp_path: Path) -> None:
     for place in ("one", "two/deeper"):
         (tmp_path / place).mkdir(parents=True)

@@ -529,7 +529,8 @@ READERS = {
                     {"id": None, "text": "Two.", "url": None},
                     {"id": "p3", "text": None, "url": None},
                 ]
-            )
+            ),
+            "y.parquet": parquet_of([{"id": 4, "text": "Four."}]),
         },
     ),
     "pdf": (

@@ -1,7 +1,8 @@
 """Dolma JSONL to documents, and how a record of named fields becomes a document.
 
 In: `.jsonl`, `.jsonl.gz`, `.json.gz`, `.jsonl.zst`, one JSON object a line: id, text, source,
-added, created, version, metadata. Out: documents with the same id, text, added and created.
+added, created, version, metadata. Out: documents with the same id (an integer as its decimal
+digits), text, added and created.
 `source`, `version` and every other field go into the metadata (the `source` column of a document is
 the recipe's name for it); so does an `added` or `created` that cannot be read as a time. Where the
 metadata has such a key already, the field's key gets the prefix `dolma_`.
@@ -34,13 +35,13 @@ class DolmaReader:
     A record without an id gets one of the file's name and the line; the same line again is then
     "record repeated" (removed). Also removed: "no text" (blank). Quarantined, with the line's
     number from 1: "invalid JSON", "invalid UTF-8", "not an object", "text is not a string", "id is
-    not a string", "NUL byte", "too large"; and once per file "truncated file" or "broken
-    compression", the lines before it being kept.
+    not a string" (nor an integer of 64 bits), "NUL byte", "too large"; and once per file "truncated
+    file" or "broken compression", the lines before it being kept.
     """
 
     @property
     def version(self) -> int:
-        return 1
+        return 2
 
     def parameters(self) -> dict[str, Any]:
         return {}
@@ -92,7 +93,8 @@ def _json_reason(line: bytes) -> str:
 def to_document(
     record: Mapping[str, Any], place: str, name: str, content: bytes, made: MadeIds
 ) -> Document | Rejected:
-    """The document of a record of named fields, or why it is none.
+    """The document of a record of named fields, or why it is none. An id that is an integer becomes
+    its decimal digits; one that is a float does not, which has more than one spelling.
 
     `place` says where it stands, for rejects. Where the record has no id, `name` (of its file) and
     `content` (the record as bytes) make one.
@@ -101,6 +103,8 @@ def to_document(
     text, identifier = fields.pop("text", None), fields.pop("id", None)
     if not isinstance(text, str):
         return Rejected(place, "text is not a string", type(text).__name__, True)
+    if isinstance(identifier, int) and not isinstance(identifier, bool):
+        identifier = str(identifier)
     if identifier is not None and not isinstance(identifier, str):
         return Rejected(place, "id is not a string", type(identifier).__name__, True)
     if "\0" in text or (identifier and "\0" in identifier):

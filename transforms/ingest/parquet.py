@@ -1,9 +1,10 @@
 """Parquet files to documents.
 
-In: files with a `text` column (string) and any others; `id` (string), `added`, `created` (time or
-ISO 8601 text) and `metadata` (JSON text, struct or map) mean what they mean in Dolma, every other
-column goes into the metadata (`transforms.ingest.dolma.to_document`). Values that JSON has no form
-for are spelled as text. Read in batches of rows, row group by row group.
+In: files with a `text` column (string) and any others; `id` (string; an integer becomes its decimal
+digits), `added`, `created` (time or ISO 8601 text) and `metadata` (JSON text, struct or map) mean
+what they mean in Dolma, every other column goes into the metadata
+(`transforms.ingest.dolma.to_document`). Values that JSON has no form for are spelled as text. Read
+in batches of rows, row group by row group.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ class ParquetReader:
 
     A row without an id gets one of the file's name and its values; the same row again is then
     "record repeated" (removed). Also removed: "no text" (blank). Quarantined, with the row's
-    number from 0: "text is not a string" (null), "id is not a string", "NUL byte",
+    number from 0: "text is not a string" (null), "id is not a string" (nor an integer), "NUL byte",
     "invalid UTF-8"; per row group "broken row group", the rows before it being kept; per file
     "unreadable file", "no text column".
     """
 
     @property
     def version(self) -> int:
-        return 1
+        return 2
 
     def parameters(self) -> dict[str, Any]:
         return {}

@@ -142,7 +142,10 @@ def test_times_in_the_shapes_that_dolma_uses(value: Any, iso: str | None) -> Non
         (b'{"id": "x"}', "text is not a string", True),
         (b'{"id": "x", "text": null}', "text is not a string", True),
         (b'{"id": "x", "text": 1}', "text is not a string", True),
-        (b'{"id": 7, "text": "t"}', "id is not a string", True),
+        (b'{"id": 7.0, "text": "t"}', "id is not a string", True),
+        (b'{"id": 18446744073709551616, "text": "t"}', "id is not a string", True),
+        (b'{"id": true, "text": "t"}', "id is not a string", True),
+        (b'{"id": [7], "text": "t"}', "id is not a string", True),
         (b'{"id": "x", "text": "a\\u0000b"}', "NUL byte", True),
         (b'{"id": "x\\u0000", "text": "a"}', "NUL byte", True),
         (b'{"id": "x", "text": "a\0b"}', "invalid JSON", True),
@@ -157,6 +160,11 @@ def test_a_bad_line_costs_only_itself(
     assert told([first, last]) == ["a", "b"]
     assert isinstance(bad, Rejected)
     assert (bad.origin, bad.reason, bad.quarantined) == ("a.jsonl:2", reason, quarantined)
+
+
+@pytest.mark.parametrize("number", [0, 7, -12, (1 << 64) - 1, -(1 << 63)])
+def test_an_integer_id_is_its_decimal_digits(tmp_path: Path, number: int) -> None:
+    assert told(read(tmp_path, b'{"id": %d, "text": "t"}' % number)) == [str(number)]
 
 
 def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> None:

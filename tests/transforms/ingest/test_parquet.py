@@ -120,10 +120,28 @@ def test_missing_ids_are_made_and_equal_rows_are_one(tmp_path: Path) -> None:
     assert told(again) == told([first, second, third])
 
 
-def test_integer_ids_are_quarantined(tmp_path: Path) -> None:
-    assert told(read(tmp_path, pa.table({"id": [1], "text": ["a"]}))) == [
-        "a.parquet:0 id is not a string"
-    ]
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [
+        (pa.int64(), [0, -(1 << 63), (1 << 63) - 1]),
+        (pa.uint64(), [7, (1 << 64) - 1]),
+        (pa.int8(), [-1]),
+    ],
+)
+@pytest.mark.parametrize("by_dictionary", [False, True])
+def test_integer_ids_are_their_decimal_digits(
+    tmp_path: Path, kind: pa.DataType, numbers: list[int], by_dictionary: bool
+) -> None:
+    ids = pa.array(numbers, kind)
+    ids = ids.dictionary_encode() if by_dictionary else ids
+    found = read(tmp_path, pa.table({"id": ids, "text": ["a"] * len(numbers)}))
+    assert told(found) == [str(number) for number in numbers]
+
+
+@pytest.mark.parametrize("value", [1.0, True, [1]])
+def test_other_ids_than_strings_and_integers_are_quarantined(tmp_path: Path, value: Any) -> None:
+    (event,) = read(tmp_path, pa.table({"id": [value], "text": ["a"]}))
+    assert told([event]) == ["a.parquet:0 id is not a string"]
 
 
 def test_places_count_on_over_batches_and_row_groups(tmp_path: Path) -> None:

@@ -8,19 +8,17 @@ must be whole, so a bad line or a missing field is an error that names its place
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
-import zstandard
 
 from transforms import storage
+from transforms.ingest.compression import BrokenStream, read_blocks
 
 __all__ = [
     "LAYOUTS",
@@ -291,40 +289,23 @@ def _read_parquet(path: str) -> Iterator[tuple[str, Any]]:
         raise BenchmarkError(f"{path}: not a readable Parquet file ({error})") from error
 
 
-def _decompressed(path: str) -> bytes:
-    stored = storage.read_bytes(path)
-    try:
-        if path.endswith(".gz"):
-            return gzip.decompress(stored)
-        if path.endswith(".zst"):
-            return _decompress_zstd(stored)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise BenchmarkError(f"{path}: cannot be decompressed ({error})") from error
-    return stored
-
-
-def _decompress_zstd(stored: bytes) -> bytes:
-    """All frames of a zstd file; EOFError when the last is cut short, which zstandard's own reader
-    passes over in silence."""
-    blocks = []
-    while stored:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        blocks.append(frame.decompress(stored))
-        if not frame.eof:
-            raise EOFError("the last frame is cut short")
-        stored = frame.unused_data
-    return b"".join(blocks)
+def _read_content(path: str) -> bytes:
+    with storage.open_read(path) as file:
+        try:
+            return b"".join(read_blocks(file, path))
+        except BrokenStream as error:
+            raise BenchmarkError(f"{path}: cannot be decompressed ({error})") from error
 
 
 def _read_lines(path: str) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(_decompressed(path).split(b"\n"), start=1):
+    for number, line in enumerate(_read_content(path).split(b"\n"), start=1):
         if line.strip():
             place = f"{path}: line {number}"
             yield place, _parse(line, place)
 
 
 def _read_json(path: str, key: str) -> Iterator[tuple[str, Any]]:
-    value = _parse(_decompressed(path), path)
+    value = _parse(_read_content(path), path)
     if isinstance(value, dict) and key and key in value:
         value = value[key]
     for row, record in enumerate(value if isinstance(value, list) else [value]):

@@ -32,8 +32,9 @@ from transforms.dedup.members import MEMBER_BLOCK, Members, pack_members, unpack
 from transforms.dedup.minhash import BANDS, NGRAM, band_matrix
 from transforms.dedup.pool import PoolShard, candidate_mask, rank_matrix, read_selected
 from transforms.documents import DocumentBatch, addresses
-from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, Rows, count_buckets
+from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.shingles import find_shingles
+from transforms.rows import Rows
 
 __all__ = ["build_exact", "build_fuzzy"]
 

@@ -24,7 +24,7 @@ from pipelines.workspace import Workspace
 from transforms.checks.documents import check_documents, count_duplicates, id_hashes
 from transforms.datasets import Dataset, TaskRecord, sum_counts
 from transforms.documents import read_batches
-from transforms.exchange import Exchange, Partition, Rows, count_buckets, remove_runs
+from transforms.exchange import Exchange, Partition, count_buckets, remove_runs
 from transforms.ingest.code import CodeReader
 from transforms.ingest.dolma import DolmaReader
 from transforms.ingest.html import HtmlReader
@@ -34,6 +34,7 @@ from transforms.ingest.pdf import PdfReader
 from transforms.ingest.reader import Reader
 from transforms.ingest.warc import WarcReader
 from transforms.ingest.writer import write_documents
+from transforms.rows import Rows
 from transforms.storage import FileInfo
 
 __all__ = ["ingest_job", "ingest_task", "make_reader"]

@@ -26,12 +26,12 @@ from apache_beam.pvalue import PCollection
 from transforms import storage
 from transforms.documents import split_address
 from transforms.kernels.hashing import hash_keys
+from transforms.rows import Rows
 
 __all__ = [
     "MOST_PARTITION_BYTES",
     "Exchange",
     "Partition",
-    "Rows",
     "count_buckets",
     "plan_partitions",
     "remove_runs",
@@ -45,8 +45,6 @@ BUCKETS_PER_PARTITION = 8  # buckets planned for each partition, so that partiti
 _MAGIC = 0x314E55524C4E4956  # "VINLRUN1"
 _FOOTER = np.dtype([("index_at", "<u8"), ("segments", "<u8"), ("magic", "<u8")])
 _ENTRY = np.dtype([("offset", "<u8"), ("rows", "<u8")])
-
-Rows = npt.NDArray[Any]  # a structured array: one row of an exchange per element
 
 
 def count_buckets(rows: int, row_bytes: int, most_bytes: int = MOST_PARTITION_BYTES) -> int:
@@ -90,8 +88,9 @@ class _Run(NamedTuple):
 class Partition:
     """A handle on the rows of some buckets; small, while its rows stay in the files.
 
-    `name` tells which buckets, so it stands for the same rows whatever else the exchange was cut
-    into. With `by="shard"`, `first_bucket` is the shard number.
+    `name` tells which buckets: among exchanges of the same rows over as many buckets it stands for
+    the same rows, however these were cut into partitions. With `by="shard"`, `first_bucket` is the
+    shard number.
     """
 
     folder: str

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.documents import text_buffers
-from transforms.exchange import Rows
 from transforms.kernels.blanks import count_blank
 from transforms.kernels.hashing import hash_rows
+from transforms.rows import Rows
 
 __all__ = ["check_documents", "count_duplicates", "count_invalid_utf8", "id_hashes"]
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from transforms.exchange import Rows
 from transforms.kernels.clusters import find_roots, join_pairs
+from transforms.rows import Rows
 
 __all__ = ["BAND", "COMPONENT", "LINK", "find_components", "link_bands"]
 

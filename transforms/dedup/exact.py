@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.documents import DocumentBatch
-from transforms.exchange import Rows
+from transforms.rows import Rows
 
 __all__ = [
     "EXACT_SCHEMA",

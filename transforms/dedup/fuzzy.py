@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.dedup.members import Members
-from transforms.exchange import Rows
 from transforms.kernels.clusters import cluster_similar
 from transforms.kernels.shingles import Sets, jaccard
+from transforms.rows import Rows
 
 __all__ = ["FUZZY_SCHEMA", "FUZZY_VERSION", "NEAR", "SIMILARITY", "find_near_duplicates"]
 

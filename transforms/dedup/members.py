@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from transforms.exchange import Rows
 from transforms.kernels.shingles import Sets
+from transforms.rows import Rows
 
 __all__ = ["BLOCK_VALUES", "MEMBER_BLOCK", "Members", "pack_members", "unpack_members"]
 

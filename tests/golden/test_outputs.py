@@ -479,7 +479,8 @@ def pdf_of(*pages):
 PAGE = (
     "<html lang='en'><head><title>Orchard</title></head><body><nav><a href='/'>Home</a></nav>"
     f"<main><h1>An orchard</h1><p>{PROSE}</p><ul><li>apples</li><li>pears</li></ul>"
-    "<pre>x = 1\n  y = 2</pre><table><tr><td>a</td><td>b</td></tr></table></main>"
+    "<pre>x = 1\n  y = 2</pre><table><tr><td>a</td><td>b</td></tr></table>"
+    "<p>&nbsp;</p><p>Said&nbsp;she.</p></main>"
     "<footer>Imprint</footer></body></html>"
 )
 DOLMA = [

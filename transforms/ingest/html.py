@@ -4,6 +4,10 @@ In: the bytes of a page (and the charset that its server declared). Out: text, e
 (`lang` of the html element), title and canonical URL; `HtmlReader` makes documents of folders of
 pages. Dolma 3 and DCLM take Resiliparse's text too.
 
+U+00A0 becomes a blank (`ordinary_blanks`), in text and title. Pages write `&nbsp;` for layout, some
+of them for every blank, which classifiers and tokenizers then read as rare words. Other kinds of
+input, and other spaces (U+202F of French, U+3000 of Chinese), stay as they are.
+
 Metadata of a document: path (below the folder that was asked for), url (of `link rel=canonical` or
 `og:url`, else null), encoding, language, title.
 """
@@ -35,6 +39,7 @@ __all__ = [
     "Page",
     "decode",
     "extract_page",
+    "ordinary_blanks",
 ]
 
 HTML_SUFFIXES = (".html", ".htm", ".xhtml", ".shtml")  # in any case: a page by its name
@@ -58,6 +63,8 @@ EXTRACTION: dict[str, Any] = {
     "comments": True,  # readers' comments below an article
     "post_meta": True,  # author and date lines of an article
 }
+NO_BREAK_SPACE = "\u00a0"
+_BLANK_LINES = re.compile(r"\n[ \u00a0\n]*\n")
 _MARKUP = re.compile(rb"<!doctype\s+html|<(?:html|head|body)(?![\w-])", re.IGNORECASE)
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -127,7 +134,9 @@ def extract_page(content: bytes, declared: str | None = None) -> Page:
             language = (root.getattr("lang") or root.getattr("xml:lang") or "").strip()
             if not 0 < len(language) <= MAX_LANGUAGE_CHARACTERS:
                 language = None
-        title = (tree.title or "").strip()[:MAX_TITLE_CHARACTERS] or None
+        title = (tree.title or "").replace(NO_BREAK_SPACE, " ").strip()[
+            :MAX_TITLE_CHARACTERS
+        ] or None
         for selector, attribute in (
             ("link[rel=canonical]", "href"),
             ("meta[property='og:url']", "content"),
@@ -135,8 +144,27 @@ def extract_page(content: bytes, declared: str | None = None) -> Page:
             element = document.query_selector(selector)
             if element is not None and canonical is None:
                 canonical = _web_address(element.getattr(attribute) or "")
-    text = extract_plain_text(tree, **EXTRACTION)
+    text = ordinary_blanks(extract_plain_text(tree, **EXTRACTION))
     return Page(text, encoding, language, title, canonical)
+
+
+def ordinary_blanks(text: str) -> str:
+    """Text with a blank for each U+00A0, so that columns and indentation written with it stay.
+
+    Where such a blank would show nothing it goes: at the text's ends and at a line's end. Lines of
+    nothing else, which are how pages make distance, become one empty line with those around them.
+    Text without U+00A0 is left alone.
+    """
+    if NO_BREAK_SPACE not in text:
+        return text
+    blanks = f" \n{NO_BREAK_SPACE}"
+    text = text.rstrip(blanks)
+    start = len(text) - len(text.lstrip(blanks))
+    if NO_BREAK_SPACE in text[:start]:
+        text = text[start:]
+    text = _BLANK_LINES.sub(lambda found: "\n\n" if NO_BREAK_SPACE in found[0] else found[0], text)
+    lines = (line.rstrip(blanks) if NO_BREAK_SPACE in line else line for line in text.split("\n"))
+    return "\n".join(lines).replace(NO_BREAK_SPACE, " ")
 
 
 def _check_nesting(markup: str) -> None:
@@ -174,7 +202,7 @@ class HtmlReader:
 
     @property
     def version(self) -> int:
-        return 2
+        return 3
 
     def parameters(self) -> dict[str, Any]:
         return {"extraction": EXTRACTION}

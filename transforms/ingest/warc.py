@@ -58,7 +58,7 @@ class WarcReader:
 
     @property
     def version(self) -> int:
-        return 1
+        return 2
 
     def parameters(self) -> dict[str, Any]:
         return {"extraction": EXTRACTION}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from transforms.documents import Document
 from transforms.ingest import html
-from transforms.ingest.html import HtmlReader, NestingError, decode, extract_page
+from transforms.ingest.html import HtmlReader, NestingError, decode, extract_page, ordinary_blanks
 from transforms.ingest.reader import Rejected
 from transforms.storage import list_files
 
@@ -95,6 +95,55 @@ def test_character_references_cannot_smuggle_surrogates_or_nul(text: str) -> Non
     page = extract_page(markup)
     page.text.encode()
     assert "\0" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a_b", "a b"),
+        ("a__ b", "a   b"),
+        ("if x:\n____return_1", "if x:\n    return 1"),  # indentation stays
+        ("_\nTitle\n_", "Title"),
+        ("_ _Title", "Title"),
+        ("a_ \nb", "a\nb"),
+        ("a\n_\nb", "a\n\nb"),
+        ("a\n\n_\n\n_ _\n\nb", "a\n\nb"),
+        ("a\n\n_\n__b", "a\n\n  b"),
+        ("  a\n\n\nb \nc_d", "  a\n\n\nb \nc d"),  # only what U+00A0 has to do with changes
+        ("a\u202f! \u3000b_c", "a\u202f! \u3000b c"),
+        ("_", ""),
+        ("_\n \n_", ""),
+        ("", ""),
+        ("_" * 300_000 + "a" + "_" * 300_000 + "b", "a" + " " * 300_000 + "b"),
+        ("a" + "\n_" * 300_000 + "b", "a\n\n b"),
+    ],
+)
+def test_no_break_spaces_become_blanks_where_they_show(text: str, expected: str) -> None:
+    assert ordinary_blanks(text.replace("_", "\u00a0")) == expected
+
+
+@given(st.text(st.sampled_from(" \n\u00a0\u202fab"), max_size=60))
+def test_blanks_change_and_nothing_else(text: str) -> None:
+    found = ordinary_blanks(text)
+    assert "\u00a0" not in found
+    assert found.split() == text.split()
+    assert ordinary_blanks(found) == found
+    if "\u00a0" not in text:
+        assert found == text
+
+
+def test_a_page_laid_out_with_no_break_spaces_reads_as_one_without() -> None:
+    page = extract_page(
+        b"<title>A&nbsp;title</title><p>&nbsp;</p><p>Vines&nbsp;need&#160;a trellis.</p>"
+        b"<p>&nbsp;</p><tt>def&nbsp;f():<br>&nbsp;&nbsp;return&nbsp;1<br>&nbsp;<br>f()</tt>"
+    )
+    assert page.text == "Vines need a trellis.\n\ndef f():\n  return 1\n\nf()"
+    assert page.title == "A title"
+
+
+def test_a_page_of_no_break_spaces_has_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<p>&nbsp;</p><p>&nbsp;&nbsp;</p>")
+    assert read(tmp_path) == [Rejected("a.html", "no text", "", False)]
 
 
 def test_language_and_title_are_bounded() -> None:

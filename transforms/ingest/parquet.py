@@ -45,6 +45,10 @@ class ParquetReader:
     def version(self) -> int:
         return 2
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ("orjson", "pyarrow")
+
     def parameters(self) -> dict[str, Any]:
         return {}
 

@@ -68,6 +68,10 @@ class PdfReader:
     def version(self) -> int:
         return 1
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ("pypdf", "pypdfium2", *self.ocr.packages)
+
     def parameters(self) -> dict[str, Any]:
         return asdict(self) | {"ocr": self.ocr.parameters()}
 

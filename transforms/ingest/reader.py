@@ -37,10 +37,14 @@ class Rejected(NamedTuple):
 
 class Reader(Protocol):
     """Reads one kind of input. `version` is raised by hand when the output of the same parameters
-    changes."""
+    changes. `packages` are the installed distributions, as importlib.metadata names them, whose
+    version may change the output too: what extracts, decodes and names, not what decompresses."""
 
     @property
     def version(self) -> int: ...
+
+    @property
+    def packages(self) -> tuple[str, ...]: ...
 
     def parameters(self) -> dict[str, Any]:
         """All that the output depends on, JSON-able."""

@@ -60,6 +60,10 @@ class WarcReader:
     def version(self) -> int:
         return 2
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return ("fastwarc", "resiliparse")
+
     def parameters(self) -> dict[str, Any]:
         return {"extraction": EXTRACTION}
 

@@ -40,6 +40,7 @@ TEST = [
     "datatrove",
     "hypothesis",
     "mmh3",
+    "moto[s3]",
     "mypy",
     "pytest",
     "pytest-xdist",

@@ -20,9 +20,7 @@ from typing import Any
 from expectations.metrics import Metrics, MetricTable
 from expectations.suites import Expectation, load_suite
 
-__all__ = ["ROW_HEADER", "Result", "Verdict", "run_gate"]
-
-ROW_HEADER = ("gate", "subject", "expected", "column", "seen", "wanted", "verdict")
+__all__ = ["Result", "Verdict", "run_gate"]
 
 
 @dataclass(frozen=True)
@@ -69,21 +67,6 @@ class Verdict:
             f"wanted {result.wanted} ({_with_note(result)})"
             for result in self.results
             if not result.ok
-        ]
-
-    def to_rows(self) -> list[tuple[str, ...]]:
-        """Rows of words for a table under `ROW_HEADER`, one per result."""
-        return [
-            (
-                self.gate,
-                result.subject,
-                _with_note(result),
-                result.column,
-                _shown(result.seen),
-                result.wanted,
-                "passed" if result.ok else "FAILED",
-            )
-            for result in self.results
         ]
 
 
@@ -187,7 +170,9 @@ def _great_expectations() -> Any:
     import great_expectations
     import pandas
 
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    # Some of its modules set levels of their own when they are imported.
+    for name in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     context: Any = great_expectations.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("metrics").add_dataframe_asset("table")

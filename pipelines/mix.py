@@ -68,6 +68,7 @@ class MixTask:
     shard: PoolShard
     dataset: Dataset
     tokenizer: TokenizerSpec
+    fingerprint: str  # of the tokenizer
     file_tokens: int
     index: tuple[str, str] | None
 
@@ -96,7 +97,7 @@ def write_shard(task: MixTask) -> MixTask:
         task.dataset.base,
         f"tokens/{shard.source}",
         f"{shard.number:03d}",
-        load_tokenizer(task.tokenizer).eos,
+        load_tokenizer(task.tokenizer, task.fingerprint).eos,
         task.file_tokens,
     )
     with writer:
@@ -151,7 +152,7 @@ def _chosen(shard: PoolShard, epoch: int) -> Iterator[_Chosen]:
 def rescan_shard(task: MixTask) -> str:
     """Read the token files of a shard back and write what is found as a record of its own."""
     if not storage.exists(task.dataset.record_path(task.rescan)):
-        tokenizer = load_tokenizer(task.tokenizer)
+        tokenizer = load_tokenizer(task.tokenizer, task.fingerprint)
         index = load_index(*task.index) if task.index else None
         files = [
             file.path
@@ -260,24 +261,29 @@ def mix_job(
     inputs: Mapping[str, str],
     index: tuple[str, str] | None,
     budgets: Mapping[str, SourceBudget],
+    selected: Mapping[str, Mapping[str, int]],
 ) -> Job:
-    """The job that writes the mix. `index`: (path, fingerprint) of the benchmark n-grams."""
+    """The job that writes the mix. `index`: (path, fingerprint) of the benchmark n-grams.
+
+    `budgets` and `selected` (counts of the stage `selection`) are by source.
+    """
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]
     names = [f"{shard.source}-{shard.task}" for shard in mixed]
+    fingerprint = load_tokenizer(tokenizer).fingerprint
     stage = Stage(
         name="mix",
         folder=workspace.mix(recipe.name),
         version=MIX_VERSION,
         parameters={
             "recipe": recipe.tree,
-            "tokenizer": load_tokenizer(tokenizer).fingerprint,
+            "tokenizer": fingerprint,
             "index": index[1] if index else None,
         },
         inputs=inputs,
         tasks=[ABOUT, *names, *(f"{name}.rescan" for name in names)],
     )
     tasks = [
-        MixTask(name, shard, stage.dataset, tokenizer, recipe.mix.file_tokens, index)
+        MixTask(name, shard, stage.dataset, tokenizer, fingerprint, recipe.mix.file_tokens, index)
         for name, shard in zip(names, mixed, strict=True)
     ]
     source_of_task = {
@@ -312,7 +318,16 @@ def mix_job(
         return counts
 
     def gate(stage: Stage, records: Sequence[TaskRecord]) -> Verdict:
-        rows = mix_metrics(by_source(records), recipe.mix.proportions)
+        # What the files hold is held against what was selected, not against what was written.
+        counts = {
+            source: {
+                **its,
+                "documents": selected[source]["copies"],
+                "tokens": selected[source]["tokens"],
+            }
+            for source, its in by_source(records).items()
+        }
+        rows = mix_metrics(counts, recipe.mix.proportions)
         return run_gate("mixes", rows, recipe.tree)
 
     def details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:

@@ -152,7 +152,9 @@ class Recipe:
         """What the recipe says of its tokenizer; a file's path is resolved, any other name kept."""
         spec = TokenizerSpec.from_recipe(self.mix.tokenizer)
         path = _below(self.folder, spec.name.replace("{workspace}", _absolute(workspace)))
-        return replace(spec, name=path) if storage.exists(path) else spec
+        inside = storage.join(path, "tokenizer.json")  # a tokenizer may be named by its folder
+        found = next((one for one in (inside, path) if storage.exists(one)), None)
+        return spec if found is None else replace(spec, name=found)
 
 
 def _absolute(uri: str) -> str:
@@ -260,8 +262,14 @@ class _Reading:
             for key in sorted({"ocr", "pdf"} & set(source)) if source["ingest"] != "pdf" else ():
                 message = f"'{key}' is for sources with ingest: pdf (it is {source['ingest']})"
                 yield self.problem((*place, key), message)
+            named: list[str] = []
             for index, item in enumerate(source.get("rules", [])):
                 yield from self._rule_problems((*place, "rules", index), item)
+                rule_name, _ = _rule_item(item)
+                if rule_name in named:
+                    message = f"rule '{rule_name}' stands twice in {name}; give its options at once"
+                    yield self.problem((*place, "rules", index), message)
+                named.append(rule_name)
         for index, benchmark in enumerate(pool.get("decontaminate", {}).get("benchmarks", [])):
             try:
                 _benchmark(benchmark)

@@ -197,7 +197,7 @@ def find_budgets(
         except BudgetError as error:
             problems.append(str(error))
     if problems:
-        raise BudgetError("; ".join(problems))
+        raise BudgetError("\n".join(problems))
     rows = collect("cut", partial(_in_bin, choice=choice, bins=bins), _join_arrays)
     for source, budget in budgets.items():
         inside = np.frombuffer(rows.get(source, b""), _ORDERED)

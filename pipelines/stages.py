@@ -132,7 +132,7 @@ class ProcessTasks(beam.PTransform):  # type: ignore[misc,type-arg]
 
 
 def _name_of(task: Any) -> str:
-    return str(getattr(task, "name", task))
+    return str(getattr(task, "name", getattr(task, "task", task)))
 
 
 def run_job(
@@ -157,11 +157,12 @@ def run_job(
     up_to_date = frozenset(manifests)
     unfinished = [stage for stage in job.stages if stage.name not in manifests]
     if not unfinished:
+        job.cleanup()  # of a run that was killed before it could
         return JobResult(manifests, up_to_date)
 
     missing = {}
     for stage in unfinished:
-        done = stage.dataset.finished_tasks()
+        done = stage.dataset.whole_tasks()
         missing[stage.name] = [task for task in stage.tasks if task not in done]
     if any(missing.values()):
         with _watch(unfinished, observe):
@@ -237,6 +238,7 @@ def _pass_gate(job: Job, stage: Stage, records: Sequence[TaskRecord]) -> dict[st
     report = stage.dataset.path("gate.json")
     if not verdict.ok:
         counts = sum_counts(record.counts for record in records)
+        stage.dataset.withdraw()  # it may have passed on other bounds
         storage.write_json(report, {"gate": verdict.to_json(), "counts": counts})
         raise GateFailed(stage.name, verdict.failures(), report)
     storage.delete([report])  # of a gate that failed before, on other bounds

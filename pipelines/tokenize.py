@@ -53,7 +53,9 @@ class Cuts:
     index: tuple[str, str] | None
 
 
-def tokenize_shard(task: TableTask, tokenizer: TokenizerSpec, cuts: Mapping[str, Cuts]) -> str:
+def tokenize_shard(
+    task: TableTask, tokenizer: TokenizerSpec, cuts: Mapping[str, Cuts], fingerprint: str = ""
+) -> str:
     """Write the table `tokens` of a shard and its record; gives the task's name. `cuts`: by
     source.
     """
@@ -63,7 +65,7 @@ def tokenize_shard(task: TableTask, tokenizer: TokenizerSpec, cuts: Mapping[str,
     def batches() -> Iterator[pa.RecordBatch]:
         columns = _columns(shard, its_cuts)
         for aligned in read_aligned(shard.paths(*columns), shard.file.rows_digest, columns):
-            table, counted = _tokenize(aligned, its_cuts, load_tokenizer(tokenizer))
+            table, counted = _tokenize(aligned, its_cuts, load_tokenizer(tokenizer, fingerprint))
             counts.extend([count_attributes(table), counted])
             yield table
 
@@ -146,16 +148,16 @@ def tokenize_job(
     inputs: Mapping[str, Mapping[str, str]],
 ) -> Job:
     """The job that tokenizes what is left of each source. `cuts` and `inputs` are by source."""
-    name = load_tokenizer(tokenizer).fingerprint
+    fingerprint = load_tokenizer(tokenizer).fingerprint
     stages = table_stages(
         "tokens",
         lambda source: workspace.attributes("tokens", source),
         TOKENS_VERSION,
         shards,
-        {source: _parameters(name, cuts[source]) for source in documents},
+        {source: _parameters(fingerprint, cuts[source]) for source in documents},
         inputs,
     )
-    function = partial(tokenize_shard, tokenizer=tokenizer, cuts=cuts)
+    function = partial(tokenize_shard, tokenizer=tokenizer, fingerprint=fingerprint, cuts=cuts)
     return table_job("tokenize", stages, shards, function, table_gate(documents, recipe))
 
 

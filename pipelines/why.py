@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import Any
 
 import orjson
@@ -67,11 +68,16 @@ class Story:
     def text(self) -> str:
         """The story for a person."""
         lines = [f"{self.id} of source {self.source}", f"  stored in {self.shard}, row {self.row}"]
-        lines += [f"  {key}: {_short(value)}" for key, value in sorted(self.metadata.items())]
+        known = {key: value for key, value in self.metadata.items() if value is not None}
+        lines += [f"  {key}: {_short(value)}" for key, value in sorted(known.items())]
         lines += [f"  begins: {self.text_start!r}", "measured"]
         for table, columns in sorted(self.scores.items()):
-            values = [f"{name} {_short(value)}" for name, value in columns.items()]
-            lines.append(f"  {table}: {', '.join(values)}")
+            values = [
+                f"{name} {_short(value)}" for name, value in columns.items() if value is not None
+            ]
+            lines += wrap(
+                f"{table}: {', '.join(values)}", 96, initial_indent="  ", subsequent_indent="    "
+            )
         if self.contamination:
             lines.append("benchmark items found")
             lines += [
@@ -84,7 +90,10 @@ class Story:
                 f"duplicate of {self.duplicate_of}, similarity {self.similarity:.3f},"
                 f" one of {self.cluster_size}"
             )
-        lines += [f"removed: {one['message']}" for one in self.reasons]
+        lines += [
+            f"{'not in' if one['stage'].startswith('mix ') else 'removed by'} {one['message']}"
+            for one in self.reasons
+        ]
         for mix, copies in sorted(self.copies.items()):
             lines.append(f"in mix {mix}: {copies} time{'' if copies == 1 else 's'}")
         if not self.copies:
@@ -98,6 +107,8 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
     `recipe`: the mix to look at; None for all.
     """
     pool = _pool(workspace)
+    if not pool:
+        raise ValueError(f"{workspace.uri} holds no documents: is it the workspace of a run?")
     found = _find(pool, identifier)
     if found is None:
         raise ValueError(
@@ -146,7 +157,9 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         scores={
             table: _scores(columns)
             for table, columns in tables.items()
-            if table not in _EVIDENCE and not table.startswith("selection-")
+            if not table.endswith("_duplicates")
+            and table not in _EVIDENCE
+            and not table.startswith("selection-")
         },
         reasons=reasons,
         duplicate_of=duplicate_of,

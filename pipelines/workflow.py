@@ -19,13 +19,14 @@ from expectations.suites import check_suites
 from pipelines.annotate import annotate_job
 from pipelines.benchmarks import INDEX_FILE, benchmark_job
 from pipelines.dedup_jobs import exact_job, fuzzy_job
+from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
 from pipelines.inputs import InputFile, find_inputs, most_text_bytes
 from pipelines.judge import CONTAMINATED, Judgement, judge_job
 from pipelines.mix import mix_job
 from pipelines.recipe import Recipe, RecipeError, Source
 from pipelines.select import Choice, find_budgets, select_job, select_stages
-from pipelines.stages import Job, Stage, run_job
+from pipelines.stages import Job, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
 from pipelines.tokenize import TOKENS_SCHEMA, Cuts, tokenize_job
 from pipelines.workspace import Workspace
@@ -46,9 +47,18 @@ from transforms.tokens.tokenizer import load_tokenizer
 __all__ = ["JOBS", "StageState", "Workflow"]
 
 Place = tuple[str, ...]  # keys that lead to a value of the recipe
-JOBS = (
-    "ingest", "benchmarks", "annotate", "judge", "exact", "fuzzy", "tokenize", "select", "mix",
-)  # fmt: skip
+# Job -> what it makes, as a plan names it before the job can be looked into.
+JOBS = {
+    "ingest": "documents",
+    "benchmarks": "benchmarks",
+    "annotate": "annotations",
+    "judge": "candidates",
+    "exact": "exact_duplicates",
+    "fuzzy": "fuzzy_duplicates",
+    "tokenize": "tokens",
+    "select": "selection",
+    "mix": "mix",
+}
 
 
 @dataclass(frozen=True)
@@ -94,9 +104,9 @@ class Workflow:
                 if manifest is not None:
                     self.manifests[stage.name] = manifest
                 self._note(stage.name, "to do" if manifest is None else "up to date")
-        for title in JOBS:
-            if title not in reached and self._wants(title):
-                self._note(title, "to do")
+        for job_title, made in JOBS.items():
+            if job_title not in reached and self._wants(job_title):
+                self._note(made, "to do")
 
     def _note(self, stage: str, state: str) -> None:
         manifest = self.manifests.get(stage)
@@ -125,11 +135,13 @@ class Workflow:
         self._check_possible(inputs)
         tokenizer = recipe.tokenizer(workspace.uri)
         load_tokenizer(tokenizer)  # one that cannot be had is told before any work
-        for source in recipe.sources:
-            files = inputs[source.name]
-            yield ingest_job(workspace, source, make_reader(source), files, tree)
+        jobs = [
+            ingest_job(workspace, source, make_reader(source), inputs[source.name], tree)
+            for source in recipe.sources
+        ]
         if recipe.decontamination:
-            yield benchmark_job(recipe, workspace)
+            jobs.append(benchmark_job(recipe, workspace))
+        yield from jobs
         if not self._have("documents") or (
             recipe.decontamination and "benchmarks" not in self.manifests
         ):
@@ -213,12 +225,26 @@ class Workflow:
         if not self._have("selection"):
             return
         shards = self._extend(shards, "selection", f"selection-{recipe.name}")
+        self.check_ledger()
+        selected = {
+            source: self.manifests[f"selection {source}"].counts for source in self._sources
+        }
         index = None
         if recipe.decontamination:
             index = (self._index_path, self._index_fingerprint)
-        yield mix_job(
-            workspace, recipe, tokenizer, shards, self._pool("selection"), index, self.budgets
-        )
+        pool = self._pool("selection")
+        yield mix_job(workspace, recipe, tokenizer, shards, pool, index, self.budgets, selected)
+
+    @property
+    def funnel(self) -> Funnel:
+        """What each stage kept and removed; once all sources are selected."""
+        return make_funnel(self._sources, self.manifests)
+
+    def check_ledger(self) -> None:
+        """RunFailed when documents were lost or appeared between two stages."""
+        imbalances = self.funnel.imbalances()
+        if imbalances:
+            raise RunFailed("the ledger does not balance: " + "; ".join(imbalances))
 
     @property
     def _sources(self) -> list[str]:
@@ -282,7 +308,7 @@ class Workflow:
                 except BudgetError as error:
                     problems.append(str(error))
         if problems:
-            raise BudgetError("; ".join(problems))
+            raise BudgetError("\n".join(problems))
 
     @property
     def _index_path(self) -> str:
@@ -333,11 +359,11 @@ class Workflow:
     @property
     def _mixing_schemas(self) -> dict[str, pa.Schema]:
         """What `where` may name: tables that all sources have, and those made after judging."""
-        of_sources = [self._schemas(source) for source in self.recipe.sources]
+        first, *others = [self._schemas(source) for source in self.recipe.sources]
         common = {
-            name: schema
-            for name, schema in of_sources[0].items()
-            if all(name in schemas for schemas in of_sources)
+            name: pa.schema([one for one in schema if all(one in its[name] for its in others)])
+            for name, schema in first.items()
+            if all(name in its for its in others)
         }
         if self.recipe.exact:
             common["exact_duplicates"] = EXACT_SCHEMA

@@ -63,9 +63,10 @@ def open_table(dataset: Dataset, documents: OutputFile, schema: pa.Schema) -> It
             raise AlignmentError(
                 f"{path}: {table.rows} rows of attributes for {documents.rows} documents"
             )
-    table.file = OutputFile(
-        documents.path, file.size_bytes, file.sha256, table.rows, documents.rows_digest
-    )
+    with storage.open_parquet(path) as stored:  # what is recorded is what can be read
+        rows = stored.metadata.num_rows
+        digest = (stored.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
+    table.file = OutputFile(documents.path, file.size_bytes, file.sha256, rows, digest)
 
 
 def write_table(

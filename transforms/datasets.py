@@ -144,6 +144,21 @@ class Dataset:
         found = storage.list_files([storage.join(storage.escape(self.base), "records/*.json")])
         return {file.path.rpartition("/")[2].removesuffix(".json") for file in found}
 
+    def whole_tasks(self) -> set[str]:
+        """Names of the tasks whose record and files are there, the files of the size recorded.
+
+        Records of the others are deleted: their work is to be done again.
+        """
+        found = storage.list_files([storage.join(storage.escape(self.base), "**")], self.base)
+        sizes = {file.name: file.size_bytes for file in found}
+        whole = set()
+        for task in self.finished_tasks():
+            if all(sizes.get(one.path) == one.size_bytes for one in self.read_record(task).files):
+                whole.add(task)
+            else:
+                storage.delete([self.record_path(task)])
+        return whole
+
     def read_record(self, task: str) -> TaskRecord:
         return TaskRecord.from_json(storage.read_json(self.record_path(task)))
 
@@ -156,6 +171,16 @@ class Dataset:
         """Finish this version and let readers see it."""
         storage.write_json(self.path("manifest.json"), manifest.to_json())
         self.show(manifest)
+
+    def withdraw(self) -> None:
+        """Take this version from its readers; its files and records stay."""
+        current = storage.join(self.folder, "manifest.json")
+        if (
+            storage.exists(current)
+            and storage.read_json(current)["fingerprint"] == self.fingerprint
+        ):
+            storage.delete([current])
+        storage.delete([self.path("manifest.json")])
 
     def show(self, manifest: Manifest) -> None:
         """Let readers see this finished version."""

@@ -134,10 +134,26 @@ def _match(pattern: str) -> Iterator[tuple[str, int]]:
         for metadata in FileSystems.match([everything])[0].metadata_list:
             yield metadata.path, int(metadata.size_in_bytes)
         return
-    # Beam lists a local disk from the first wildcard down, whatever the pattern asks for.
-    for path in glob.iglob(everything, recursive=True, include_hidden=True):
+    if folder or (pattern.endswith("/**") and (folder := _folder(pattern[:-3]))):
+        paths = _walk(folder)
+    else:
+        # Beam lists a local disk from the first wildcard down, whatever the pattern asks for.
+        paths = glob.iglob(everything, recursive=True, include_hidden=True)
+    for path in paths:
         if os.path.isfile(path):
             yield path, os.path.getsize(path)
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """All files below a local folder. Links to folders are not followed, since they may lead in
+    circles; a folder that cannot be read is an error."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        for name in names:
+            yield join(parent, name)
 
 
 def open_read(path: str) -> IO[bytes]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.resources import files
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -101,11 +102,13 @@ def _findings_table(findings: list[Finding]) -> Table:
 
 def _next_commands(recipe_path: str, workspace: Workspace, recipe: str, identifier: str) -> str:
     """Three commands to try next."""
-    command = os.path.join(_shortest(os.path.dirname(sys.executable)), "vineleaf")
-    uri = workspace.uri
+    command = quote(os.path.join(_shortest(os.path.dirname(sys.executable)), "vineleaf"))
+    uri, mix, recipe_path = (
+        quote(one) for one in (workspace.uri, workspace.mix(recipe), recipe_path)
+    )
     return (
         "Try next:\n"
-        f"  {command} verify {workspace.mix(recipe)}\n"
+        f"  {command} verify {mix}\n"
         f"  {command} why {identifier} --workspace {uri}\n"
         f"  {command} plan {recipe_path} --workspace {uri}"
         " --set mix.shares.web=0.17 --set mix.shares.code=0.50"

@@ -253,4 +253,4 @@ def test_verify_of_no_mix_says_so(tmp_path):
 def test_why_of_an_unknown_id_says_so(tmp_path):
     result = invoke("why", "nope", "--workspace", tmp_path)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "no document has the id nope" in result.stderr
+    assert "holds no documents" in result.stderr

@@ -41,7 +41,7 @@ _LAST = (1 << 64) - 1
 
 
 class BudgetError(ValueError):
-    """The recipe asks for more than there is."""
+    """The recipe asks for more than there is; one line a source."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,6 @@ __all__ = [
     "TokenizerError",
     "TokenizerSpec",
     "load_tokenizer",
-    "tokenize",
 ]
 
 # Tokens that close a document or fill a sequence, first of these that a `tokenizer.json` has,
@@ -303,14 +302,6 @@ class KernelTokenizer:
         return decode_tokens(tokens, bounds, self.vocabulary.token_bytes)
 
 
-def tokenize(tokenizer: Tokenizer, texts: pa.Array) -> pa.ListArray:
-    """Tokens of each text without EOS: list<uint32>, row for row. `texts` is a large_string array
-    without nulls; spans that a recipe cuts are cut before."""
-    tokens, bounds = tokenizer.encode(texts)
-    offsets = pa.array(bounds, pa.int32())
-    return pa.ListArray.from_arrays(offsets, pa.array(tokens, pa.uint32()))
-
-
 def _interleave(
     second: npt.NDArray[np.bool_], no: tuple[Tokens, Bounds], yes: tuple[Tokens, Bounds]
 ) -> tuple[Tokens, Bounds]:
@@ -343,8 +334,20 @@ def _encode_by_library(library: tokenizers.Tokenizer, texts: pa.Array) -> tuple[
 
 
 @cache
-def load_tokenizer(spec: TokenizerSpec) -> Tokenizer:
-    """The tokenizer of a recipe, loaded once a process. TokenizerError says what is wrong."""
+def load_tokenizer(spec: TokenizerSpec, fingerprint: str = "") -> Tokenizer:
+    """The tokenizer of a recipe, loaded once a process. TokenizerError says what is wrong.
+
+    `fingerprint`: which one it must be, where an earlier stage has settled that.
+    """
+    tokenizer = _load(spec)
+    if fingerprint and tokenizer.fingerprint != fingerprint:
+        raise TokenizerError(
+            f"tokenizer {spec.name!r} has changed since this run began: run the command again"
+        )
+    return tokenizer
+
+
+def _load(spec: TokenizerSpec) -> Tokenizer:
     name = spec.name
     if "://" not in name and storage.exists(storage.join(name, "tokenizer.json")):
         name = storage.join(name, "tokenizer.json")

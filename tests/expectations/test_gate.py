@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from expectations.gate import ROW_HEADER, run_gate
+from expectations.gate import run_gate
 from expectations.metrics import TABLES, Metrics
 from expectations.suites import load_suite
 
@@ -231,15 +231,6 @@ def test_two_rows_of_one_subject_and_unknown_columns_are_refused() -> None:
         run_gate("documents", [good, good], {})
     with pytest.raises(ValueError, match="no column 'duplicates'"):
         run_gate("documents", [good | {"duplicates": 1}], {})
-
-
-def test_rows_for_people_fit_their_header_and_name_failures() -> None:
-    verdict = run_gate("documents", [GOOD["documents"] | {"empty_ids": None}], {})
-    rows = verdict.to_rows()
-    assert {len(row) for row in rows} == {len(ROW_HEADER)}
-    assert [row[1:] for row in rows if row[-1] == "FAILED"] == [
-        ("web", "each document has an id", "empty_ids", "missing", "0", "FAILED")
-    ]
 
 
 PROGRAM = """

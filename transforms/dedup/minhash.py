@@ -16,8 +16,16 @@ import pyarrow as pa
 from transforms.documents import DocumentBatch
 from transforms.kernels.minhash import band_keys, signatures
 
-__all__ = ["BANDS", "NGRAM", "PERMUTATIONS", "ROWS", "SEED", "MinHash", "band_matrix"]
-__all__ += ["choose_bands", "collision_probability"]
+__all__ = [
+    "BANDS",
+    "NGRAM",
+    "PERMUTATIONS",
+    "ROWS",
+    "SEED",
+    "MinHash",
+    "band_matrix",
+    "choose_bands",
+]
 
 NGRAM = 5  # words (Dolma 3)
 BANDS = 26  # (Dolma 3)
@@ -75,11 +83,6 @@ def band_matrix(column: pa.Array) -> npt.NDArray[np.uint64]:
     bands = column.type.byte_width // 8
     values = np.frombuffer(column.buffers()[1], "<u8").reshape(-1, bands)
     return values[column.offset : column.offset + len(column)]
-
-
-def collision_probability(similarity: float, bands: int = BANDS, rows: int = ROWS) -> float:
-    """1 - (1 - s**rows)**bands: the chance that documents of Jaccard similarity s share a band."""
-    return float(1.0 - (1.0 - similarity**rows) ** bands)
 
 
 def choose_bands(

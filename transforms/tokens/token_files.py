@@ -12,6 +12,7 @@ import csv
 import gzip
 import io
 import os
+import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -30,14 +31,12 @@ __all__ = [
     "TOKEN_BYTES",
     "DocumentBounds",
     "TokenFileWriter",
-    "check_token_file",
     "read_document_bounds",
     "read_token_file",
 ]
 
 TOKEN_BYTES = 4  # bytes of a token, whatever the vocabulary
 MOST_TOKENS = 1 << 28  # tokens of a file (1 GiB), unless a single document is longer
-CHECK_TOKENS = 1 << 22  # tokens that are looked at together when a file is checked
 GZIP_LEVEL = 6
 _COLUMNS = ("start", "end", "id", "path", "line")
 
@@ -229,7 +228,7 @@ def read_document_bounds(path: str) -> DocumentBounds:
             if rows
             else pa.table({name: pa.array([], kind) for name, kind in types.items()})
         )
-    except (pa.ArrowInvalid, OSError, EOFError) as error:
+    except (pa.ArrowInvalid, OSError, EOFError, zlib.error) as error:
         raise ValueError(
             f"{path} must hold rows of start, end, id, path, line ({str(error)[:200]})"
         ) from None
@@ -243,71 +242,3 @@ def read_document_bounds(path: str) -> DocumentBounds:
         table["path"].to_pylist(),
         table["line"].to_numpy(),
     )
-
-
-def check_token_file(
-    npy_path: str, csv_path: str, vocabulary_size: int, eos: int, eos_inside: bool = False
-) -> list[str]:
-    """What is wrong with a token file and its bounds, one sentence each; empty when all is well.
-
-    Documents must follow each other from the first token to the last, each end with EOS and, unless
-    `eos_inside` declares it, hold no other; every token must be below `vocabulary_size`. Of each
-    kind the first place is told, and how many there are.
-    """
-    try:
-        tokens = read_token_file(npy_path)
-        bounds = read_document_bounds(csv_path)
-    except (ValueError, OSError) as error:
-        return [str(error)]
-    wrong = _check_bounds(csv_path, bounds, len(tokens))
-    beyond, closing, beyond_at = 0, 0, -1
-    for first in range(0, len(tokens), CHECK_TOKENS):
-        block = tokens[first : first + CHECK_TOKENS]
-        places = np.flatnonzero(block >= vocabulary_size)
-        if len(places) and not beyond:
-            beyond_at = first + int(places[0])
-        beyond += len(places)
-        closing += int(np.count_nonzero(block == eos))
-    if beyond:
-        wrong.append(
-            f"{npy_path}: {beyond} tokens are outside the vocabulary of {vocabulary_size}, the "
-            f"first is {tokens[beyond_at]} at token {beyond_at}"
-        )
-    if wrong:
-        return wrong
-    last = tokens[bounds.ends - 1]
-    unclosed = np.flatnonzero(last != eos)
-    if len(unclosed):
-        d = unclosed[0]
-        wrong.append(
-            f"{npy_path}: {len(unclosed)} documents must end with EOS {eos}, the first is "
-            f"{bounds.ids[d]!r} at tokens {bounds.starts[d]}..{bounds.ends[d]} (got {last[d]})"
-        )
-    inside = closing - (len(last) - len(unclosed))
-    if inside and not eos_inside:
-        wrong.append(
-            f"{npy_path}: EOS {eos} must be the last token of documents alone, it stands inside "
-            f"them {inside} times"
-        )
-    return wrong
-
-
-def _check_bounds(path: str, bounds: DocumentBounds, tokens: int) -> list[str]:
-    wrong = []
-    starts = np.concatenate([bounds.starts, [tokens]])
-    follows = np.concatenate([[0], bounds.ends])
-    gaps = np.flatnonzero(starts != follows)
-    if len(gaps):
-        d = int(gaps[0])
-        wrong.append(
-            f"{path}: row {d + 1} must start at token {follows[d]} (got {starts[d]})"
-            if d < len(bounds.starts)
-            else f"{path}: the last document must end at token {tokens} (got {follows[d]})"
-        )
-    empty = np.flatnonzero(bounds.ends <= bounds.starts)
-    if len(empty):
-        d = int(empty[0])
-        wrong.append(
-            f"{path}: row {d + 1} must end after token {bounds.starts[d]} (got {bounds.ends[d]})"
-        )
-    return wrong

@@ -7,7 +7,6 @@ from transforms.dedup.minhash import (
     MinHash,
     band_matrix,
     choose_bands,
-    collision_probability,
 )
 from transforms.documents import DocumentBatch
 
@@ -57,22 +56,12 @@ def test_every_parameter_changes_the_bands(parameter):
     assert bands[0] != bands[1]
 
 
-@pytest.mark.parametrize(
-    ("similarity", "bands", "rows", "expected"),
-    [
-        (0.0, 26, 11, 0.0),
-        (1.0, 26, 11, 1.0),
-        (0.5, 1, 1, 0.5),
-        (0.5, 2, 1, 0.75),
-        (0.5, 1, 2, 0.25),
-    ],
-)
-def test_chance_to_share_a_band(similarity, bands, rows, expected):
-    assert collision_probability(similarity, bands, rows) == expected
-
-
 def test_the_choice_for_dolma_3_is_that_of_dolma_3():
     assert choose_bands(0.8) == (26, 11)
+
+
+def chance_to_share_a_band(similarity, bands, rows):
+    return 1.0 - (1.0 - similarity**rows) ** bands
 
 
 @pytest.mark.parametrize(("similarity", "permutations"), [(0.5, 64), (0.7, 112), (0.9, 286)])
@@ -81,8 +70,8 @@ def test_chosen_bands_fit_the_permutations_and_rise_steeply_around_the_similarit
 ):
     bands, rows = choose_bands(similarity, permutations)
     assert bands * rows <= permutations
-    assert collision_probability(min(1.0, similarity + 0.1), bands, rows) > 0.9
-    assert collision_probability(similarity / 2, bands, rows) < 0.3
+    assert chance_to_share_a_band(min(1.0, similarity + 0.1), bands, rows) > 0.9
+    assert chance_to_share_a_band(similarity / 2, bands, rows) < 0.3
 
 
 @pytest.mark.parametrize("wrong", [{"ngram": 0}, {"bands": 0}, {"rows": -1}, {"seed": -1}])

@@ -1,9 +1,7 @@
-"""Token files: the layout byte by byte, where files are cut, and what the checker sees."""
+"""Token files: the layout byte by byte, where files are cut, and what readers refuse."""
 
-import csv
 import gzip
 import hashlib
-import io
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,17 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms import storage
-from transforms.tokens import token_files
+from transforms.checks.tokens import check_tokens
 from transforms.tokens.token_files import (
     TokenFileWriter,
-    check_token_file,
     read_document_bounds,
     read_token_file,
 )
 
 EOS = 9
 VOCABULARY = 10
+COUNTED = {"rescan.files", "rescan.tokens", "rescan.documents", "rescan.empty_documents"}
 
 
 def write(folder, documents: list[list[int]], batch: int = 100, **options):
@@ -93,8 +90,10 @@ def test_files_are_cut_by_documents_alone(tmp_path_factory, lengths, most, batch
         assert file.path == f"tokens/web/part-00003-{index:05d}.npy"
         held, _ = read_as_olmo_core_does(folder / file.path, EOS)
         assert file.size_bytes <= 4 * most or len(held) == 1
-        csv_path = str(folder / files[2 * index + 1].path)
-        assert check_token_file(str(folder / file.path), csv_path, VOCABULARY, EOS) == []
+        tokens = read_token_file(str(folder / file.path))
+        bounds = read_document_bounds(str(folder / files[2 * index + 1].path))
+        counts = check_tokens(tokens, bounds.starts, bounds.ends, VOCABULARY, EOS)
+        assert {key for key, count in counts.items() if count} <= COUNTED
         found.append(held)
     assert [d[:-1] for held in found for d in held] == documents
     # No file could have taken the first document of the next one.
@@ -156,95 +155,30 @@ def test_names_must_be_as_many_as_documents(tmp_path):
         TokenFileWriter(str(tmp_path), "", "a", EOS, most_tokens=0)
 
 
-class Pair:
-    """A token file and its bounds, written by hand."""
-
-    def __init__(self, folder: Path) -> None:
-        self.npy, self.csv = str(folder / "part-a-00000.npy"), str(folder / "part-a-00000.csv.gz")
-        self.tokens = [1, 2, EOS, 3, EOS]
-        self.rows: list[list[object]] = [[0, 3, "x", "p", 1], [3, 5, "y", "p", 2]]
-
-    def check(self, dtype: str = "<u4", **options) -> list[str]:
-        storage.write_bytes(self.npy, np.array(self.tokens, dtype).tobytes())
-        text = io.StringIO()
-        csv.writer(text).writerows(self.rows)
-        storage.write_bytes(self.csv, gzip.compress(text.getvalue().encode()))
-        return check_token_file(self.npy, self.csv, VOCABULARY, EOS, **options)
-
-
-@pytest.fixture
-def pair(tmp_path):
-    return Pair(tmp_path)
-
-
-def test_a_good_pair_has_nothing_wrong(pair):
-    assert pair.check() == []
-
-
-def test_tokens_of_two_bytes_are_seen(pair):
-    assert pair.check("<u2") == [f"{pair.npy} must hold whole tokens of 4 bytes (got 10 bytes)"]
-    pair.tokens.append(EOS)
-    pair.rows.append([5, 6, "z", "p", 3])
-    told = pair.check("<u2")
-    assert f"{pair.csv}: row 2 must start" not in told
-    assert any("tokens are outside the vocabulary of 10" in sentence for sentence in told)
-
-
-@pytest.mark.parametrize("block", [1, 2, 1000])
-def test_a_token_outside_the_vocabulary_is_seen(pair, block, monkeypatch):
-    monkeypatch.setattr(token_files, "CHECK_TOKENS", block)
-    pair.tokens[1] = pair.tokens[3] = 10
-    assert pair.check() == [
-        f"{pair.npy}: 2 tokens are outside the vocabulary of 10, the first is 10 at token 1"
-    ]
-
-
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("content", "told"),
     [
-        ([[0, 3], [4, 5]], "row 2 must start at token 3 (got 4)"),
-        ([[1, 3], [3, 5]], "row 1 must start at token 0 (got 1)"),
-        ([[0, 3], [2, 5]], "row 2 must start at token 3 (got 2)"),
-        ([[0, 3]], "the last document must end at token 5 (got 3)"),
-        ([[0, 3], [3, 6]], "the last document must end at token 5 (got 6)"),
-        ([], "the last document must end at token 5 (got 0)"),
-        ([[0, 3], [3, 3], [3, 5]], "row 2 must end after token 3 (got 3)"),
+        (gzip.compress(b"0,three,x,p,1\n"), "must hold rows of start, end, id, path, line"),
+        (gzip.compress(b"0,3,x,p\n"), "must hold rows of start, end, id, path, line"),
+        (gzip.compress(b"0,,x,p,1\n"), "must have a number for 'end' in each row"),
+        (b"\x1f\x8b broken", "must hold rows"),
+        (gzip.compress(b"0,3,x,p,1\n")[:-9], "must hold rows"),
+        (gzip.compress(b"0,3,x,p,1\n")[:10] + b"\xff" * 20, "must hold rows"),
     ],
 )
-def test_bounds_that_do_not_cover_the_file_are_seen(pair, rows, told):
-    pair.rows = [[*row, "x", "p", 1] for row in rows]
-    assert pair.check()[0] == f"{pair.csv}: {told}"
+def test_bounds_that_are_not_of_the_layout_are_told(tmp_path, content, told):
+    path = tmp_path / "part-a-00000.csv.gz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=told) as raised:
+        read_document_bounds(str(path))
+    assert str(raised.value).startswith(str(path))
 
 
-def test_a_document_without_eos_is_seen(pair):
-    pair.tokens[2] = 4
-    assert pair.check() == [
-        f"{pair.npy}: 1 documents must end with EOS 9, the first is 'x' at tokens 0..3 (got 4)"
-    ]
-
-
-def test_eos_inside_a_document_is_seen_unless_it_is_declared(pair):
-    pair.tokens[0] = EOS
-    assert pair.check() == [
-        f"{pair.npy}: EOS 9 must be the last token of documents alone, it stands inside them "
-        "1 times"
-    ]
-    assert pair.check(eos_inside=True) == []
-
-
-def test_rows_that_are_not_of_the_layout_are_seen(pair):
-    pair.rows = [[0, "three", "x", "p", 1]]
-    assert f"{pair.csv} must hold rows of start, end, id, path, line" in pair.check()[0]
-    pair.rows = [[0, "", "x", "p", 1]]
-    assert pair.check() == [f"{pair.csv} must have a number for 'end' in each row"]
-    Path(pair.csv).write_bytes(b"\x1f\x8b broken")
-    told = check_token_file(pair.npy, pair.csv, VOCABULARY, EOS)
-    assert "must hold rows of start, end, id, path, line" in told[0]
-
-
-def test_a_missing_file_is_told(tmp_path):
-    (told,) = check_token_file(str(tmp_path / "no.npy"), str(tmp_path / "no.csv.gz"), 10, 9)
-    assert "no.npy" in told
+def test_a_file_that_does_not_hold_whole_tokens_is_told(tmp_path):
+    path = tmp_path / "part-a-00000.npy"
+    path.write_bytes(bytes(10))
+    with pytest.raises(ValueError, match=r"must hold whole tokens of 4 bytes \(got 10 bytes\)"):
+        read_token_file(str(path))
 
 
 def test_a_file_of_nothing_is_read(tmp_path):

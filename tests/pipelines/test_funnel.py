@@ -109,7 +109,15 @@ def test_the_table_shows_every_reason_and_number():
     console = Console(file=io.StringIO(), width=200)
     console.print(steps_of(MANIFESTS).table())
     shown = console.file.getvalue()
-    for part in ("web", "ingest", "6 quarantined: broken", "20 words", "10 contaminated", "1.0 kB"):
+    for part in (
+        "web",
+        "ingest",
+        "6 quarantined: broken",
+        "20 words",
+        "10 contaminated",
+        "9.0 kB",
+        "1,000",
+    ):
         assert part in shown
 
 

@@ -10,7 +10,6 @@ Schemas of the options.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -90,29 +89,23 @@ class Rule:
 def rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
     """Build a rule from the options of a recipe; see `RULE_SCHEMAS` for names, types and defaults.
 
-    ValueError, in one sentence, for an unknown rule or option (with the nearest valid name) and for
+    ValueError, in one sentence, for an unknown rule or option (with the valid names) and for
     a value of the wrong type.
     """
     if name not in _BUILDERS:
-        raise ValueError(f"unknown rule '{name}'{_nearest(name, list(_BUILDERS))}")
+        raise ValueError(f"unknown rule '{name}' (there are {', '.join(sorted(_BUILDERS))})")
     options = {} if options is None else options
     properties = RULE_SCHEMAS[name]["properties"]
     for key in options:
         if key not in properties:
-            raise ValueError(f"rule '{name}' has no option '{key}'{_nearest(key, properties)}")
+            known = ", ".join(sorted(properties))
+            raise ValueError(f"rule '{name}' has no option '{key}' (there are {known})")
     return _BUILDERS[name](options)
 
 
 def _quoted(column: str) -> str:
     table, _, name = column.partition(".")
     return column if _PLAIN.fullmatch(name) else f'{table}."{name}"'
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f" (there are {', '.join(sorted(known))})"
 
 
 # Option -> (what it bounds, with its unit; the condition with its default bounds). Order is the
@@ -310,7 +303,7 @@ def _with_bounds(place: str, default: Condition, bounds: Any) -> Condition | Non
         raise ValueError(f"{place} must be false or have at_least, at_most (got {bounds!r})")
     for key, value in bounds.items():
         if key not in ("at_least", "at_most"):
-            raise ValueError(f"{place} has no '{key}'{_nearest(key, ('at_least', 'at_most'))}")
+            raise ValueError(f"{place} has no '{key}' (there are at_least, at_most)")
         if value is not None:
             _check_number(f"{place}.{key}", value)
     at_least = bounds.get("at_least", default.at_least)

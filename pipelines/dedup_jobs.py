@@ -1,5 +1,5 @@
 """The jobs of exact and fuzzy deduplication: their stages, one per source, made together over
-the whole pool.
+the whole pool by the graphs of `dedup_graphs`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines.dedup import build_exact, build_fuzzy
+from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.recipe import Fuzzy
 from pipelines.stages import Job, Stage
 from pipelines.tables import table_gate, table_stages

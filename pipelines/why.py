@@ -21,7 +21,7 @@ from transforms.documents import ROWS_DIGEST_KEY, read_batches, split_address
 
 __all__ = ["Story", "tell_story"]
 
-_EVIDENCE = {"exact", "minhash", "tokens", "candidates"}  # keys and tokens: no score to show
+_WITHOUT_SCORES = {"exact", "minhash", "tokens", "candidates"}  # tables of keys, ranks and tokens
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
             table: _scores(columns)
             for table, columns in tables.items()
             if not table.endswith("_duplicates")
-            and table not in _EVIDENCE
+            and table not in _WITHOUT_SCORES
             and not table.startswith("selection-")
         },
         reasons=reasons,

@@ -34,7 +34,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 import pipelines
 import transforms
 from pipelines.annotate import AnnotateTask, annotate_shard
-from pipelines.dedup import build_exact, build_fuzzy
+from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.judge import CONTAMINATED, Judgement, judge_shard
 from pipelines.mix import MIX_VERSION, MixTask, rescan_shard, write_shard
 from pipelines.recipe import Mix

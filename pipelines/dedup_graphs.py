@@ -1,4 +1,5 @@
-"""Deduplicate: exact, then fuzzy on what is left; evidence goes into one table per shard.
+"""The Beam graphs of deduplication: exact, then fuzzy on what is left; evidence goes into one table
+per shard.
 
 Exact: hashes of candidates -> Exchange by hash -> survivor of each group -> Exchange by shard ->
 tables. Fuzzy: band keys -> Exchange by key -> links -> components -> Exchange by shard -> second
@@ -50,9 +51,8 @@ def build_exact(
     """Write the table `exact_duplicates` (EXACT_SCHEMA) and a record for each shard without one.
 
     Shards need the tables `size`, `candidates` (with `ranks` rank columns) and `exact`. `outputs`:
-    source
-    -> dataset. `work`: scratch folder of this stage and these inputs alone. Counts of a record:
-    documents, candidates, removed, kept_text_bytes and those of `checks.attributes`.
+    source -> dataset. `work`: scratch folder of this stage and these inputs alone. Counts of a
+    record: documents, candidates, removed, kept_text_bytes and those of `checks.attributes`.
     """
     documents = sum(shard.file.rows for shard in shards)
     dtype = exact_dtype(ranks)

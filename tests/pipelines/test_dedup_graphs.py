@@ -16,7 +16,7 @@ import zstandard
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipelines.dedup import build_exact, build_fuzzy
+from pipelines.dedup_graphs import build_exact, build_fuzzy
 from transforms.attributes import write_table
 from transforms.checks.attributes import count_attributes
 from transforms.datasets import Dataset, OutputFile

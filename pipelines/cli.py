@@ -211,7 +211,7 @@ def _run(
     workspace = Workspace(workspace_uri)
     if not is_compiled():
         _errors.print("The inner loops are compiled as they are first used, once: a minute or two.")
-    progress = RunProgress(_errors)
+    progress = RunProgress(Console(file=sys.stderr, highlight=False, soft_wrap=True))
     workflow = Workflow(recipe, workspace, options, progress.start, progress.observe)
     with progress.shown(), _keep_traceback(workspace, recipe.name):
         workflow.run()
@@ -439,7 +439,10 @@ def verify(
 def _shown(value: object) -> str:
     """A value of a check for a table: one source a line, hashes shortened."""
     if isinstance(value, dict):
-        return "\n".join(f"{source} {count:,}" for source, count in value.items())
+        return "\n".join(
+            f"{source} {count:,.4g}" if isinstance(count, float) else f"{source} {count:,}"
+            for source, count in value.items()
+        )
     if isinstance(value, str) and len(value) == HASH_HEX:
         return f"{value[:16]}..."
     return "" if value is None else escape(f"{value:,}" if isinstance(value, int) else str(value))

@@ -8,8 +8,10 @@ record yet, and publishes a stage after its gate has passed.
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version as package_version
@@ -177,11 +179,15 @@ def run_pipeline(
     title: str, build: Callable[[beam.Pipeline], object], options: PipelineOptions
 ) -> None:
     """Build a pipeline and run it to its end; RunFailed with one sentence when it fails."""
+    runner = runner_of(options)
+    # The in-process workers print each traceback to standard error; it comes with the error, too.
+    prints = nullcontext() if isinstance(runner, str) else redirect_stderr(io.StringIO())
     try:
-        with beam.Pipeline(runner=runner_of(options), options=options) as pipeline:
+        with prints, beam.Pipeline(runner=runner, options=options) as pipeline:
             build(pipeline)
     except Exception as error:
-        raise RunFailed(f"{title}: {_reason(error)}") from error
+        reason = _reason(error)
+        raise RunFailed(reason if reason.startswith(title) else f"{title}: {reason}") from error
 
 
 def runner_of(options: PipelineOptions) -> Any:

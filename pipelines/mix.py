@@ -118,7 +118,7 @@ def write_shard(task: MixTask) -> MixTask:
     return task
 
 
-LARGEST = "largest_document_tokens"  # EOS included; the one counter that does not add up
+LARGEST = "largest_document_tokens"  # EOS included
 
 
 def _most_copies(shard: PoolShard) -> int:
@@ -310,11 +310,11 @@ def mix_job(
         counts: dict[str, dict[str, int]] = {}
         for source, budget in budgets.items():
             its = [one.counts for one in records if source_of_task.get(one.task) == source]
-            counts[source] = {
-                **sum_counts(its),
-                LARGEST: max([budget.next_document_tokens, *(one.get(LARGEST, 0) for one in its)]),
+            asked = {
+                LARGEST: budget.next_document_tokens,
                 "wanted_tokens": budget.wanted_tokens,
             }
+            counts[source] = sum_counts([*its, asked])
         return counts
 
     def gate(stage: Stage, records: Sequence[TaskRecord]) -> Verdict:

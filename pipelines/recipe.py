@@ -34,7 +34,6 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Source",
-    "check_recipe",
     "load_recipe",
     "read_mix",
 ]
@@ -176,15 +175,6 @@ def load_recipe(path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     if problems:
         raise RecipeError(problems)
     return reading.build()
-
-
-def check_recipe(path: str, overrides: tuple[str, ...] = ()) -> list[Problem]:
-    """All problems of a recipe, none when it is good."""
-    try:
-        load_recipe(path, overrides)
-    except RecipeError as error:
-        return error.problems
-    return []
 
 
 @cache

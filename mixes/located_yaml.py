@@ -15,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 __all__ = ["LocatedYaml", "YamlError", "load_yaml", "parse_scalar"]
 
+MOST_PLACES = 100_000  # keys and items of a file
 Path = tuple[str | int, ...]
 
 
@@ -52,6 +53,8 @@ def load_yaml(text: str) -> LocatedYaml:
     except YAMLError as error:  # a character that YAML forbids
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
         raise YamlError(line, str(error).splitlines()[0]) from error
+    except RecursionError as error:
+        raise YamlError(1, "nested too deep") from error
     lines: dict[Path, int] = {}
     return LocatedYaml(_plain(tree, (), lines), lines)
 
@@ -62,6 +65,10 @@ def parse_scalar(text: str) -> Any:
 
 
 def _plain(node: Any, path: Path, lines: dict[Path, int]) -> Any:
+    if len(lines) > MOST_PLACES:
+        raise YamlError(1, f"more than {MOST_PLACES:,} keys and items, aliases written out")
+    if getattr(getattr(node, "tag", None), "value", None):
+        raise YamlError(lines.get(path, 1), f"the tag {node.tag.value} has no meaning here")
     if isinstance(node, CommentedMap):
         plain = {}
         for key, value in node.items():

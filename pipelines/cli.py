@@ -108,6 +108,7 @@ def _outcomes(as_json: bool) -> Iterator[None]:
     from transforms.decontamination.benchmarks import BenchmarkError
     from transforms.mixing.budget import BudgetError
     from transforms.query import QueryError
+    from transforms.storage import DamagedFile
 
     # Object stores are read before the first pipeline would tell Beam its options.
     FileSystems.set_options(PipelineOptions([]))
@@ -119,7 +120,7 @@ def _outcomes(as_json: bool) -> Iterator[None]:
         _fail(as_json, RECIPE_WRONG, str(error).splitlines())
     except GateFailed as error:
         _fail(as_json, CHECK_FAILED, [*error.sentences, f"report: {error.report}"])
-    except (RunFailed, OSError) as error:
+    except (RunFailed, DamagedFile, OSError) as error:
         _fail(as_json, RUN_FAILED, [str(error)])
     except typer.Exit:
         raise
@@ -213,7 +214,7 @@ def _run(
         _errors.print("The inner loops are compiled as they are first used, once: a minute or two.")
     progress = RunProgress(Console(file=sys.stderr, highlight=False, soft_wrap=True))
     workflow = Workflow(recipe, workspace, options, progress.start, progress.observe)
-    with progress.shown(), _keep_traceback(workspace, recipe.name):
+    with workspace.locked(), progress.shown(), _keep_traceback(workspace, recipe.name):
         workflow.run()
     funnel = workflow.funnel
     storage.write_json(workspace.report(recipe.name), funnel.to_json())

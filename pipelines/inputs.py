@@ -15,6 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipelines.workspace import Workspace
 from transforms import storage
+from transforms.ingest.origins import printable
 from transforms.storage import FileInfo
 
 __all__ = ["InputFile", "find_inputs", "most_text_bytes"]
@@ -49,7 +50,7 @@ def find_inputs(workspace: Workspace, patterns: Sequence[str]) -> list[InputFile
         if not matched:
             raise FileNotFoundError(f"no file matches {pattern}")
         for file in matched:
-            found.setdefault(file.path, file)
+            found.setdefault(file.path, file._replace(name=printable(file.name)))
     named: dict[str, list[FileInfo]] = {}
     for file in found.values():
         named.setdefault(file.name, []).append(file)
@@ -91,7 +92,7 @@ def most_text_bytes(kind: str, inputs: Sequence[InputFile]) -> int | None:
 
 def _digests(workspace: Workspace, files: Sequence[FileInfo]) -> list[str]:
     cache_path = storage.join(workspace.uri, "work", "input_hashes.json")
-    cache: dict[str, str] = storage.read_json(cache_path) if storage.exists(cache_path) else {}
+    cache = _read_cache(cache_path)
     keys = [_key(file) for file in files]
     with ThreadPoolExecutor(HASH_THREADS) as threads:
         digests = list(
@@ -105,13 +106,22 @@ def _digests(workspace: Workspace, files: Sequence[FileInfo]) -> list[str]:
     return digests
 
 
+def _read_cache(path: str) -> dict[str, str]:
+    """Hashes of an earlier run; none when there are none or the file is damaged."""
+    try:
+        known = storage.read_json(path) if storage.exists(path) else {}
+    except storage.DamagedFile:
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
 def _key(file: FileInfo) -> str:
     """What a local file's hash is kept under; "" for a store's, whose checksum is asked for anew,
     since an object can change and keep its size.
     """
     if "://" in file.path:
         return ""
-    return f"{file.path} {file.size_bytes} {os.stat(file.path).st_mtime_ns}"
+    return f"{printable(file.path)} {file.size_bytes} {os.stat(file.path).st_mtime_ns}"
 
 
 def _digest(file: FileInfo) -> str:

@@ -150,6 +150,9 @@ def run_job(
     manifests: dict[str, Manifest] = {}
     for stage in job.stages:
         manifest = stage.dataset.manifest()
+        if manifest is not None and not stage.dataset.holds(manifest.files):
+            stage.dataset.withdraw()  # files were lost or cut since: they are made again
+            manifest = None
         if manifest is not None and manifest.bounds != job.bounds:
             # The recipe's bounds have changed since: the gate judges the same data again.
             manifest = _finish(job, stage)
@@ -207,7 +210,8 @@ def _reason(error: BaseException) -> str:
     """The sentence of the task that failed, from whatever the runner wrapped around it."""
     text = str(error).strip() or type(error).__name__
     _, marker, rest = text.rpartition("task failed: ")
-    return rest.splitlines()[0].split(" [while running")[0] if marker else text.splitlines()[-1]
+    line = rest.splitlines()[0] if marker else text.splitlines()[-1]
+    return line.split(" [while running")[0]
 
 
 def _finish(job: Job, stage: Stage) -> Manifest:

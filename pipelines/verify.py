@@ -23,9 +23,10 @@ from pipelines.mix import (
     source_of,
 )
 from pipelines.recipe import Mix, read_mix
+from pipelines.stages import Stage
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, sum_counts
-from transforms.decontamination.index import NgramIndex
+from transforms.decontamination.index import NgramIndex, load_index
 from transforms.mixing.budget import divide_tokens
 from transforms.tokens.token_files import DocumentBounds, read_document_bounds, read_token_file
 from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
@@ -60,7 +61,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         tokenizer = _tokenizer(dataset, manifest)
         index = index or _index(dataset, manifest)
         asked = _asked(dataset)
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, storage.DamagedFile) as error:
         name = "tokenizer, benchmark index and recipe load"
         return [*checks, Check(name, False, str(error), "loaded")]
     fingerprint = manifest.details["tokenizer"]["fingerprint"]
@@ -82,6 +83,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
             texts_bad += _undecodable(tokens, bounds, tokenizer)
         source = source_of(path)
         counts[source] = sum_counts([counts.get(source, {}), found])
+    checks += _check_identity(dataset, manifest, index)
     checks += _check_counts(manifest, asked, counts, texts_bad, index is not None)
     return checks
 
@@ -108,6 +110,29 @@ def _check_files(dataset: Dataset, manifest: Manifest) -> Iterator[Check]:
     yield Check("token files that the manifest does not list", not stray, len(stray), 0)
 
 
+def _check_identity(
+    dataset: Dataset, manifest: Manifest, index: NgramIndex | None
+) -> Iterator[Check]:
+    """The manifest is of the recipe, the inputs and the index that its fingerprint was made of."""
+    stage = Stage(
+        manifest.stage, "", manifest.version, manifest.parameters, manifest.inputs, tasks=()
+    )
+    yield Check(
+        "fingerprint of the manifest",
+        stage.fingerprint == manifest.fingerprint,
+        stage.fingerprint,
+        manifest.fingerprint,
+    )
+    recipe = storage.read_json(dataset.path(RECIPE_FILE))
+    same = manifest.parameters.get("recipe") == recipe
+    yield Check("recipe is the one the mix was made of", same, "same" if same else "other", "same")
+    if recipe["pool"].get("decontaminate"):
+        wanted = manifest.parameters.get("index")
+        stored = manifest.details["benchmarks"] or {}
+        good = index is not None and wanted == stored.get("fingerprint") is not None
+        yield Check("benchmark index is the one named", good, stored.get("fingerprint"), wanted)
+
+
 def _tokenizer(dataset: Dataset, manifest: Manifest) -> Tokenizer:
     spec = dict(manifest.details["tokenizer"]["spec"])
     if spec["name"] == TOKENIZER_FILE:  # its file, else a name that is the same everywhere
@@ -120,7 +145,9 @@ def _tokenizer(dataset: Dataset, manifest: Manifest) -> Tokenizer:
 
 def _index(dataset: Dataset, manifest: Manifest) -> NgramIndex | None:
     stored = manifest.details["benchmarks"]
-    return NgramIndex.load(dataset.path(stored["file"])) if stored else None
+    if not stored:
+        return None
+    return load_index(dataset.path(stored["file"]), stored["fingerprint"])
 
 
 def _undecodable(tokens: np.ndarray[Any, Any], bounds: DocumentBounds, tokenizer: Tokenizer) -> int:

@@ -55,7 +55,7 @@ def open_table(dataset: Dataset, documents: OutputFile, schema: pa.Schema) -> It
     schema = schema.with_metadata({ROWS_DIGEST_KEY: documents.rows_digest.encode()})
     with storage.write_aside(path) as file:
         with pq.ParquetWriter(
-            file, schema, compression="zstd", compression_level=ZSTD_LEVEL
+            file, schema, compression="zstd", compression_level=ZSTD_LEVEL, write_page_checksum=True
         ) as writer:
             table = TableWriter(writer, schema)
             yield table

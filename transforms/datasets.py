@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -156,19 +156,32 @@ class Dataset:
         sizes = {file.name: file.size_bytes for file in found}
         whole = set()
         for task in self.finished_tasks():
-            if all(sizes.get(one.path) == one.size_bytes for one in self.read_record(task).files):
+            try:
+                record = self.read_record(task)
+            except storage.DamagedFile:
+                record = None
+            if record and all(sizes.get(one.path) == one.size_bytes for one in record.files):
                 whole.add(task)
             else:
                 storage.delete([self.record_path(task)])
         return whole
 
+    def holds(self, files: Sequence[OutputFile]) -> bool:
+        """Whether all these files of this version are there, in the size recorded."""
+        found = storage.list_files([storage.join(storage.escape(self.base), "**")], self.base)
+        sizes = {file.name: file.size_bytes for file in found}
+        return all(sizes.get(one.path) == one.size_bytes for one in files)
+
     def read_record(self, task: str) -> TaskRecord:
         return TaskRecord.from_json(storage.read_json(self.record_path(task)))
 
     def manifest(self) -> Manifest | None:
-        """The manifest of this version, None while it is not finished."""
-        path = self.path("manifest.json")
-        return Manifest.from_json(storage.read_json(path)) if storage.exists(path) else None
+        """The manifest of this version, None while it is not finished, or when it is damaged."""
+        return _read_manifest(self.path("manifest.json"))
+
+    def _shown(self) -> Manifest | None:
+        """The manifest that readers see, of this version or another."""
+        return _read_manifest(storage.join(self.folder, "manifest.json"))
 
     def publish(self, manifest: Manifest) -> None:
         """Finish this version and let readers see it."""
@@ -177,20 +190,20 @@ class Dataset:
 
     def withdraw(self) -> None:
         """Take this version from its readers; its files and records stay."""
-        current = storage.join(self.folder, "manifest.json")
-        if (
-            storage.exists(current)
-            and storage.read_json(current)["fingerprint"] == self.fingerprint
-        ):
-            storage.delete([current])
+        shown = self._shown()
+        if shown is None or shown.fingerprint == self.fingerprint:
+            storage.delete([storage.join(self.folder, "manifest.json")])
         storage.delete([self.path("manifest.json")])
 
     def show(self, manifest: Manifest) -> None:
         """Let readers see this finished version."""
-        current = storage.join(self.folder, "manifest.json")
-        if (
-            not storage.exists(current)
-            or Manifest.from_json(storage.read_json(current)) != manifest
-        ):
-            storage.write_json(current, manifest.to_json())
+        if self._shown() != manifest:
+            storage.write_json(storage.join(self.folder, "manifest.json"), manifest.to_json())
             storage.delete([storage.join(self.folder, "aside")])
+
+
+def _read_manifest(path: str) -> Manifest | None:
+    try:
+        return Manifest.from_json(storage.read_json(path)) if storage.exists(path) else None
+    except (storage.DamagedFile, TypeError, KeyError):
+        return None

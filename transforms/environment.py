@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterable
 from importlib.metadata import version
 
+from transforms.kernels.unicode import WORDS_VERSION
+
 __all__ = ["environment"]
 
 
@@ -17,5 +19,6 @@ def environment(packages: Iterable[str] = ()) -> dict[str, str]:
     """Name -> version of Unicode's tables and of these installed distributions."""
     return {
         "unicode": unicodedata.unidata_version,
+        "words": str(WORDS_VERSION),
         **{package: version(package) for package in sorted(packages)},
     }

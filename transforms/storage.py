@@ -25,6 +25,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 __all__ = [
+    "DamagedFile",
     "FileInfo",
     "HashingFile",
     "common_root",
@@ -47,6 +48,10 @@ __all__ = [
 _COPY_BYTES = 1 << 20
 _WILDCARD = re.compile(r"[*?\[]")
 _ESCAPED = re.compile(r"\[[*?[]\]")  # a wildcard that stands for itself
+
+
+class DamagedFile(RuntimeError):
+    """A file of ours does not hold what we wrote."""
 
 
 class FileInfo(NamedTuple):
@@ -168,15 +173,20 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_json(path: str) -> Any:
-    """The content of a JSON file."""
-    return json.loads(read_bytes(path))
+    """The content of a JSON file. DamagedFile when it is none."""
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:
+        raise DamagedFile(
+            f"{path} is no JSON, it was cut or changed ({error}): delete it and run again"
+        ) from error
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
     """Open a Parquet file; local files are memory-mapped, others are read through Beam."""
     if "://" not in path:
-        return pq.ParquetFile(path, memory_map=True)
-    return pq.ParquetFile(open_read(path))
+        return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+    return pq.ParquetFile(open_read(path), page_checksum_verification=True)
 
 
 def sha256_of(path: str) -> tuple[str, int]:

@@ -61,6 +61,8 @@ from transforms.ingest.pdf import PdfReader
 from transforms.ingest.reader import Rejected
 from transforms.ingest.warc import WarcReader
 from transforms.ingest.writer import WRITER_VERSION, write_documents
+from transforms.kernels.unicode import WORDS_VERSION
+from transforms.kernels.words import hash_words
 from transforms.quality.c4 import C4
 from transforms.quality.candidates import CANDIDATES_VERSION
 from transforms.quality.code import Code
@@ -596,6 +598,11 @@ def test_writer(tmp_path):
     compare("writer", WRITER_VERSION, output)
 
 
+def test_words():
+    text = "Don't stop_it: caf\u00e9 e\u0301t 日本の so\xadft x\u200by ٣ Ⅷ 1,000"
+    compare("words", WORDS_VERSION, [f"{word:016x}" for word in hash_words(text).tolist()])
+
+
 # That nothing is left out, and that the comparison can fail
 
 
@@ -617,7 +624,7 @@ def test_every_annotator_reader_and_version_has_an_output(index):
                     classes.add(value.__name__)
     assert constants == {
         "CANDIDATES_VERSION", "EXACT_VERSION", "FUZZY_VERSION", "INDEX_VERSION", "MIX_VERSION",
-        "SELECTION_VERSION", "TOKENS_VERSION", "WRITER_VERSION",
+        "SELECTION_VERSION", "TOKENS_VERSION", "WORDS_VERSION", "WRITER_VERSION",
     }  # fmt: skip
     covered = {type(one).__name__ for one in annotators(index)}
     covered |= {type(reader).__name__ for reader, _ in READERS.values()}

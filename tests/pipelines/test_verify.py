@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipelines.stages import Stage
 from pipelines.verify import verify_mix
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
@@ -65,7 +66,8 @@ def make_mix(folder, texts=TEXTS, shares=None, **details):
         files += written
     total = sum(one["wanted_tokens"] for one in sources.values())
     shares = shares or {name: one["wanted_tokens"] / total for name, one in sources.items()}
-    recipe = {"mix": {"tokens": total, "tokenizer": "x", "shares": shares}}
+    pool = {"sources": {}} if details else {"sources": {}, "decontaminate": {"benchmarks": []}}
+    recipe = {"pool": pool, "mix": {"tokens": total, "tokenizer": "x", "shares": shares}}
     storage.write_json(dataset.path("about/recipe.json"), recipe)
     for path in ABOUT:
         digest, size_bytes = storage.sha256_of(dataset.path(path))
@@ -83,9 +85,18 @@ def make_mix(folder, texts=TEXTS, shares=None, **details):
         "benchmarks": {"file": "about/benchmarks.arrow", "fingerprint": index.fingerprint},
         **details,
     }
-    manifest = Manifest("mix", "f1", 1, {}, {}, files, {}, {}, {}, "0", its_details)
-    dataset.publish(manifest)
+    stored = its_details["benchmarks"]
+    parameters = {"recipe": recipe, "index": stored["fingerprint"] if stored else None}
+    fingerprint = Stage("mix", "", 1, parameters, {}, ()).fingerprint
+    Path(dataset.base).rename(Path(folder) / fingerprint)
+    manifest = Manifest("mix", fingerprint, 1, parameters, {}, files, {}, {}, {}, "0", its_details)
+    Dataset(str(folder), fingerprint).publish(manifest)
     return folder
+
+
+def base_of(mix):
+    """The folder of the version that is published."""
+    return Path(Dataset.published(str(mix))[0].base)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +128,7 @@ def seal(mix):
 
 
 def tokens_of(mix, source="web"):
-    return Path(mix) / "f1" / "tokens" / source / "part-000-00000.npy"
+    return base_of(mix) / "tokens" / source / "part-000-00000.npy"
 
 
 def change_tokens(mix, change, source="web"):
@@ -162,7 +173,7 @@ def test_one_changed_token_is_found_by_the_hash(mix):
     "path", ["tokens/web/part-000-00000.npy", "tokens/code/part-000-00000.csv.gz"]
 )
 def test_a_missing_file_is_found(mix, path):
-    (mix / "f1" / path).unlink()
+    (base_of(mix) / path).unlink()
     assert f"hash of {path}" in failed(mix)
 
 
@@ -174,9 +185,9 @@ def test_a_file_too_many_is_found(mix):
 @pytest.mark.parametrize("path", ABOUT)
 @pytest.mark.parametrize("content", [None, b"nothing of the kind"])
 def test_what_does_not_load_is_a_failed_check(mix, path, content):
-    (mix / "f1" / path).unlink()
+    (base_of(mix) / path).unlink()
     if content is not None:
-        (mix / "f1" / path).write_bytes(content)
+        (base_of(mix) / path).write_bytes(content)
     found = failed(mix)
     assert f"hash of {path}" in found
     assert any(name.endswith("load") for name in found)

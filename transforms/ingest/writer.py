@@ -174,7 +174,12 @@ class _Parquet:
         self.file = self._stack.enter_context(storage.write_aside(path))
         self.writer = self._stack.enter_context(
             pq.ParquetWriter(
-                self.file, schema, compression="zstd", compression_level=ZSTD_LEVEL, **options
+                self.file,
+                schema,
+                compression="zstd",
+                compression_level=ZSTD_LEVEL,
+                write_page_checksum=True,
+                **options,
             )
         )
 

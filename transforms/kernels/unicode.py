@@ -16,27 +16,32 @@ from numba import njit, uint32
 __all__ = [
     "CODE_POINTS",
     "IDEOGRAPH",
+    "INVISIBLE",
     "MARK",
     "OTHER",
     "SPACE",
     "WORD",
+    "WORDS_VERSION",
     "class_table",
     "decode",
     "lower_table",
 ]
 
 CODE_POINTS = 0x110000
+WORDS_VERSION = 2  # raised when another text makes the same words, or the same text others
 OTHER = 0  # punctuation, symbols, controls
 SPACE = 1  # str.isspace
 WORD = 2  # str.isalnum
 MARK = 3  # combining mark: goes on with a word, starts none
 IDEOGRAPH = 4  # Han, Hiragana: a word by itself, as in UAX 29
+INVISIBLE = 5  # soft hyphen, zero-width characters: no part of a word, and no end of one
+_INVISIBLE = frozenset({0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF})
 REPLACEMENT = 0xFFFD
 
 
 @cache
 def class_table() -> npt.NDArray[np.uint8]:
-    """uint8[0x110000]: OTHER, SPACE, WORD, MARK or IDEOGRAPH of each code point."""
+    """uint8[0x110000]: OTHER, SPACE, WORD, MARK, IDEOGRAPH or INVISIBLE of each code point."""
     table = np.zeros(CODE_POINTS, np.uint8)
     for code in range(CODE_POINTS):
         char = chr(code)
@@ -47,6 +52,8 @@ def class_table() -> npt.NDArray[np.uint8]:
             table[code] = IDEOGRAPH if ideograph else WORD
         elif char.isspace():
             table[code] = SPACE
+        elif code in _INVISIBLE:
+            table[code] = INVISIBLE
         elif code >= 0x300 and unicodedata.category(char)[0] == "M":
             table[code] = MARK
     return table

@@ -1,7 +1,8 @@
 """Words: maximal runs of alphanumerics and combining marks, hashed in lower case; an ideograph is a
 word by itself.
 
-This one definition serves quality rules, deduplication and decontamination, so words are found once
+Soft hyphens and zero-width characters inside a word are passed over, as a reader does. This one
+definition serves quality rules, deduplication and decontamination, so words are found once
 a batch. It is Dolma 3's (words with punctuation ignored), with `_` a separator. `str.isalnum` and
 `str.lower` of the running Python decide; where a lower case has several code points the character
 stands for itself.
@@ -65,7 +66,7 @@ def _count(data, offsets, classes, bounds):  # type: ignore[no-untyped-def]
                 if not inside:
                     total += 1
                 inside = True
-            elif kind != 3:
+            elif kind != 3 and kind != 5:
                 inside = False
             i += width
         bounds[d + 1] = total
@@ -78,18 +79,23 @@ def _fill(data, offsets, classes, lower, hashes, starts, ends):  # type: ignore[
         i, end = offsets[d], offsets[d + 1]
         h = uint64(0)
         inside = False
+        stop = i  # behind the last character of the word
         while i < end:
             code, width = decode(data, i, end)
             kind = classes[code]
+            if kind == 5 and inside:
+                i += width
+                continue
             if kind == 2 or (kind == 3 and inside):
                 if not inside:
                     starts[n] = i
                     inside = True
                 h = (h ^ uint64(lower[code])) * _STEP
                 h ^= h >> uint64(29)
+                stop = i + width
             else:
                 if inside:
-                    ends[n] = i
+                    ends[n] = stop
                     hashes[n] = mix(h)
                     n += 1
                     h = uint64(0)
@@ -103,7 +109,7 @@ def _fill(data, offsets, classes, lower, hashes, starts, ends):  # type: ignore[
                     h = uint64(0)
             i += width
         if inside:
-            ends[n] = end
+            ends[n] = stop
             hashes[n] = mix(h)
             n += 1
 

@@ -15,7 +15,7 @@ from transforms.kernels.ngram_lookup import (
     count_hits,
     find_owners,
 )
-from transforms.kernels.unicode import IDEOGRAPH, MARK, WORD, class_table
+from transforms.kernels.unicode import IDEOGRAPH, INVISIBLE, MARK, WORD, class_table
 from transforms.kernels.words import Words, find_words
 
 N = 3  # words of an n-gram in these tests: short texts hit often
@@ -50,7 +50,7 @@ def plain_words(text: str) -> list[str]:
             else:
                 found.append(lowered)
             inside = True
-        else:
+        elif not (kind == INVISIBLE and inside):
             inside = False
     return found
 

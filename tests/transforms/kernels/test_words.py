@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.kernels.unicode import IDEOGRAPH, MARK, WORD, class_table
+from transforms.kernels.unicode import IDEOGRAPH, INVISIBLE, MARK, WORD, class_table
 from transforms.kernels.words import find_words, hash_words, roll_ngrams
 
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
-    st.text("aB1é\u0301日の한 .-_'\n😀"),
+    st.text("aB1é\u0301日の한 .-_'\n😀\xad\u200b"),
 )
 MASK = 2**64 - 1
 
@@ -21,12 +21,18 @@ def words_of(text):
         if kind == WORD or (kind == MARK and current):
             current += char
             continue
+        if kind == INVISIBLE and current:
+            continue
         if current:
             words.append(current)
         current = ""
         if kind == IDEOGRAPH:
             words.append(char)
     return [*words, current] if current else words
+
+
+def visible(word):
+    return "".join(char for char in word if class_table()[ord(char)] != INVISIBLE)
 
 
 def hash_of(word):
@@ -62,6 +68,7 @@ def batch_of(texts, before=b""):
         ("\u0301a", ["a"]),
         ("日本のカナ", ["日", "本", "の", "カナ"]),
         ("x日y", ["x", "日", "y"]),
+        ("so\xadft \u200bx\u200b y", ["so\xadft", "x", "y"]),
     ],
 )
 def test_words_of_small_texts(text, words):
@@ -80,7 +87,8 @@ def test_words_and_hashes_equal_the_twins(texts, before):
         span = slice(found.bounds[d], found.bounds[d + 1])
         places = zip(found.starts[span], found.ends[span], strict=True)
         words = words_of(text)
-        assert [bytes(data[start:end]).decode() for start, end in places] == words
+        seen = [bytes(data[start:end]).decode() for start, end in places]
+        assert [visible(word) for word in seen] == words
         assert found.hashes[span].tolist() == [hash_of(word) for word in words]
     assert found.bounds[-1] == len(found.hashes)
 
@@ -90,6 +98,10 @@ def test_words_and_hashes_equal_the_twins(texts, before):
 def test_a_word_hashes_alike_alone_and_in_a_batch(text):
     found = find_words(*batch_of(["x y", text, "z"]))
     assert (found.hashes[2:-1] == hash_words(text)).all()
+
+
+def test_what_cannot_be_seen_does_not_change_a_hash():
+    assert (hash_words("so\xadft zero\u200bwidth\ufeff") == hash_words("soft zerowidth")).all()
 
 
 def test_case_does_not_change_a_hash():

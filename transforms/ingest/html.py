@@ -36,6 +36,7 @@ __all__ = [
     "MAX_HTML_BYTES",
     "HtmlReader",
     "NestingError",
+    "NulError",
     "Page",
     "decode",
     "extract_page",
@@ -68,8 +69,17 @@ _BLANK_LINES = re.compile(r"\n[ \u00a0\n]*\n")
 _MARKUP = re.compile(rb"<!doctype\s+html|<(?:html|head|body)(?![\w-])", re.IGNORECASE)
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins with that of UTF-16-LE
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# A tag at the start of a page in wide characters without a byte order mark.
+_WIDE_TAGS = (
+    (re.compile(rb"(?:[\t\n\r ]\0{3})*<\0{3}[!-~]\0{3}"), "utf-32-le"),
+    (re.compile(rb"(?:\0{3}[\t\n\r ])*\0{3}<\0{3}[!-~]"), "utf-32-be"),
+    (re.compile(rb"(?:[\t\n\r ]\0)*<\0[!-~]\0"), "utf-16-le"),
+    (re.compile(rb"(?:\0[\t\n\r ])*\0<\0[!-~]"), "utf-16-be"),
 )
 # Elements that hold nothing, or that the next of their kind ends, do not nest by themselves.
 _TAG = re.compile(
@@ -81,6 +91,10 @@ _TAG = re.compile(
 
 class NestingError(ValueError):
     """A page whose elements are nested too deep to be read in bearable time."""
+
+
+class NulError(ValueError):
+    """Markup that holds NUL, which no page does whose encoding is known."""
 
 
 class Page(NamedTuple):
@@ -97,13 +111,17 @@ def decode(content: bytes, declared: str | None) -> tuple[str, str]:
     """The text of HTML bytes and the encoding that read it.
 
     In the order of the WHATWG: byte order mark, charset of the server (`declared`), meta element or
-    detection (Resiliparse). The first that reads all bytes wins, then UTF-8, then Windows-1252;
-    where none does, the first one is used and what it cannot read becomes U+FFFD. Windows-1252
-    reads almost anything and is what pages say that know no better, so UTF-8 is tried before it.
+    detection (Resiliparse); behind the mark, a tag in UTF-16 or UTF-32 at the page's start. The
+    first that reads all bytes wins, then UTF-8, then Windows-1252; where none does, the first one
+    is used and what it cannot read becomes U+FFFD. Windows-1252 reads almost anything and is what
+    pages say that know no better, so UTF-8 is tried before it.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, "replace"), encoding
+    for tag, encoding in _WIDE_TAGS:
+        if tag.match(content):
+            return content.decode(encoding, "replace"), encoding
     candidates = [detect_encoding(content, from_html_meta=True), "utf-8", "cp1252"]
     if declared:
         candidates.insert(0, map_encoding_to_html5(declared.strip("\"' "), fallback_utf8=False))
@@ -122,8 +140,10 @@ def decode(content: bytes, declared: str | None) -> tuple[str, str]:
 
 def extract_page(content: bytes, declared: str | None = None) -> Page:
     """Parse a page and extract its main text; see `Page` and `EXTRACTION`. NestingError beyond
-    MAX_NESTING."""
+    MAX_NESTING, NulError where the markup holds NUL."""
     markup, encoding = decode(content, declared)
+    if "\0" in markup:
+        raise NulError(f"as {encoding} it has {markup.count(chr(0))} NUL characters")
     _check_nesting(markup)
     tree = HTMLTree.parse(markup)
     document = tree.document
@@ -197,12 +217,12 @@ class HtmlReader:
     An id is made of the file's name below its folder and its bytes. Removed: "no text" (read, but
     nothing is left of it), "empty file", "not HTML" (a file without one of HTML_SUFFIXES whose
     first 1,024 bytes hold no doctype, html, head or body: the style sheets, scripts and pictures of
-    a site). Quarantined: "too large", "nested too deep".
+    a site). Quarantined: "too large", "nested too deep", "NUL byte" (in the decoded page).
     """
 
     @property
     def version(self) -> int:
-        return 3
+        return 4
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -238,6 +258,8 @@ def _read_page(file: FileInfo) -> Document | Rejected:
         page = extract_page(content)
     except NestingError as error:
         return Rejected(origin, "nested too deep", str(error), True)
+    except NulError as error:
+        return Rejected(origin, "NUL byte", str(error), True)
     if not page.text or page.text.isspace():
         return Rejected(origin, "no text", "", False)
     metadata = {

@@ -28,7 +28,7 @@ from transforms.ingest.compression import (
     is_gzip,
     read_blocks,
 )
-from transforms.ingest.html import EXTRACTION, MAX_HTML_BYTES, NestingError, extract_page
+from transforms.ingest.html import EXTRACTION, MAX_HTML_BYTES, NestingError, NulError, extract_page
 from transforms.ingest.http_body import Body, decode_body
 from transforms.ingest.origins import MadeIds, origin_of
 from transforms.ingest.reader import MAX_DOCUMENT_BYTES, Rejected, group_by_size
@@ -53,14 +53,14 @@ class WarcReader:
 
     Removed: "not a response", "not HTTP", "HTTP status", "not HTML", "no text", "record repeated".
     Quarantined: "broken record", "broken HTTP", "truncated file", "broken compression",
-    "too large", "nested too deep". After a broken record reading goes on at the next one that can
-    be found; what lies between counts as one record. A body that breaks off is kept up to there
-    where the record says that it is truncated; else it is "broken HTTP".
+    "too large", "nested too deep", "NUL byte". After a broken record reading goes on at the next
+    one that can be found; what lies between counts as one record. A body that breaks off is kept up
+    to there where the record says that it is truncated; else it is "broken HTTP".
     """
 
     @property
     def version(self) -> int:
-        return 3
+        return 4
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -274,6 +274,8 @@ def _read_record(frame: _Frame, file: str) -> Document | Rejected:
         page = extract_page(payload, record.http_charset)
     except NestingError as error:
         return Rejected(place, "nested too deep", str(error), True)
+    except NulError as error:
+        return Rejected(place, "NUL byte", str(error), True)
     if not page.text or page.text.isspace():
         return Rejected(place, "no text", record.headers.get("WARC-Target-URI") or "", False)
     metadata: dict[str, Any] = {

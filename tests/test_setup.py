@@ -1,0 +1,72 @@
+"""What Beam ships to its workers: the source distribution made from setup.py."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from apache_beam.runners.portability.stager import Stager
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = ("setup.py", "MANIFEST.in", "pyproject.toml", "constraints.txt", "README.md")
+PACKAGES = ("pipelines", "transforms", "expectations", "mixes")
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """The source distribution as Beam's `--setup_file` builds it, unpacked."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    for name in SHIPPED:
+        shutil.copy(ROOT / name, checkout / name)
+    for name in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, checkout / name, ignore=ignored)
+    built = Stager._build_setup_package(str(checkout / "setup.py"), str(checkout / "built"))
+    target = tmp_path_factory.mktemp("worker")
+    with tarfile.open(built) as archive:
+        archive.extractall(target, filter="data")
+    (folder,) = target.iterdir()
+    return folder
+
+
+def test_the_shipped_package_pins_what_it_imports_to_the_tested_versions(unpacked):
+    pins = {
+        re.sub(r"[-_.]+", "-", name).lower(): version
+        for name, version in re.findall(
+            r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M
+        )
+    }
+    metadata = (unpacked / "PKG-INFO").read_text()
+    required = re.findall(r"^Requires-Dist: ([\w.-]+)(?:\[\w+\])?==(\S+)$", metadata, re.M)
+    assert len(required) > 20
+    for name, version in required:
+        assert pins[re.sub(r"[-_.]+", "-", name).lower()] == version
+    unpinned = re.findall(r"^Requires-Dist: ([\w.\[\]-]+)$", metadata, re.M)
+    assert unpinned == []
+
+
+def test_a_worker_that_installs_it_has_every_module_and_data_file(unpacked, tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+        + ["--no-build-isolation", "--target", str(tmp_path / "site"), str(unpacked)],
+        check=True,
+    )
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*")):
+            if path.suffix in (".py", ".yaml", ".json"):
+                assert (tmp_path / "site" / path.relative_to(ROOT)).is_file(), path
+
+
+def test_a_dependency_without_a_tested_version_is_refused(tmp_path):
+    for name in SHIPPED:
+        shutil.copy(ROOT / name, tmp_path / name)
+    constraints = (ROOT / "constraints.txt").read_text()
+    (tmp_path / "constraints.txt").write_text(re.sub(r"^numba==.*$", "", constraints, flags=re.M))
+    ended = subprocess.run(
+        [sys.executable, "setup.py", "--version"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ended.returncode != 0
+    assert "constraints.txt names no version of numba" in ended.stderr

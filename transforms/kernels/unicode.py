@@ -1,7 +1,7 @@
 """Unicode tables of the running Python, and a UTF-8 decoder that cannot read past its end.
 
-Tables are indexed by code point. `CLASS[c]`: what a code point is in a word. `LOWER[c]`: its lower
-case where that is one code point, else itself.
+Tables are indexed by code point: what a code point is in a word, its lower case where that is one
+code point (else itself), which digit it is, whether it is upper case.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ __all__ = [
     "IDEOGRAPH",
     "INVISIBLE",
     "MARK",
+    "NO_DIGIT",
     "OTHER",
     "SPACE",
     "WORD",
     "WORDS_VERSION",
     "class_table",
     "decode",
+    "digit_table",
     "lower_table",
+    "upper_table",
 ]
 
 CODE_POINTS = 0x110000
@@ -37,6 +40,7 @@ IDEOGRAPH = 4  # Han, Hiragana: a word by itself, as in UAX 29
 INVISIBLE = 5  # soft hyphen, zero-width characters: no part of a word, and no end of one
 _INVISIBLE = frozenset({0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF})
 REPLACEMENT = 0xFFFD
+NO_DIGIT = 255  # of `digit_table`: str.isdigit is false
 
 
 @cache
@@ -68,6 +72,24 @@ def lower_table() -> npt.NDArray[np.uint32]:
         if len(lowered) == 1:
             table[code] = ord(lowered)
     return table
+
+
+@cache
+def digit_table() -> npt.NDArray[np.uint8]:
+    """uint8[0x110000]: 0 to 9 for the decimal digits of any script (str.isdecimal), 10 for other
+    digits (str.isdigit: superscripts and the like), NO_DIGIT for all else."""
+    table = np.full(CODE_POINTS, NO_DIGIT, np.uint8)
+    for code in range(CODE_POINTS):
+        char = chr(code)
+        if char.isdigit():
+            table[code] = unicodedata.decimal(char, 10)
+    return table
+
+
+@cache
+def upper_table() -> npt.NDArray[np.bool_]:
+    """bool[0x110000]: str.isupper of each code point."""
+    return np.fromiter((chr(code).isupper() for code in range(CODE_POINTS)), np.bool_, CODE_POINTS)
 
 
 @njit(inline="always")

@@ -10,12 +10,14 @@ from transforms.kernels.unicode import (
     IDEOGRAPH,
     INVISIBLE,
     MARK,
+    NO_DIGIT,
     OTHER,
     REPLACEMENT,
     SPACE,
     WORD,
     class_table,
     decode,
+    digit_table,
     lower_table,
 )
 
@@ -97,3 +99,11 @@ def test_lower_case_is_that_of_python_where_it_is_one_code_point():
     for code in range(CODE_POINTS):
         lowered = chr(code).lower()
         assert table[code] == (ord(lowered) if len(lowered) == 1 else code)
+
+
+def test_digits_are_those_of_the_running_python():
+    table = digit_table()
+    for code in range(CODE_POINTS):
+        char = chr(code)
+        value = int(char) if char.isdecimal() else 10 if char.isdigit() else NO_DIGIT
+        assert table[code] == value

@@ -150,7 +150,8 @@ def find_budgets(
     inputs: Mapping[str, Mapping[str, str]],
     options: PipelineOptions,
 ) -> dict[str, SourceBudget]:
-    """What the mix takes of each source. BudgetError tells all sources that hold too little."""
+    """What the mix takes of each source. BudgetError tells all sources that hold too little, and a
+    mix that would be empty."""
     proportions = mix.proportions
     wanted = divide_tokens(mix.tokens, proportions)
     its = [shard for shard in shards if shard.source in proportions]
@@ -203,6 +204,12 @@ def find_budgets(
         inside = np.frombuffer(rows.get(source, b""), _ORDERED)
         budgets[source] = cut_in_bin(budget, inside["order"], inside["tokens"])
     remove_runs(folder)
+    if not any(budget.taken_documents for budget in budgets.values()):
+        shortest = min(budget.next_document_tokens for budget in budgets.values())
+        raise BudgetError(
+            f"the recipe asks for {mix.tokens:,} tokens, less than the first document of any source"
+            f" ({shortest:,} at least), so the mix would be empty; raise mix.tokens"
+        )
     return budgets
 
 

@@ -132,7 +132,13 @@ class Workflow:
         recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
         self.check()
         inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
-        self._check_possible(inputs)
+        self._check_possible(
+            {
+                source.name: most_text_bytes(source.ingest, inputs[source.name])
+                for source in recipe.sources
+            },
+            "its input",
+        )
         tokenizer = recipe.tokenizer(workspace.uri)
         load_tokenizer(tokenizer)  # one that cannot be had is told before any work
         jobs = [
@@ -147,6 +153,7 @@ class Workflow:
         ):
             return
         documents = {source: self.manifests[f"documents {source}"] for source in self._sources}
+        self._check_kept("documents", "text_bytes", "what was read of its input")
         shards = self._shards(documents)
 
         annotators = {source.name: self._annotators(source) for source in recipe.sources}
@@ -171,6 +178,7 @@ class Workflow:
         yield judge_job(workspace, tree, documents, shards, judgements, scored)
         if not self._have("candidates"):
             return
+        self._check_kept("candidates", "kept_text_bytes", "what its rules kept")
         shards = self._extend(shards, "candidates")
 
         ranks = len(next(iter(judgements.values())).criteria) + 2
@@ -179,12 +187,14 @@ class Workflow:
             yield exact_job(workspace, tree, documents, shards, ranks, pool)
             if not self._have("exact_duplicates"):
                 return
+            self._check_kept("exact_duplicates", "kept_text_bytes", "what is no duplicate")
             shards = self._extend(shards, "exact_duplicates")
         if recipe.fuzzy:
             pool = self._pool("exact_duplicates", "minhash")
             yield fuzzy_job(workspace, tree, documents, shards, ranks, recipe.fuzzy, pool)
             if not self._have("fuzzy_duplicates"):
                 return
+            self._check_kept("fuzzy_duplicates", "kept_text_bytes", "what is no duplicate")
             shards = self._extend(shards, "fuzzy_duplicates")
 
         cuts = {source.name: self._cuts(source) for source in recipe.sources}
@@ -296,19 +306,26 @@ class Workflow:
                 raise FileNotFoundError(f"source {source.name}: {error}") from error
             return []
 
-    def _check_possible(self, inputs: Mapping[str, Sequence[InputFile]]) -> None:
-        """Refuse, before any work, a recipe that asks for more than its input can hold."""
+    def _check_possible(self, most_text_bytes: Mapping[str, int | None], holder: str) -> None:
+        """BudgetError when a source's text, whose bytes are bounded, cannot hold what it must."""
         mix = self.recipe.mix
         problems = []
         for name, wanted in divide_tokens(mix.tokens, mix.proportions).items():
-            text_bytes = most_text_bytes(self.recipe.source(name).ingest, inputs[name])
+            text_bytes = most_text_bytes[name]
             if text_bytes is not None:
                 try:
-                    check_possible(name, wanted, text_bytes, mix.max_epochs[name])
+                    check_possible(name, wanted, text_bytes, mix.max_epochs[name], holder)
                 except BudgetError as error:
                     problems.append(str(error))
         if problems:
             raise BudgetError("\n".join(problems))
+
+    def _check_kept(self, table: str, counter: str, holder: str) -> None:
+        """The same of the text that a table's manifests count: asked at each barrier, so that work
+        on a pool that cannot give what the recipe asks ends as soon as that is known."""
+        counts = {source: self.manifests[f"{table} {source}"].counts for source in self._sources}
+        kept = {source: its.get(counter, 0) for source, its in counts.items()}
+        self._check_possible(kept, holder)
 
     @property
     def _index_path(self) -> str:

@@ -49,11 +49,9 @@ def test_the_shipped_package_pins_what_it_imports_to_the_tested_versions(unpacke
 
 
 def test_a_worker_that_installs_it_has_every_module_and_data_file(unpacked, tmp_path):
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-        + ["--no-build-isolation", "--target", str(tmp_path / "site"), str(unpacked)],
-        check=True,
-    )
+    offline = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    target = ["--target", str(tmp_path / "site"), str(unpacked)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, *target], check=True)
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*")):
             if path.suffix in (".py", ".yaml", ".json"):

@@ -142,6 +142,30 @@ def test_more_tokens_than_there_are(finished: Finished, pool: Pool, tmp_path: Pa
     assert times_of(workspace) == before
 
 
+def test_a_pool_that_cannot_hold_what_is_asked_ends_at_the_first_barrier_that_shows_it(
+    pool: Pool, tmp_path: Path
+) -> None:
+    recipe = pool.recipe()
+    recipe["mix"]["shares"] = {"docs": 1.0}
+    recipe["mix"]["tokens"] = "4M"  # the size of compressed input alone does not rule that out
+    said = run(recipe, tmp_path / "workspace").failed(2)
+    assert re.search(r"what was read of its input can hold no more than [\d,]+", said)
+    assert "docs" in said
+    assert not list((tmp_path / "workspace").glob("attributes/*/*"))
+
+
+def test_a_mix_that_would_be_empty_is_refused(
+    finished: Finished, pool: Pool, tmp_path: Path
+) -> None:
+    workspace = finished.copy_to(tmp_path / "workspace")
+    recipe = pool.recipe()
+    recipe["mix"]["tokens"] = 2
+    before = times_of(workspace)
+    said = run(recipe, workspace).failed(2)
+    assert "less than the first document of any source" in said
+    assert times_of(workspace) == before
+
+
 def test_where_that_names_no_column(pool: Pool, tmp_path: Path) -> None:
     recipe = pool.recipe()
     recipe["mix"]["where"] = "size.bites > 3"

@@ -104,16 +104,18 @@ def divide_tokens(total: int, proportions: Mapping[str, float]) -> dict[str, int
     return whole
 
 
-def check_possible(source: str, wanted_tokens: int, text_bytes: int, max_epochs: float) -> None:
-    """BudgetError when the inputs of a source cannot hold what is wanted, whatever is kept of them.
+def check_possible(
+    source: str, wanted_tokens: int, text_bytes: int, max_epochs: float, holder: str = "its input"
+) -> None:
+    """BudgetError when a source cannot hold what is wanted, whatever is kept of it later.
 
-    `text_bytes`: a bound on their text. A token stands for a byte at least, but for the one that
-    closes a document.
+    `text_bytes`: a bound on the text of `holder`. A token stands for a byte at least, but for the
+    one that closes a document.
     """
     most = int(2 * text_bytes * Fraction(str(max_epochs)))
     if wanted_tokens > most:
         raise BudgetError(
-            f"{source}: the recipe asks for {wanted_tokens:,} tokens but its input can hold no more"
+            f"{source}: the recipe asks for {wanted_tokens:,} tokens but {holder} can hold no more"
             f" than {most:,} at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
             f" at least {wanted_tokens - most:,} too many; lower mix.tokens or its share,"
             " raise mix.max_epochs, or add input"

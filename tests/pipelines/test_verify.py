@@ -262,6 +262,27 @@ def test_shares_other_than_the_recipes_are_found(tmp_path):
     assert failed(wrong) == ["share of code", "share of web"]
 
 
+def test_a_source_that_holds_one_token_more_than_asked_is_found(tmp_path):
+    texts = {"web": ["a b c d e f"] * 40, "code": ["x y z"] * 40}
+    tokens = {"web": 40 * 12, "code": 40 * 6}
+    shares = {"web": (tokens["web"] - 1) / 720, "code": (tokens["code"] + 1) / 720}
+    assert failed(make_mix(tmp_path / "mix", texts, shares=shares)) == ["share of web"]
+
+
+def test_where_the_manifest_is_believed_the_check_says_so(tmp_path):
+    texts = {"web": ["a b c d e f"] * 40, "code": ["x y z"] * 40}
+    shares = {"web": (40 * 12 + 20) / 720, "code": (40 * 6 - 20) / 720}
+    mix = make_mix(tmp_path / "mix", texts, shares=shares)
+    assert "share of web" in failed(mix)
+    path = mix / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["details"]["sources"]["web"]["largest_document_tokens"] = 21
+    path.write_text(json.dumps(manifest))
+    (web,) = [check for check in verify_mix(str(mix)) if check.name == "share of web"]
+    assert web.ok
+    assert "up to 21 less (the next document by the manifest)" in str(web.wanted)
+
+
 def test_another_tokenizer_than_the_one_named_is_found(mix):
     path = mix / "manifest.json"
     manifest = json.loads(path.read_text())

@@ -51,7 +51,7 @@ from transforms.dedup.exact import EXACT_VERSION, ExactHash
 from transforms.dedup.fuzzy import FUZZY_VERSION
 from transforms.dedup.minhash import MinHash
 from transforms.dedup.pool import PoolShard
-from transforms.documents import Document
+from transforms.documents import SCHEMA, Document, DocumentBatch
 from transforms.ingest.code import CodeReader
 from transforms.ingest.dolma import DolmaReader
 from transforms.ingest.html import HtmlReader
@@ -70,6 +70,8 @@ from transforms.quality.conditions import Condition, rule
 from transforms.quality.fineweb import FineWeb
 from transforms.quality.gopher import Gopher
 from transforms.quality.language import Language
+from transforms.quality.pdf_quality import PdfQuality
+from transforms.quality.pii import Pii
 from transforms.quality.size import Size
 from transforms.tokens.tokenizer import TokenizerSpec
 
@@ -272,6 +274,7 @@ def annotators(index):
     return [
         Size(), ExactHash(), MinHash(bands=3, rows=4), Gopher(), C4(), FineWeb(),
         Language(languages=("de", "en")), Code(), Decontaminate(path, built.fingerprint),
+        Pii(), PdfQuality(),
     ]  # fmt: skip
 
 
@@ -356,15 +359,33 @@ def selection(tokens):
     return tokens, budgets
 
 
-@pytest.mark.parametrize("position", range(9))
-def test_annotators(pool, index, position):
-    annotator = annotators(index)[position]
-    output = pool.output(annotator.name)
-    for name, row in output["rows"].items():
+@pytest.mark.parametrize(
+    "name",
+    [
+        "c4", "code", "contamination", "exact", "fineweb", "gopher", "language", "minhash",
+        "pdf_quality", "pii", "size",
+    ],
+)  # fmt: skip
+def test_annotators(pool, index, name):
+    (annotator,) = [one for one in annotators(index) if one.name == name]
+    output = pool.output(name)
+    for identifier, row in output["rows"].items():
         for column, value in row.items():
             if isinstance(value, float):  # which every bound would pass
-                assert value == value, f"{column} of {name} is no number"
-    compare(f"annotator-{annotator.name}", annotator.version, output)
+                assert value == value, f"{column} of {identifier} is no number"
+    compare(f"annotator-{name}", annotator.version, output)
+
+
+def test_personal_data():
+    texts = [
+        "Jane (jane.doe+news@mail.example.co.uk, jörg@bücher.example) sits at 10.0.0.1:80.",
+        "Call +49 (0)30 / 1234-567 or (206) 555-1234, not 4294967295; 2001:db8::8a2e:370:7334",
+        "Version 1.2.3.4.5 of x@y, 12:30:45, std::abc::fed",
+    ]
+    columns = {name: [""] * len(texts) for name in SCHEMA.names} | {"text": texts}
+    columns |= {"added": [None] * len(texts), "created": [None] * len(texts)}
+    batch = DocumentBatch(pa.RecordBatch.from_pydict(columns, SCHEMA))
+    compare("personal-data", Pii().version, Pii().annotate(batch).to_pylist())
 
 
 def test_index(index):

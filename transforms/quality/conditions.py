@@ -1,6 +1,6 @@
 """Conditions: what a recipe's rules ask of attributes, as SQL; nothing is decided in annotators.
 
-A rule of a recipe (`gopher`, `c4`, `fineweb`, `language`, `code`) names annotators to run,
+A rule of a recipe (`gopher`, `c4` ...: the keys of `RULE_SCHEMAS`) names annotators to run,
 conditions that a document must meet and span columns that are cut from its text. Thresholds default
 to Dolma 3's numbers (C4, FineWeb, code: those of the projects named in docs/rules.md) and are
 overridden option by option: `{"words": {"at_least": 100}}` keeps the upper bound, `{"words":
@@ -22,6 +22,8 @@ from transforms.quality.code import Code
 from transforms.quality.fineweb import FineWeb
 from transforms.quality.gopher import Gopher
 from transforms.quality.language import LANGUAGES, Language
+from transforms.quality.pdf_quality import PdfQuality
+from transforms.quality.pii import Pii
 
 __all__ = ["RULE_SCHEMAS", "Condition", "Rule", "rule"]
 
@@ -276,6 +278,36 @@ _CODE: _Options = {
     **_bounded("code", "generated", "generated", "written by a program", equals=False),
     **_bounded("code", "minified", "minified", "minified", equals=False),
 }
+_PII: _Options = {
+    **_bounded("pii", "emails", "email_count", "e-mail addresses", at_most=5),
+    **_bounded("pii", "ip_addresses", "ip_address_count", "IP addresses", at_most=5),
+    **_bounded("pii", "phone_numbers", "phone_number_count", "telephone numbers", at_most=5),
+    **_bounded("pii", "spans", "span_count", "addresses and numbers together", at_most=5),
+    **_bounded(
+        "pii", "density", "byte_fraction", "share of bytes in addresses and numbers", at_most=1
+    ),
+}
+_PII_CUTS = {
+    "cut_emails": ("pii.emails", "e-mail addresses"),
+    "cut_ip_addresses": ("pii.ip_addresses", "IP addresses"),
+    "cut_phone_numbers": ("pii.phone_numbers", "telephone numbers"),
+}
+_PDF_QUALITY: _Options = {
+    **_bounded(
+        "pdf_quality",
+        "numeric",
+        "numeric_fraction",
+        "share of digits among a line's characters, on average over lines",
+        at_most=0.2,
+    ),
+    **_bounded(
+        "pdf_quality",
+        "pipe_lines",
+        "pipe_line_fraction",
+        "share of lines between two pipes, as rows of tables are",
+        at_most=0.3,
+    ),
+}
 
 
 def _conditions(
@@ -371,12 +403,25 @@ def _build_code(options: Mapping[str, Any]) -> Rule:
     return Rule("code", (Code(),), _conditions("code", options, _CODE))
 
 
+def _build_pii(options: Mapping[str, Any]) -> Rule:
+    cuts = tuple(
+        column for option, (column, _) in _PII_CUTS.items() if _flag("pii", options, option)
+    )
+    return Rule("pii", (Pii(),), _conditions("pii", options, _PII), cuts)
+
+
+def _build_pdf_quality(options: Mapping[str, Any]) -> Rule:
+    return Rule("pdf_quality", (PdfQuality(),), _conditions("pdf_quality", options, _PDF_QUALITY))
+
+
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Rule]] = {
     "gopher": _build_gopher,
     "c4": _build_c4,
     "fineweb": _build_fineweb,
     "language": _build_language,
     "code": _build_code,
+    "pdf_quality": _build_pdf_quality,
+    "pii": _build_pii,
 }
 
 
@@ -446,4 +491,12 @@ RULE_SCHEMAS: dict[str, dict[str, Any]] = {
         },
     ),
     "code": _schema(_CODE),
+    "pdf_quality": _schema(_PDF_QUALITY),
+    "pii": _schema(
+        _PII,
+        **{
+            option: _switch(f"Cut the {what} from the text.")
+            for option, (_, what) in _PII_CUTS.items()
+        },
+    ),
 }

@@ -135,6 +135,9 @@ def ip_addresses(text):
 def phone_numbers(text):
     place = 0
     while place < len(text):
+        if not (text[place] in "+(" or text[place].isdecimal()):
+            place += 1
+            continue
         if text[place] == "+":
             refused, patterns = NOT_BEFORE_PLUS, (NATIONAL_NUMBER, INTERNATIONAL_NUMBER)
         else:
@@ -174,7 +177,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(TEXTS, max_size=4))
 def test_spans_are_those_of_regular_expressions(texts):
     assert spans_of(texts) == [twin(text) for text in texts]

@@ -7,7 +7,7 @@ import pytest
 from transforms import query
 from transforms.quality.conditions import RULE_SCHEMAS, Condition, rule
 
-NAMES = ["gopher", "c4", "fineweb", "language", "code"]
+NAMES = ["gopher", "c4", "fineweb", "language", "code", "pdf_quality", "pii"]
 
 
 def kept(condition, value, type_=None):
@@ -47,7 +47,7 @@ def test_sql_is_what_a_reader_expects():
     }
 
 
-@pytest.mark.parametrize("name", ["gopher", "c4", "fineweb", "code"])
+@pytest.mark.parametrize("name", ["gopher", "c4", "fineweb", "code", "pdf_quality", "pii"])
 def test_bounds_are_inclusive_to_the_last_bit(name):
     for condition in rule(name).conditions:
         for bound in (condition.at_least, condition.at_most):
@@ -108,6 +108,11 @@ def test_c4_says_what_it_cuts_and_its_numbers_reach_the_annotator():
     assert built.conditions[0].to_sql() == "c4.sentence_count >= 5"
     assert built.cuts == ("c4.line_spans", "c4.citation_spans")
     assert rule("c4", {"cut_lines": False}).cuts == ()
+
+
+def test_personal_data_is_cut_by_kind():
+    assert rule("pii").cuts == ("pii.emails", "pii.ip_addresses", "pii.phone_numbers")
+    assert rule("pii", {"cut_ip_addresses": False}).cuts == ("pii.emails", "pii.phone_numbers")
 
 
 def test_flags_can_be_dropped_but_not_turned_round():

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.kernels.lines import Lines, find_lines
+from transforms.kernels.word_statistics import Characters, count_characters
 from transforms.kernels.words import Words, find_words
 
 __all__ = [
@@ -134,6 +135,11 @@ class DocumentBatch:
     def lines(self) -> Lines:
         """All lines of the batch that are not blank; see `transforms.kernels.lines`."""
         return find_lines(*self.text)
+
+    @cached_property
+    def characters(self) -> Characters:
+        """Counts of characters; see `transforms.kernels.word_statistics`."""
+        return count_characters(*self.text)
 
     @cached_property
     def metadata(self) -> list[dict[str, Any]]:

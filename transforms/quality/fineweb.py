@@ -19,7 +19,6 @@ from transforms.documents import DocumentBatch
 from transforms.kernels.lines import mark_endings
 from transforms.kernels.repetition import AGAIN, mark_repeated, sum_by_document
 from transforms.kernels.unicode import CODE_POINTS
-from transforms.kernels.word_statistics import count_characters
 from transforms.quality.gopher import share
 
 __all__ = ["SCHEMA", "SHORT_LINE_CHARACTERS", "TERMINAL_PUNCTUATION", "FineWeb"]
@@ -81,10 +80,10 @@ class FineWeb:
 
     def annotate(self, batch: DocumentBatch) -> pa.RecordBatch:
         """One row of `SCHEMA` a document."""
-        data, offsets = batch.text
+        data, _ = batch.text
         lines = batch.lines
         line_count, word_count = np.diff(lines.bounds), np.diff(batch.words.bounds)
-        counted = count_characters(data, offsets)
+        counted = batch.characters
         terminal = mark_endings(data, lines, _terminal_table())
         again = mark_repeated(lines.hashes, lines.bounds) == AGAIN
         short = lines.characters <= SHORT_LINE_CHARACTERS

@@ -32,7 +32,6 @@ from transforms.kernels.repetition import (
 )
 from transforms.kernels.word_statistics import (
     WordStatistics,
-    count_characters,
     find_excess_newlines,
     measure_words,
 )
@@ -113,10 +112,10 @@ class Gopher:
 
 
 def _describe_text(batch: DocumentBatch, measured: WordStatistics) -> dict[str, npt.NDArray[Any]]:
-    data, offsets = batch.text
+    data, _ = batch.text
     words, lines = batch.words, batch.lines
     word_count, line_count = np.diff(words.bounds), np.diff(lines.bounds)
-    characters = count_characters(data, offsets)
+    characters = batch.characters
     bullets, ellipses = mark_bullets_and_ellipses(data, lines)
     word_characters = sum_by_document(measured.lengths, words.bounds)
     return {

@@ -58,7 +58,7 @@ class MinHash:
 
     @property
     def version(self) -> int:
-        return 1
+        return 2
 
     @property
     def schema(self) -> pa.Schema:

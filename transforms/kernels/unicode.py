@@ -1,7 +1,7 @@
 """Unicode tables of the running Python, and a UTF-8 decoder that cannot read past its end.
 
-Tables are indexed by code point: what a code point is in a word, its lower case where that is one
-code point (else itself), which digit it is, whether it is upper case.
+Tables are indexed by code point: what a code point is in a word, what it is compared as, its lower
+case where that is one code point (else itself), which digit it is, whether it is upper case.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numba import njit, uint32
 
 __all__ = [
     "CODE_POINTS",
+    "FOLD_INDEX",
     "IDEOGRAPH",
     "INVISIBLE",
     "MARK",
@@ -26,19 +27,23 @@ __all__ = [
     "class_table",
     "decode",
     "digit_table",
+    "fold_table",
     "lower_table",
     "upper_table",
 ]
 
 CODE_POINTS = 0x110000
-WORDS_VERSION = 2  # raised when another text makes the same words, or the same text others
+WORDS_VERSION = 3  # raised when another text makes the same words, or the same text others
 OTHER = 0  # punctuation, symbols, controls
 SPACE = 1  # str.isspace
 WORD = 2  # str.isalnum
 MARK = 3  # combining mark: goes on with a word, starts none
 IDEOGRAPH = 4  # Han, Hiragana: a word by itself, as in UAX 29
-INVISIBLE = 5  # soft hyphen, zero-width characters: no part of a word, and no end of one
-_INVISIBLE = frozenset({0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF})
+INVISIBLE = 5  # soft hyphen, zero-width, variation selectors: no part of a word, no end of one
+_INVISIBLE = frozenset(
+    {0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
+)
+FOLD_INDEX = 0xC0000000  # of `fold_table`: from here on an index; no UTF-8 ends in 0xC0 or above
 REPLACEMENT = 0xFFFD
 NO_DIGIT = 255  # of `digit_table`: str.isdigit is false
 
@@ -72,6 +77,42 @@ def lower_table() -> npt.NDArray[np.uint32]:
         if len(lowered) == 1:
             table[code] = ord(lowered)
     return table
+
+
+@cache
+def fold_table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+    """What each code point of a word is compared as: Unicode's compatibility caseless match (D146,
+    NFKD and case folding), one code point at a time.
+
+    So full-width letters, ligatures, superscripts and letters of mathematics are the plain letters,
+    and an accented letter is the letter and its mark. Where that would bring in something of
+    no word (a fraction's slash, the brackets of "(1)" in one character) the case is folded only.
+
+    Returns (uint32[0x110000], uint8[]): the folding's UTF-8, little-endian, where it has four bytes
+    or fewer; else FOLD_INDEX + k, with k the place in the second array of its number of bytes and
+    then these. 0 where a code point is in no word.
+    """
+    classes = class_table()
+    table = np.zeros(CODE_POINTS, np.uint32)
+    longer = bytearray()
+    for code in np.flatnonzero((classes >= WORD) & (classes <= IDEOGRAPH)).tolist():
+        encoded = _folded(chr(code), classes).encode()
+        if len(encoded) <= 4:
+            table[code] = int.from_bytes(encoded, "little")
+        else:
+            table[code] = FOLD_INDEX + len(longer)
+            longer += bytes([len(encoded)]) + encoded
+    return table, np.frombuffer(bytes(longer), np.uint8)
+
+
+def _folded(char: str, classes: npt.NDArray[np.uint8]) -> str:
+    plain = unicodedata.normalize("NFD", char)
+    for _ in range(2):
+        plain = unicodedata.normalize("NFKD", plain.casefold())
+    for folded in (plain, char.casefold()):
+        if all(WORD <= classes[ord(part)] <= IDEOGRAPH for part in folded):
+            return folded
+    return char
 
 
 @cache

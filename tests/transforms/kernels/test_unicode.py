@@ -7,6 +7,7 @@ from numba import njit
 
 from transforms.kernels.unicode import (
     CODE_POINTS,
+    FOLD_INDEX,
     IDEOGRAPH,
     INVISIBLE,
     MARK,
@@ -18,10 +19,12 @@ from transforms.kernels.unicode import (
     class_table,
     decode,
     digit_table,
+    fold_table,
     lower_table,
 )
 
 SOFT = "\xad\u200b\u200c\u200d\u2060\ufeff"
+SELECTORS = "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
 
 @njit
@@ -81,7 +84,7 @@ def test_classes_are_those_of_the_running_python():
         elif table[code] == MARK:
             assert unicodedata.category(char).startswith("M")
         else:
-            assert table[code] == (INVISIBLE if char in SOFT else OTHER)
+            assert table[code] == (INVISIBLE if char in SOFT + SELECTORS else OTHER)
             assert not char.isalnum()
             assert not char.isspace()
 
@@ -89,7 +92,7 @@ def test_classes_are_those_of_the_running_python():
 def test_each_kind_has_the_members_that_a_reader_expects():
     table = class_table()
     expected = {WORD: "aZ9é½カ한ا", SPACE: " \n\t\u3000\u2028", MARK: "\u0301\u0e31\u20dd"}
-    expected |= {IDEOGRAPH: "日の𠀀", OTHER: "._-'€😀\x00", INVISIBLE: SOFT}
+    expected |= {IDEOGRAPH: "日の𠀀", OTHER: "._-'€😀\x00", INVISIBLE: SOFT + SELECTORS}
     for kind, chars in expected.items():
         assert {char: int(table[ord(char)]) for char in chars} == dict.fromkeys(chars, kind)
 
@@ -107,3 +110,30 @@ def test_digits_are_those_of_the_running_python():
         char = chr(code)
         value = int(char) if char.isdecimal() else 10 if char.isdigit() else NO_DIGIT
         assert table[code] == value
+
+
+def folding(code):
+    """A folding as the table has it."""
+    table, longer = fold_table()
+    value = int(table[code])
+    if value >= FOLD_INDEX:
+        place = value - FOLD_INDEX
+        return bytes(longer[place + 1 : place + 1 + int(longer[place])]).decode()
+    return value.to_bytes(4, "little").rstrip(b"\0").decode()
+
+
+def test_every_code_point_of_a_word_folds_to_what_is_in_words_and_folds_to_itself():
+    classes = class_table()
+    for code in range(CODE_POINTS):
+        folded = folding(code)
+        assert bool(folded) == (classes[code] in (WORD, MARK, IDEOGRAPH))
+        for char in folded:
+            assert classes[ord(char)] in (WORD, MARK, IDEOGRAPH)
+            assert folding(ord(char)) == char
+
+
+def test_foldings_are_the_case_folded_compatibility_decompositions():
+    expected = {"A": "a", "ß": "ss", "é": "e\u0301", "Ａ": "a", "ﬁ": "fi", "²": "2", "Ⅷ": "viii"}
+    expected |= {"ς": "σ", "µ": "μ", "한": "\u1112\u1161\u11ab", "ﬃ": "ffi", "İ": "i\u0307"}
+    expected |= {"½": "½", "⑴": "⑴", "Ŀ": "ŀ", "日": "日", "\uf900": "豈", "\u0345": "ι"}
+    assert {char: folding(ord(char)) for char in expected} == expected

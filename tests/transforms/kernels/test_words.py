@@ -1,33 +1,38 @@
+import sys
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transforms.kernels import words as kernel
 from transforms.kernels.unicode import IDEOGRAPH, INVISIBLE, MARK, WORD, class_table
 from transforms.kernels.words import find_words, hash_words, roll_ngrams
 
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"])),
-    st.text("aB1é\u0301日の한 .-_'\n😀\xad\u200b"),
+    st.text("aB1\u00e9\u0301日の한 .-_'\n😀\xad\u200b"),
+    st.text("aZ09 .@[`{/:\u00e9", min_size=6),  # neighbours of letters and digits, eight at a time
+    st.text("\ufb01\uff21\u00df\u1e9b\u0323\u2167\u00bd\u00b2が\u3099葛\ufe00a "),
 )
 MASK = 2**64 - 1
 
 
 def words_of(text):
     """The twin: words of a text, by Python's own predicates."""
-    words, current = [], ""
+    words, current, alone = [], "", False
     for char in text:
         kind = class_table()[ord(char)]
-        if kind == WORD or (kind == MARK and current):
-            current += char
-            continue
         if kind == INVISIBLE and current:
+            continue
+        if current and (kind == MARK or (kind == WORD and not alone)):
+            current += char
             continue
         if current:
             words.append(current)
-        current = ""
-        if kind == IDEOGRAPH:
-            words.append(char)
+        current = char if kind in (WORD, IDEOGRAPH) else ""
+        alone = kind == IDEOGRAPH
     return [*words, current] if current else words
 
 
@@ -35,14 +40,26 @@ def visible(word):
     return "".join(char for char in word if class_table()[ord(char)] != INVISIBLE)
 
 
+def in_word(text):
+    return all(char.isalnum() or class_table()[ord(char)] == MARK for char in text)
+
+
+def folded(char):
+    """The twin of a character's folding, as Unicode's D146 has it."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", char).casefold())
+    plain = unicodedata.normalize("NFKD", plain.casefold())
+    if not in_word(plain):
+        plain = char.casefold()
+    return plain if in_word(plain) else char
+
+
 def hash_of(word):
-    """The twin of a word's hash: lower case, multiply and shift, MurmurHash3's finaliser."""
+    """The twin of a word's hash: UTF-8 of the foldings, eight bytes at a time."""
+    encoded = "".join(map(folded, word)).encode()
     h = 0
-    for char in word:
-        lowered = char.lower() if len(char.lower()) == 1 else char
-        h = ((h ^ ord(lowered)) * 0x9E3779B97F4A7C15) & MASK
-        h ^= h >> 29
-    return mixed(h)
+    for k in range(0, len(encoded), 8):
+        h = mixed(h ^ int.from_bytes(encoded[k : k + 8], "little"))
+    return h
 
 
 def mixed(h):
@@ -67,6 +84,7 @@ def batch_of(texts, before=b""):
         ("e\u0301t\u00e9", ["e\u0301t\u00e9"]),
         ("\u0301a", ["a"]),
         ("日本のカナ", ["日", "本", "の", "カナ"]),
+        ("か\u3099葛\ufe00x", ["か\u3099", "葛", "x"]),
         ("x日y", ["x", "日", "y"]),
         ("so\xadft \u200bx\u200b y", ["so\xadft", "x", "y"]),
     ],
@@ -104,12 +122,61 @@ def test_what_cannot_be_seen_does_not_change_a_hash():
     assert (hash_words("so\xadft zero\u200bwidth\ufeff") == hash_words("soft zerowidth")).all()
 
 
-def test_case_does_not_change_a_hash():
-    assert (hash_words("Straße ÉTÉ") == hash_words("straße été")).all()
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Straße ÉTÉ ΣΟΦΟΣ", "STRASSE été σοφος"),
+        ("caf\u00e9 \u0439 が 한", unicodedata.normalize("NFD", "caf\u00e9 \u0439 が 한")),
+        ("ｆｕｌｌ　ｗｉｄｔｈ １２", "full width 12"),
+        ("ﬁnd eﬀort o\ufb03ce", "find effort office"),
+        ("x² H₂O 𝑥 ℝ ℎ Ⅷ", "x2 h2o x r h viii"),
+        ("ｶﾞ", "ガ"),
+    ],
+)
+def test_what_reads_alike_hashes_alike(one, other):
+    assert hash_words(one).tolist() == hash_words(other).tolist()
 
 
-def test_a_character_whose_lower_case_is_longer_stands_for_itself():
-    assert hash_words("\u0130")[0] != hash_words("i\u0307")[0]
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cafe", "café"),
+        ("и", "й"),
+        ("か", "が"),
+        ("½", "12"),
+        ("⑴", "1"),
+        ("ab", "ba"),
+        ("a", "aa"),
+    ],
+)
+def test_what_reads_otherwise_hashes_otherwise(one, other):
+    assert hash_words(one).tolist() != hash_words(other).tolist()
+
+
+def test_hashes_of_words_of_up_to_eight_bytes_are_all_different():
+    words = [f"{number:x}" for number in range(200_000)]
+    assert len(set(hash_words(" ".join(words)).tolist())) == len(words)
+
+
+@settings(deadline=None)
+@given(st.lists(TEXTS, max_size=5), st.integers(1, 3))
+def test_words_are_the_same_when_room_runs_out(texts, room):
+    data, offsets = batch_of(texts)
+    whole = find_words(data, offsets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "BYTES_PER_WORD", 10 * room)
+        parts = find_words(data, offsets)
+        patch.setattr(kernel, "BYTES_PER_WORD", sys.maxsize)
+        fewest = find_words(data, offsets)
+    for column, same, again in zip(whole, parts, fewest, strict=True):
+        assert column.tolist() == same.tolist() == again.tolist()
+
+
+@pytest.mark.parametrize("text", ["a " * 5000, "日" * 5000, "é日" * 5000, "x日y " * 5000])
+def test_no_text_has_more_words_than_room_is_made_for(text):
+    found = find_words(*batch_of([text, text]))
+    assert len(found.hashes) == 2 * len(words_of(text))
+    assert found.bounds.tolist() == [0, len(words_of(text)), 2 * len(words_of(text))]
 
 
 @settings(deadline=None)

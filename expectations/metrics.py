@@ -59,7 +59,10 @@ TABLES: Mapping[str, MetricTable] = {
             "quarantined_fraction": "quarantined / records, 0..1",
         },
         allowed={"fewest_documents": "1, or 0 where the source may be empty"},
-        notes={"quarantined_by_reason": "quarantined records per reason"},
+        notes={
+            "quarantined_by_reason": "quarantined records per reason",
+            "repeated_id": "an id that stands more than once, and where",
+        },
     ),
     "attributes": MetricTable(
         subject=("source", "table"),
@@ -109,7 +112,9 @@ TABLES: Mapping[str, MetricTable] = {
 }
 
 
-def document_metrics(source: str, counts: Counts, *, allow_empty: bool = False) -> Metrics:
+def document_metrics(
+    source: str, counts: Counts, *, allow_empty: bool = False, repeated_id: str = ""
+) -> Metrics:
     """The documents row of a source.
 
     Counters: `records`, `documents`, `removed.<reason>`, `quarantined.<reason>` (absent reasons
@@ -135,6 +140,7 @@ def document_metrics(source: str, counts: Counts, *, allow_empty: bool = False) 
         "quarantined_fraction": _fraction(sum(quarantined.values()), counts.get("records")),
         "fewest_documents": 0 if allow_empty else 1,
         "quarantined_by_reason": _listing(quarantined),
+        "repeated_id": repeated_id,
     }
 
 

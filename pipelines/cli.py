@@ -93,7 +93,15 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     # Its tracebacks are kept by _keep_traceback.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    app()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:  # of the answer: what else fails is told by _outcomes
+        _errors.print(f"error: the answer cannot be written: {error.strerror}", markup=False)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        sys.exit(RUN_FAILED)
 
 
 @contextmanager
@@ -374,7 +382,7 @@ def _stages_table(states: list[StageState]) -> Table:
 @app.command()
 def check(recipe: RecipePath, set_: Overrides = None, as_json: AsJson = False) -> None:
     """Check a recipe: keys, types, numbers and sense. Reads nothing but the recipe."""
-    from pipelines.recipe import RecipeError, load_recipe
+    from pipelines.recipe import Problem, RecipeError, load_recipe
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
 
@@ -385,13 +393,14 @@ def check(recipe: RecipePath, set_: Overrides = None, as_json: AsJson = False) -
             Workflow(loaded, Workspace("workspace"), _beam_options("DirectRunner", [])).check()
         except RecipeError as error:
             errors = [asdict(problem) for problem in error.problems]
+        except ValueError as error:  # of a suite of expectations, say: it names its own place
+            errors = [asdict(Problem("", 0, "", line)) for line in str(error).splitlines()]
     if as_json:
         _print_json({"ok": not errors, "errors": errors})
     else:
         for one in errors:
-            _errors.print(
-                f"{one['file']}:{one['line']}: {one['message']}", markup=False, style="red"
-            )
+            place = f"{one['file']}:{one['line']}: " if one["file"] else ""
+            _errors.print(f"{place}{one['message']}", markup=False, style="red")
         if not errors:
             _answers.print(f"{recipe} is good.", markup=False)
     raise typer.Exit(RECIPE_WRONG if errors else GOOD)

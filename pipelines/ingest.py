@@ -22,7 +22,12 @@ from pipelines.recipe import Source
 from pipelines.stages import Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
 from transforms import storage
-from transforms.checks.documents import check_documents, count_duplicates, id_hashes
+from transforms.checks.documents import (
+    LARGEST_DUPLICATE,
+    check_documents,
+    count_duplicates,
+    id_hashes,
+)
 from transforms.datasets import Dataset, TaskRecord, sum_counts
 from transforms.documents import read_batches
 from transforms.environment import environment
@@ -44,6 +49,7 @@ __all__ = ["ingest_job", "ingest_task", "make_reader"]
 CHECKS = "checks"  # task that reads everything back
 ID_ROW = np.dtype([("key", "<u8"), ("payload", "<u8")])
 BYTES_PER_DOCUMENT = 64  # of input, at least, for planning the exchange of ids
+MOST_PLACES = 3  # of a repeated id that are told
 _NOTHING_CHECKED = {
     f"checked.{name}": 0
     for name in ("rows", "duplicate_ids", "empty_ids", "invalid_utf8", "empty_text")
@@ -101,8 +107,27 @@ def _named(task: IngestTask) -> tuple[str, IngestTask]:
 
 
 def _count_partition(partition: Partition) -> dict[str, int]:
-    rows = partition.read()
-    return {"checked.duplicate_ids": count_duplicates(rows)}
+    return count_duplicates(partition.read())
+
+
+def _find_duplicate(
+    dataset: Dataset, records: Sequence[TaskRecord], counts: Mapping[str, int]
+) -> str:
+    """An id that stands twice, and where; "" when there is none. Reads ids shard by shard."""
+    if LARGEST_DUPLICATE not in counts:
+        return ""
+    wanted = np.uint64(counts[LARGEST_DUPLICATE])
+    places: list[str] = []
+    found: str | None = None
+    for file in (file for record in records for file in record.files):
+        first = 1
+        for batch in read_batches(dataset.path(file.path), ["id"]):
+            for row in np.flatnonzero(id_hashes(batch.column("id"))[0] == wanted).tolist():
+                found = batch.column("id")[row].as_py()
+                places.append(f"{file.path} row {first + row}")
+            first += batch.num_rows
+    shown = ", ".join(places[:MOST_PLACES]) + (", ..." if len(places) > MOST_PLACES else "")
+    return f"{found!r}, for one, stands in {shown}"
 
 
 def _write_checks(counts: Mapping[str, int], dataset: Dataset) -> None:
@@ -202,7 +227,12 @@ def ingest_job(
 
     def gate(stage: Stage, records: Sequence[TaskRecord]) -> Verdict:
         counts = sum_counts(record.counts for record in records)
-        row = document_metrics(source.name, counts, allow_empty=source.allow_empty)
+        row = document_metrics(
+            source.name,
+            counts,
+            allow_empty=source.allow_empty,
+            repeated_id=_find_duplicate(stage.dataset, records, counts),
+        )
         return run_gate("documents", [row], recipe)
 
     title = f"ingest {source.name}"

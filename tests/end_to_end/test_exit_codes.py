@@ -175,6 +175,22 @@ def test_where_that_names_no_column(pool: Pool, tmp_path: Path) -> None:
     assert "bites" in str(outcome.answer)
 
 
+def test_answer_that_cannot_be_written_is_told_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD)
+    for option in ([], ["--json"]):
+        with open("/dev/full", "w") as full:
+            ended = subprocess.run(
+                command_line("check", str(path), *option),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment(),
+            )
+        assert ended.returncode == 3
+        assert ended.stderr == "error: the answer cannot be written: No space left on device\n"
+
+
 def test_unknown_option_of_the_command_line(tmp_path: Path) -> None:
     path = tmp_path / "good.yaml"
     path.write_text(GOOD)

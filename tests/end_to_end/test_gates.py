@@ -103,7 +103,7 @@ def test_a_bound_that_holds_changes_no_data(finished: Finished, pool: Pool, tmp_
     assert files_of(workspace).keys() >= files_of(finished.workspace).keys()
 
 
-def test_an_id_that_is_there_twice_stops_the_run(pool: Pool, tmp_path: Path) -> None:
+def test_an_id_that_is_there_twice_stops_the_run_and_is_named(pool: Pool, tmp_path: Path) -> None:
     """In two files, so that no single task can see it."""
     lines = [dolma_line(f"once-{part}", prose(f"once {part}")) for part in range(2)]
     for part, line in enumerate(lines):
@@ -112,8 +112,9 @@ def test_an_id_that_is_there_twice_stops_the_run(pool: Pool, tmp_path: Path) -> 
         again = dolma_line("twice", prose(f"twice {part}"))
         path.write_bytes(compressed([line, again, *pool.lines[part::2]], "gz"))
     said = run(pool.recipe_of([str(tmp_path / "sources")]), tmp_path / "workspace").failed(1)
-    assert "duplicate" in said
-    assert "docs" in said
+    assert "duplicate_ids of docs is 1" in said
+    assert "'twice', for one, stands in" in said
+    assert said.count(".parquet row") == 2
     assert not list((tmp_path / "workspace").rglob("manifest.json"))
 
 

@@ -56,6 +56,7 @@ def test_documents_row() -> None:
         "quarantined_fraction": 0.3,
         "fewest_documents": 1,
         "quarantined_by_reason": "cut 2, encrypted 1",
+        "repeated_id": "",
     }
 
 

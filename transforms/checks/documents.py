@@ -18,8 +18,15 @@ from transforms.kernels.blanks import count_blank
 from transforms.kernels.hashing import hash_rows
 from transforms.rows import Rows
 
-__all__ = ["check_documents", "count_duplicates", "count_invalid_utf8", "id_hashes"]
+__all__ = [
+    "LARGEST_DUPLICATE",
+    "check_documents",
+    "count_duplicates",
+    "count_invalid_utf8",
+    "id_hashes",
+]
 
+LARGEST_DUPLICATE = "largest_duplicate_id_hash"
 _TEXT_COLUMNS = ("id", "text", "source", "metadata")
 
 
@@ -66,8 +73,9 @@ def id_hashes(ids: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uin
     return hash_rows(*_buffers(ids))
 
 
-def count_duplicates(rows: Rows) -> int:
-    """Rows minus distinct rows: 2 for an id that occurs three times.
+def count_duplicates(rows: Rows) -> dict[str, int]:
+    """`checked.duplicate_ids`: rows minus distinct rows, 2 for an id that occurs three times; and
+    where there are any `largest_duplicate_id_hash`, the upper half of one id's hash, to find it by.
 
     `rows`: a structured array of two uint64 fields, upper and lower half of the ids' hashes, sorted
     by the first, then the second, as `Partition.read` gives them. ValueError when they are not.
@@ -77,7 +85,9 @@ def count_duplicates(rows: Rows) -> int:
     same = upper[1:] == upper[:-1]
     if np.any(upper[1:] < upper[:-1]) or np.any(same & (lower[1:] < lower[:-1])):
         raise ValueError(f"rows must be sorted by {first}, then {second}")
-    return int(np.count_nonzero(same & (lower[1:] == lower[:-1])))
+    repeated = upper[1:][same & (lower[1:] == lower[:-1])]
+    counts = {"checked.duplicate_ids": len(repeated)}
+    return {**counts, LARGEST_DUPLICATE: int(repeated[-1])} if len(repeated) else counts
 
 
 def _buffers(column: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

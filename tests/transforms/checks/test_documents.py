@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.checks.documents import (
+    LARGEST_DUPLICATE,
     check_documents,
     count_duplicates,
     count_invalid_utf8,
@@ -98,7 +99,14 @@ def test_invalid_utf8_is_what_python_refuses(values: list[bytes | None], large: 
 def test_duplicates_are_rows_minus_distinct_ids(ids: list[str | None]) -> None:
     rows = table(*id_hashes(pa.array(ids, pa.string())))
     distinct = len({value or "" for value in ids})
-    assert count_duplicates(np.sort(rows)) == len(ids) - distinct
+    counts = count_duplicates(np.sort(rows))
+    assert counts["checked.duplicate_ids"] == len(ids) - distinct
+    of_repeated = {
+        int(id_hashes(pa.array([one], pa.string()))[0][0])
+        for one in {value or "" for value in ids}
+        if [value or "" for value in ids].count(one) > 1
+    }
+    assert counts.get(LARGEST_DUPLICATE) == (max(of_repeated) if of_repeated else None)
 
 
 def test_ids_of_a_slice_and_of_a_large_string_hash_alike() -> None:
@@ -122,7 +130,7 @@ def test_ids_of_a_slice_and_of_a_large_string_hash_alike() -> None:
 def test_duplicates_are_equal_in_both_halves(
     upper: list[int], lower: list[int], duplicates: int
 ) -> None:
-    assert count_duplicates(table(upper, lower)) == duplicates
+    assert count_duplicates(table(upper, lower))["checked.duplicate_ids"] == duplicates
 
 
 @pytest.mark.parametrize(("upper", "lower"), [([2, 1], [0, 0]), ([1, 1], [1, 0])])

@@ -21,6 +21,7 @@ from transforms.documents import ROWS_DIGEST_KEY, read_batches, split_address
 
 __all__ = ["Story", "tell_story"]
 
+_BOUNDS = {"at_least": "at least", "at_most": "at most", "below": "below"}
 _WITHOUT_SCORES = {"exact", "minhash", "tokens", "candidates"}  # tables of keys, ranks and tokens
 
 
@@ -258,8 +259,8 @@ def _wanted(judged: Manifest, reason: str) -> str:
         if condition["reason"] == reason:
             bounds = [
                 f"{words} {_short(condition[bound])}"
-                for bound, words in (("at_least", "at least"), ("at_most", "at most"))
-                if condition[bound] is not None
+                for bound, words in _BOUNDS.items()
+                if condition.get(bound) is not None
             ]
             return " and ".join(bounds)
     return ""

@@ -67,9 +67,11 @@ from transforms.quality.c4 import C4
 from transforms.quality.candidates import CANDIDATES_VERSION
 from transforms.quality.code import Code
 from transforms.quality.conditions import Condition, rule
+from transforms.quality.dolma3_lines import Dolma3Lines
 from transforms.quality.fineweb import FineWeb
 from transforms.quality.gopher import Gopher
 from transforms.quality.language import Language
+from transforms.quality.madlad import Madlad
 from transforms.quality.pdf_quality import PdfQuality
 from transforms.quality.pii import Pii
 from transforms.quality.size import Size
@@ -274,7 +276,7 @@ def annotators(index):
     return [
         Size(), ExactHash(), MinHash(bands=3, rows=4), Gopher(), C4(), FineWeb(),
         Language(languages=("de", "en")), Code(), Decontaminate(path, built.fingerprint),
-        Pii(), PdfQuality(),
+        Pii(), PdfQuality(), Madlad(), Dolma3Lines(),
     ]  # fmt: skip
 
 
@@ -362,8 +364,8 @@ def selection(tokens):
 @pytest.mark.parametrize(
     "name",
     [
-        "c4", "code", "contamination", "exact", "fineweb", "gopher", "language", "minhash",
-        "pdf_quality", "pii", "size",
+        "c4", "code", "contamination", "dolma3_lines", "exact", "fineweb", "gopher", "language",
+        "madlad", "minhash", "pdf_quality", "pii", "size",
     ],
 )  # fmt: skip
 def test_annotators(pool, index, name):

@@ -19,41 +19,56 @@ from typing import Any
 from transforms.annotators import Annotator
 from transforms.quality.c4 import C4, WORD_LENGTH, WORDS_PER_LINE
 from transforms.quality.code import Code
+from transforms.quality.dolma3_lines import (
+    LINE_WORDS,
+    NEWLINES_KEPT,
+    PHRASE_WORDS,
+    UPPER_CASE,
+    Dolma3Lines,
+)
 from transforms.quality.fineweb import FineWeb
 from transforms.quality.gopher import Gopher
 from transforms.quality.language import LANGUAGES, Language
+from transforms.quality.madlad import MIN_WORDS, Madlad
 from transforms.quality.pdf_quality import PdfQuality
 from transforms.quality.pii import Pii
 
 __all__ = ["RULE_SCHEMAS", "Condition", "Rule", "rule"]
 
+_BOUNDS = ("at_least", "at_most", "below")
 _PLAIN = re.compile(r"[a-z][a-z0-9_]{2,}")  # needs no quotes; two letters may be a keyword of SQL
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A document is kept when `column` (`<annotator>.<column>`) is within its inclusive bounds or
-    equals `equals`. With `or_columns` the greatest of all counts. `keep_unknown` keeps
-    null. `reason` is counted for what does not meet it."""
+    """A document is kept when `column` (`<annotator>.<column>`) is within its bounds (`at_least`
+    and `at_most` are inclusive) or equals `equals`. With `or_columns` the greatest of all counts.
+    `keep_unknown` keeps null. `reason` is counted for what does not meet it."""
 
     reason: str
     column: str
     at_least: float | None = None
     at_most: float | None = None
+    below: float | None = None
     equals: bool | None = None
     or_columns: tuple[str, ...] = ()
     keep_unknown: bool = False
 
     def __post_init__(self) -> None:
-        bounded = self.at_least is not None or self.at_most is not None
-        if bounded == (self.equals is not None):
+        bounds = [getattr(self, name) for name in _BOUNDS if getattr(self, name) is not None]
+        if bool(bounds) == (self.equals is not None):
             raise ValueError(f"condition '{self.reason}' must have bounds or a value, not both")
-        for bound in (self.at_least, self.at_most):
-            if bound is not None and not math.isfinite(bound):
+        for bound in bounds:
+            if not math.isfinite(bound):
                 raise ValueError(f"bounds of '{self.reason}' must be finite (got {bound!r})")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(
                 f"'{self.reason}' has at_least {self.at_least} above at_most {self.at_most},"
+                " so nothing can pass"
+            )
+        if self.at_least is not None and self.below is not None and self.at_least >= self.below:
+            raise ValueError(
+                f"'{self.reason}' has at_least {self.at_least} and below {self.below},"
                 " so nothing can pass"
             )
 
@@ -71,6 +86,8 @@ class Condition:
             parts.append(f"{value} >= {self.at_least!r}")
         if self.at_most is not None:
             parts.append(f"{value} <= {self.at_most!r}")
+        if self.below is not None:
+            parts.append(f"{value} < {self.below!r}")
         if self.equals is not None:
             parts.append(f"{value} = {'true' if self.equals else 'false'}")
         joined = " AND ".join(parts)
@@ -236,6 +253,23 @@ _FINEWEB: _Options = {
     ),
     **_bounded("fineweb", "newlines", "newlines_per_word", "line feeds a word", at_most=0.3),
 }
+_MADLAD: _Options = {
+    **_bounded("madlad", "sentences", "sentence_count", "sentences", at_least=5),
+    **_bounded(
+        "madlad",
+        "questionable",
+        "questionable_sentence_fraction",
+        "share of questionable sentences",
+        below=0.2,
+    ),
+}
+_DOLMA3_LINES: _Options = _bounded(
+    "dolma3_lines",
+    "cut_words",
+    "cut_word_fraction",
+    "share of words in what is cut",
+    at_most=0.05,
+)
 _CODE: _Options = {
     **_bounded("code", "longest_line", "longest_line", "characters", at_most=1000),
     **_bounded("code", "mean_line", "mean_line", "characters a line", at_most=100),
@@ -332,17 +366,16 @@ def _conditions(
 def _with_bounds(place: str, default: Condition, bounds: Any) -> Condition | None:
     """The condition with other bounds; None when no bound is left."""
     if not isinstance(bounds, Mapping):
-        raise ValueError(f"{place} must be false or have at_least, at_most (got {bounds!r})")
+        raise ValueError(f"{place} must be false or have {', '.join(_BOUNDS)} (got {bounds!r})")
     for key, value in bounds.items():
-        if key not in ("at_least", "at_most"):
-            raise ValueError(f"{place} has no '{key}' (there are at_least, at_most)")
+        if key not in _BOUNDS:
+            raise ValueError(f"{place} has no '{key}' (there are {', '.join(_BOUNDS)})")
         if value is not None:
             _check_number(f"{place}.{key}", value)
-    at_least = bounds.get("at_least", default.at_least)
-    at_most = bounds.get("at_most", default.at_most)
-    if at_least is None and at_most is None:
+    given = {name: bounds.get(name, getattr(default, name)) for name in _BOUNDS}
+    if all(bound is None for bound in given.values()):
         return None
-    return replace(default, at_least=at_least, at_most=at_most)
+    return replace(default, **given)
 
 
 def _check_number(place: str, value: Any) -> None:
@@ -399,6 +432,25 @@ def _build_language(options: Mapping[str, Any]) -> Rule:
     return Rule("language", (Language(languages=languages),), (condition,))
 
 
+def _build_madlad(options: Mapping[str, Any]) -> Rule:
+    annotator = Madlad(list_case_words=_whole("madlad", options, "list_case_words", MIN_WORDS))
+    return Rule("madlad", (annotator,), _conditions("madlad", options, _MADLAD))
+
+
+def _build_dolma3_lines(options: Mapping[str, Any]) -> Rule:
+    name = "dolma3_lines"
+    upper_case = options.get("upper_case", UPPER_CASE)
+    _check_number(f"{name}.upper_case", upper_case)
+    annotator = Dolma3Lines(
+        upper_case=float(upper_case),
+        words_per_line=_whole(name, options, "words_per_line", LINE_WORDS),
+        phrase_words=_whole(name, options, "phrase_words", PHRASE_WORDS),
+        newlines_kept=_whole(name, options, "newlines_kept", NEWLINES_KEPT),
+    )
+    cuts = (f"{name}.cut_spans",) if _flag(name, options, "cut_lines") else ()
+    return Rule(name, (annotator,), _conditions(name, options, _DOLMA3_LINES), cuts)
+
+
 def _build_code(options: Mapping[str, Any]) -> Rule:
     return Rule("code", (Code(),), _conditions("code", options, _CODE))
 
@@ -419,6 +471,8 @@ _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Rule]] = {
     "c4": _build_c4,
     "fineweb": _build_fineweb,
     "language": _build_language,
+    "madlad": _build_madlad,
+    "dolma3_lines": _build_dolma3_lines,
     "code": _build_code,
     "pdf_quality": _build_pdf_quality,
     "pii": _build_pii,
@@ -437,11 +491,11 @@ def _schema(known: _Options, **others: dict[str, Any]) -> dict[str, Any]:
             continue
         bounds = {
             name: {"type": ["number", "null"], "default": getattr(condition, name)}
-            for name in ("at_least", "at_most")
+            for name in _BOUNDS
         }
         properties[option] = {
-            "description": f"{what[0].upper()}{what[1:]}; bounds are inclusive, null lifts one,"
-            " false drops the condition.",
+            "description": f"{what[0].upper()}{what[1:]}; at_least and at_most are inclusive, null"
+            " lifts a bound, false drops the condition.",
             "oneOf": [
                 {"const": False},
                 {"type": "object", "additionalProperties": False, "properties": bounds},
@@ -451,8 +505,9 @@ def _schema(known: _Options, **others: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-def _positive(default: int, description: str) -> dict[str, Any]:
-    return {"type": "integer", "minimum": 1, "default": default, "description": description}
+def _positive(default: int, description: str, minimum: int = 1) -> dict[str, Any]:
+    bounds = {"minimum": minimum, "default": default}
+    return {"type": "integer", **bounds, "description": description}
 
 
 def _switch(description: str) -> dict[str, Any]:
@@ -489,6 +544,26 @@ RULE_SCHEMAS: dict[str, dict[str, Any]] = {
             "default": 0.65,
             "description": "Probability, inclusive, of the most likely language that is kept.",
         },
+    ),
+    "madlad": _schema(
+        _MADLAD,
+        list_case_words=_positive(MIN_WORDS, "Words of a sentence, from which rule 2 looks at it."),
+    ),
+    "dolma3_lines": _schema(
+        _DOLMA3_LINES,
+        upper_case={
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "default": UPPER_CASE,
+            "description": "Share of a line's characters in upper case, above which it is cut.",
+        },
+        words_per_line=_positive(LINE_WORDS, "Words that a line needs to stay.", 0),
+        phrase_words=_positive(
+            PHRASE_WORDS, "Words, at most, of a line from which phrases are cut.", 0
+        ),
+        newlines_kept=_positive(NEWLINES_KEPT, "Line feeds in a row that stay in the text."),
+        cut_lines=_switch("Cut the lines and phrases, and line feeds in a row, from the text."),
     ),
     "code": _schema(_CODE),
     "pdf_quality": _schema(_PDF_QUALITY),

@@ -26,12 +26,12 @@ __all__ = [
     "PHRASE_WORDS",
     "SCHEMA",
     "UPPER_CASE",
-    "WORDS_PER_LINE",
+    "LINE_WORDS",
     "Dolma3Lines",
 ]
 
 UPPER_CASE = 0.5  # share of a line's characters in upper case, above which it is cut
-WORDS_PER_LINE = 2  # words that a line needs
+LINE_WORDS = 2  # words that a line needs
 PHRASE_WORDS = 10  # words, at most, of a line from which phrases are cut
 NEWLINES_KEPT = 2  # line feeds in a row that stay
 _COUNTS = (
@@ -58,7 +58,7 @@ class Dolma3Lines:
     stay."""
 
     upper_case: float = UPPER_CASE
-    words_per_line: int = WORDS_PER_LINE
+    words_per_line: int = LINE_WORDS
     phrase_words: int = PHRASE_WORDS
     newlines_kept: int = NEWLINES_KEPT
 

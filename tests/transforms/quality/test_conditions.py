@@ -7,7 +7,17 @@ import pytest
 from transforms import query
 from transforms.quality.conditions import RULE_SCHEMAS, Condition, rule
 
-NAMES = ["gopher", "c4", "fineweb", "language", "code", "pdf_quality", "pii"]
+NAMES = [
+    "gopher",
+    "c4",
+    "fineweb",
+    "language",
+    "madlad",
+    "dolma3_lines",
+    "code",
+    "pdf_quality",
+    "pii",
+]
 
 
 def kept(condition, value, type_=None):
@@ -115,6 +125,31 @@ def test_personal_data_is_cut_by_kind():
     assert rule("pii", {"cut_ip_addresses": False}).cuts == ("pii.emails", "pii.phone_numbers")
 
 
+def test_a_fifth_of_questionable_sentences_is_too_much():
+    sentences, questionable = rule("madlad").conditions
+    assert sentences.to_sql() == "madlad.sentence_count >= 5"
+    assert questionable.to_sql() == "madlad.questionable_sentence_fraction < 0.2"
+    assert [kept(questionable, n / 5) for n in (0, 1, 2)] == [True, False, False]
+    assert all(kept(questionable, n / (5 * n + 1)) for n in range(1, 100))
+    (_, changed) = rule("madlad", {"questionable": {"at_most": 0.1, "below": None}}).conditions
+    assert changed.to_sql() == "madlad.questionable_sentence_fraction <= 0.1"
+
+
+def test_dolma3_lines_say_what_they_cut_and_their_numbers_reach_the_annotator():
+    built = rule("dolma3_lines", {"upper_case": 1, "words_per_line": 0, "cut_words": False})
+    (annotator,) = built.annotators
+    assert annotator.parameters() == {
+        "upper_case": 1.0,
+        "words_per_line": 0,
+        "phrase_words": 10,
+        "newlines_kept": 2,
+    }
+    assert (built.conditions, built.cuts) == ((), ("dolma3_lines.cut_spans",))
+    built = rule("dolma3_lines", {"cut_lines": False})
+    assert built.cuts == ()
+    assert [one.to_sql() for one in built.conditions] == ["dolma3_lines.cut_word_fraction <= 0.05"]
+
+
 def test_flags_can_be_dropped_but_not_turned_round():
     assert len(rule("code", {"vendored": False}).conditions) == len(rule("code").conditions) - 1
     assert rule("code", {"vendored": True}) == rule("code")
@@ -128,15 +163,19 @@ def test_flags_can_be_dropped_but_not_turned_round():
         (
             "gopher",
             {"words": {"at_lest": 1}},
-            "gopher.words has no 'at_lest' (there are at_least, at_most)",
+            "gopher.words has no 'at_lest' (there are at_least, at_most, below)",
         ),
         ("gopher", {"words": {"at_most": "262,144"}}, "words.at_most must be a number"),
         ("gopher", {"words": {"at_least": True}}, "words.at_least must be a number (got True)"),
-        ("gopher", {"words": 50}, "gopher.words must be false or have at_least, at_most"),
+        ("gopher", {"words": 50}, "gopher.words must be false or have at_least, at_most, below"),
         ("gopher", {"words": {"at_least": 9, "at_most": 8}}, "so nothing can pass"),
         ("gopher", {"words": {"at_least": float("nan")}}, "must be finite"),
         ("gopher", {"newlines_kept": 0}, "newlines_kept must be at least 1 (got 0)"),
         ("gopher", {"cut_newlines": "no"}, "gopher.cut_newlines must be true or false"),
+        ("madlad", {"questionable": {"at_least": 0.2}}, "has at_least 0.2 and below 0.2"),
+        ("madlad", {"list_case_words": 0}, "list_case_words must be at least 1 (got 0)"),
+        ("dolma3_lines", {"upper_case": "0.5"}, "dolma3_lines.upper_case must be a number"),
+        ("dolma3_lines", {"upper_case": 2}, "upper_case must be from 0 to 1 (got 2.0)"),
         ("c4", {"words_per_line": 2.5}, "c4.words_per_line must be a whole number (got 2.5)"),
         ("c4", {"lorem_ipsum": "yes"}, "c4.lorem_ipsum must be true or false (got 'yes')"),
         ("language", {"keep": "en"}, "language.keep must be a list"),

@@ -14,7 +14,7 @@ import datetime
 import posixpath
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,11 @@ from transforms.ingest.origins import origin_of
 from transforms.ingest.page_lines import Line, join_lines, running_lines, typed_lines, words_of
 from transforms.ingest.page_text import complaint, measure
 from transforms.ingest.pdf_pages import PdfPages, UnreadablePdf, open_pages
-from transforms.ingest.pdf_structure import PdfStructure
 from transforms.ingest.reader import MAX_DOCUMENT_BYTES, Rejected, group_by_size
 from transforms.storage import FileInfo
+
+if TYPE_CHECKING:
+    from transforms.ingest.pdf_structure import PdfStructure
 
 __all__ = ["PdfReader"]
 
@@ -124,6 +126,9 @@ class PdfReader:
         if pages.count > self.most_pages:
             detail = f"{pages.count} pages, at most {self.most_pages}"
             return Rejected(origin, "too many pages", detail, quarantined=True)
+        # Here, since pypdf takes a fifth of a second to import and most runs read no PDF.
+        from transforms.ingest.pdf_structure import PdfStructure
+
         structure = PdfStructure(data)
         facts = structure.facts(pages.count)
         if facts.get("form_fields") and not self.keep_forms:

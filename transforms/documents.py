@@ -20,6 +20,7 @@ import orjson
 import pyarrow as pa
 
 from transforms import storage
+from transforms.kernels.fasttext_tokens import Tokens, find_tokens
 from transforms.kernels.lines import Lines, find_lines
 from transforms.kernels.word_statistics import Characters, count_characters
 from transforms.kernels.words import Words, find_words
@@ -130,6 +131,12 @@ class DocumentBatch:
     def words(self) -> Words:
         """All words of the batch; see `transforms.kernels.words`."""
         return find_words(*self.text)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """All tokens of the batch as fastText's models read them; see
+        `transforms.kernels.fasttext_tokens`."""
+        return find_tokens(*self.text)
 
     @cached_property
     def lines(self) -> Lines:

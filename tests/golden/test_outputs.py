@@ -43,6 +43,7 @@ from pipelines.tables import TableTask
 from pipelines.tokenize import TOKENS_VERSION, Cuts, tokenize_shard
 from pipelines.workspace import Workspace
 from transforms import storage
+from transforms.annotators import RuleFile
 from transforms.datasets import Dataset
 from transforms.decontamination.annotator import Decontaminate
 from transforms.decontamination.benchmarks import Item
@@ -75,6 +76,7 @@ from transforms.quality.madlad import Madlad
 from transforms.quality.pdf_quality import PdfQuality
 from transforms.quality.pii import Pii
 from transforms.quality.size import Size
+from transforms.quality.url_lists import UrlList, UrlLists
 from transforms.tokens.tokenizer import TokenizerSpec
 
 FOLDER = Path(__file__).parent / "outputs"
@@ -276,7 +278,7 @@ def annotators(index):
     return [
         Size(), ExactHash(), MinHash(bands=3, rows=4), Gopher(), C4(), FineWeb(),
         Language(languages=("de", "en")), Code(), Decontaminate(path, built.fingerprint),
-        Pii(), PdfQuality(), Madlad(), Dolma3Lines(),
+        Pii(), PdfQuality(), Madlad(), Dolma3Lines(), UrlLists(),
     ]  # fmt: skip
 
 
@@ -365,7 +367,7 @@ def selection(tokens):
     "name",
     [
         "c4", "code", "contamination", "dolma3_lines", "exact", "fineweb", "gopher", "language",
-        "madlad", "minhash", "pdf_quality", "pii", "size",
+        "madlad", "minhash", "pdf_quality", "pii", "size", "url_lists",
     ],
 )  # fmt: skip
 def test_annotators(pool, index, name):
@@ -378,15 +380,41 @@ def test_annotators(pool, index, name):
     compare(f"annotator-{name}", annotator.version, output)
 
 
+def batch_of(texts, metadata=()):
+    columns = {name: [""] * len(texts) for name in SCHEMA.names} | {"text": texts}
+    columns |= {"added": [None] * len(texts), "created": [None] * len(texts)}
+    columns["metadata"] = [json.dumps(one) for one in metadata] or columns["metadata"]
+    return DocumentBatch(pa.RecordBatch.from_pydict(columns, SCHEMA))
+
+
+def test_url_lists(tmp_path):
+    lists = {
+        "domains": "bad.org\nbücher.example\nwww.only.org",
+        "urls": "http://some.org/Page/",
+        "words": "casino\nfree money",
+        "soft_words": "cam\nlive",
+        "subwords": "poker",
+    }
+    for kind, text in lists.items():
+        (tmp_path / kind).write_text(text)
+    annotator = UrlLists(
+        tuple(UrlList(kind, RuleFile(str(tmp_path / kind), f"{kind}.txt")) for kind in lists)
+    )
+    urls = [
+        "http://a.bad.org:80/x#y", "https://BÜCHER.example.", "only.org", "//www.some.org/page",
+        "http://ok.org/free-money", "http://ok.org/live.cam", "http://ok.org/po-ker", None, "",
+    ]  # fmt: skip
+    batch = batch_of([""] * len(urls), [{"url": url} for url in urls])
+    compare("url-lists", annotator.version, annotator.annotate(batch).to_pylist())
+
+
 def test_personal_data():
     texts = [
         "Jane (jane.doe+news@mail.example.co.uk, jörg@bücher.example) sits at 10.0.0.1:80.",
         "Call +49 (0)30 / 1234-567 or (206) 555-1234, not 4294967295; 2001:db8::8a2e:370:7334",
         "Version 1.2.3.4.5 of x@y, 12:30:45, std::abc::fed",
     ]
-    columns = {name: [""] * len(texts) for name in SCHEMA.names} | {"text": texts}
-    columns |= {"added": [None] * len(texts), "created": [None] * len(texts)}
-    batch = DocumentBatch(pa.RecordBatch.from_pydict(columns, SCHEMA))
+    batch = batch_of(texts)
     compare("personal-data", Pii().version, Pii().annotate(batch).to_pylist())
 
 

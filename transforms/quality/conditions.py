@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from transforms.annotators import Annotator
+from transforms.annotators import Annotator, RuleFile
 from transforms.quality.c4 import C4, WORD_LENGTH, WORDS_PER_LINE
 from transforms.quality.code import Code
 from transforms.quality.dolma3_lines import (
@@ -32,6 +32,7 @@ from transforms.quality.language import LANGUAGES, Language
 from transforms.quality.madlad import MIN_WORDS, Madlad
 from transforms.quality.pdf_quality import PdfQuality
 from transforms.quality.pii import Pii
+from transforms.quality.url_lists import LIST_KINDS, UrlList, UrlLists
 
 __all__ = ["RULE_SCHEMAS", "Condition", "Rule", "rule"]
 
@@ -332,15 +333,23 @@ _PDF_QUALITY: _Options = {
         "numeric",
         "numeric_fraction",
         "share of digits among a line's characters, on average over lines",
-        at_most=0.2,
+        below=0.2,
     ),
     **_bounded(
         "pdf_quality",
         "pipe_lines",
         "pipe_line_fraction",
         "share of lines between two pipes, as rows of tables are",
-        at_most=0.3,
+        below=0.3,
     ),
+}
+_SOFT_WORD_HITS = 2  # Dolma 3, FineWeb
+_URL_LISTS = {
+    "domains": "Hosts, as example.org.",
+    "urls": "URLs, with a scheme or without.",
+    "words": "Words, or several in a row, that may not stand in a URL between other characters.",
+    "soft_words": "Words of which several are needed.",
+    "subwords": "Texts that may not stand in a URL anywhere.",
 }
 
 
@@ -466,6 +475,34 @@ def _build_pdf_quality(options: Mapping[str, Any]) -> Rule:
     return Rule("pdf_quality", (PdfQuality(),), _conditions("pdf_quality", options, _PDF_QUALITY))
 
 
+def _build_url_lists(options: Mapping[str, Any]) -> Rule:
+    lists = []
+    for kind in LIST_KINDS:
+        paths = options.get(kind, [])
+        if not isinstance(paths, (list, tuple)) or not all(isinstance(one, str) for one in paths):
+            raise ValueError(f"url_lists.{kind} must be a list of paths (got {paths!r})")
+        lists += [UrlList(kind, RuleFile(path)) for path in paths]
+    if options and not lists:
+        raise ValueError(f"url_lists names no list (there are {', '.join(LIST_KINDS)})")
+    subdomains = _flag("url_lists", options, "subdomains")
+    hits = _whole("url_lists", options, "soft_word_hits", _SOFT_WORD_HITS)
+    if hits < 1:
+        raise ValueError(f"url_lists.soft_word_hits must be at least 1 (got {hits})")
+    columns = {"domains": "domain", "subdomains": "subdomain", "urls": "url", "words": "word"}
+    columns |= {"soft_words": "soft_word_count", "subwords": "subword"}
+    kinds = {one.kind for one in lists}
+    if subdomains and "domains" in kinds:
+        kinds.add("subdomains")
+    conditions = [
+        Condition(f"url_lists.{kind}", f"url_lists.{column}", at_most=hits - 1)
+        if kind == "soft_words"
+        else Condition(f"url_lists.{kind}", f"url_lists.{column}", equals=False)
+        for kind, column in columns.items()
+        if kind in kinds
+    ]
+    return Rule("url_lists", (UrlLists(tuple(lists), subdomains),), tuple(conditions))
+
+
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Rule]] = {
     "gopher": _build_gopher,
     "c4": _build_c4,
@@ -476,6 +513,7 @@ _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Rule]] = {
     "code": _build_code,
     "pdf_quality": _build_pdf_quality,
     "pii": _build_pii,
+    "url_lists": _build_url_lists,
 }
 
 
@@ -574,4 +612,22 @@ RULE_SCHEMAS: dict[str, dict[str, Any]] = {
             for option, (_, what) in _PII_CUTS.items()
         },
     ),
+    "url_lists": {
+        **_schema(
+            {},
+            **{
+                kind: {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "minItems": 1,
+                    "uniqueItems": True,
+                    "description": f"{what} Text files with one a line, plain, gzip or zstd.",
+                }
+                for kind, what in _URL_LISTS.items()
+            },
+            subdomains=_switch("Ban hosts below those of `domains` as well."),
+            soft_word_hits=_positive(_SOFT_WORD_HITS, "Soft words that a URL needs to be banned."),
+        ),
+        "minProperties": 1,
+    },
 }

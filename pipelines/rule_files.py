@@ -1,0 +1,95 @@
+"""Files that rules read, lists and models: found and hashed before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipelines.inputs import find_inputs
+from pipelines.recipe import Problem, Recipe, RecipeError, Source
+from pipelines.workspace import Workspace
+from transforms.annotators import Annotator, ReadsFiles, RuleFile
+
+__all__ = ["find_rule_files"]
+
+Place = tuple[str | int, ...]  # keys that lead to a value of the recipe
+
+
+def find_rule_files(recipe: Recipe, workspace: Workspace) -> Recipe:
+    """The recipe with the place and the hash of each file that a rule names.
+
+    RecipeError, with file and line, for each name that matches no file or several, and for a file
+    that its annotator cannot use.
+    """
+    finding = _Finding(recipe, workspace, [])
+    sources = tuple(
+        replace(
+            source,
+            rules=tuple(
+                replace(
+                    rule,
+                    annotators=tuple(finding.with_files(one, source) for one in rule.annotators),
+                )
+                for rule in source.rules
+            ),
+        )
+        for source in recipe.sources
+    )
+    if finding.problems:
+        raise RecipeError(list(dict.fromkeys(finding.problems)))
+    return replace(recipe, sources=sources)
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """The search for files of one recipe, and what is wrong with them."""
+
+    recipe: Recipe
+    workspace: Workspace
+    problems: list[Problem]
+
+    def with_files(self, annotator: Annotator, source: Source) -> Annotator:
+        if not isinstance(annotator, ReadsFiles):
+            return annotator
+        found = [self._find(file, source) for file in annotator.files]
+        files = tuple(file for file in found if file is not None)
+        if len(files) == len(found):
+            try:
+                return annotator.with_files(files)
+            except ValueError as error:
+                for file in annotator.files:
+                    self._tell(file, source, str(error))
+        return annotator
+
+    def _find(self, file: RuleFile, source: Source) -> RuleFile | None:
+        pattern = self.recipe.pattern(file.path, self.workspace.uri)
+        try:
+            found = find_inputs(self.workspace, [pattern])
+        except FileNotFoundError as error:
+            self._tell(file, source, str(error))
+            return None
+        if len(found) > 1:
+            message = f"{file.path} must name one file (it matches {len(found)})"
+            self._tell(file, source, message)
+            return None
+        return RuleFile(found[0].file.path, found[0].file.name, found[0].digest)
+
+    def _tell(self, file: RuleFile, source: Source, message: str) -> None:
+        place: Place = ("pool", "sources", source.name, "rules")
+        rules = self.recipe.tree["pool"]["sources"][source.name]["rules"]
+        self.problems.extend(
+            self.recipe.problem((*place, *below), message) for below in _places(rules, file.path)
+        )
+
+
+def _places(value: Any, wanted: str) -> Iterator[Place]:
+    """Key paths at which a text stands in a tree."""
+    if value == wanted:
+        yield ()
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from ((key, *place) for place in _places(one, wanted))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for index, one in enumerate(value):
+            yield from ((index, *place) for place in _places(one, wanted))

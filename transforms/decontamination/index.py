@@ -33,7 +33,8 @@ from transforms.kernels.ngram_lookup import (
     collect_grams,
     count_hits,
 )
-from transforms.kernels.words import find_words, hash_words, read_only, roll_ngrams
+from transforms.kernels.unicode import WORDS_VERSION
+from transforms.kernels.words import find_words, hash_words, read_only
 
 __all__ = [
     "INDEX_VERSION",
@@ -48,12 +49,13 @@ __all__ = [
     "load_index",
 ]
 
-INDEX_VERSION = 2  # raised when equal items and parameters make another index
+INDEX_VERSION = 3  # raised when equal items and parameters make another index
 NGRAM_WORDS = 8  # words
 WHOLE_FIELD_WORDS = 5  # words from which a question of fewer than n words counts by itself
 WHOLE_JOINED_WORDS = 4  # words from which fields joined count when they have fewer than n
 MAX_NGRAM_WORDS = 64
 MAX_FIELDS = 32  # field names of one benchmark: bits of a mask
+_STORED_VERSION = f"{INDEX_VERSION}.{WORDS_VERSION}"  # an index fits one definition of words only
 
 
 @dataclass(frozen=True)
@@ -221,12 +223,14 @@ def _ignored(
 ) -> npt.NDArray[np.bool_]:
     """True for grams that lie inside an ignored phrase."""
     ignored = np.zeros(len(hashes), bool)
-    for phrase in parameters.ignore:
-        words = hash_words(phrase)
-        for length in np.unique(lengths):
-            inside = np.empty(max(0, len(words) - int(length) + 1), np.uint64)
-            roll_ngrams(words, int(length), inside)
-            ignored |= (lengths == length) & np.isin(hashes, inside)
+    phrases = [phrase.encode() for phrase in parameters.ignore]
+    offsets = np.zeros(len(phrases) + 1, np.int64)
+    np.cumsum([len(phrase) for phrase in phrases], out=offsets[1:])
+    words = find_words(np.frombuffer(b"".join(phrases), np.uint8), offsets)
+    never = np.zeros(len(phrases), np.int64)
+    for length in np.unique(lengths):
+        inside = collect_grams(words, never, int(length), 1).hashes
+        ignored |= (lengths == length) & np.isin(hashes, inside)
     return ignored
 
 
@@ -272,7 +276,7 @@ def _assemble(
     digest = hashlib.blake2b(digest_size=8, person=b"vineleaf.ngrams")
     digest.update(
         json.dumps(
-            [INDEX_VERSION, asdict(parameters), benchmarks, fields, prefix_words, left_out],
+            [_STORED_VERSION, asdict(parameters), benchmarks, fields, prefix_words, left_out],
             sort_keys=True,
         ).encode()
     )
@@ -327,7 +331,7 @@ def _encode(index: NgramIndex) -> bytes:
     """One Arrow IPC file with a single row: a list column for each array, the rest as JSON in the
     schema's metadata."""
     header = {
-        "version": INDEX_VERSION,
+        "version": _STORED_VERSION,
         "parameters": asdict(index.parameters),
         "prefix_words": index.lookup.prefix_words,
         "benchmarks": index.benchmarks,
@@ -368,9 +372,9 @@ def _decode(stored: bytes, path: str) -> NgramIndex:
             batch = reader.get_batch(0)
     except (pa.ArrowInvalid, KeyError) as error:
         raise ValueError(f"{path} is no n-gram index ({error}): build it anew") from error
-    if header["version"] != INDEX_VERSION:
+    if header["version"] != _STORED_VERSION:
         raise ValueError(
-            f"{path} is an n-gram index of version {header['version']}, not {INDEX_VERSION}: "
+            f"{path} is an n-gram index of version {header['version']}, not {_STORED_VERSION}: "
             "build it anew"
         )
     arrays = {name: batch.column(name).flatten() for name in _ARRAYS}

@@ -3,8 +3,9 @@
 In: word hashes of a batch (kernels.words) and a `Lookup` of n-gram hashes. Out: hits per document,
 the word spans that the hits cover, and the entries ("items") that own the n-grams found. A set
 holds n-grams of n words, and whole texts of fewer than n words ("short grams"), which are found by
-the hash of their first words. Polynomial hashes roll over the words; one bit array answers most
-look-ups, an open-addressing table of gram numbers the rest, so that no hash value is special.
+the hash of their first words. Polynomial hashes roll over the words; a blocked Bloom filter (Putze
+et al. 2007) answers nearly all look-ups with one access to memory, an open-addressing table of gram
+numbers the rest, so that no hash value is special.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, uint64
 
-from transforms.kernels.words import NGRAM_BASE, Words, mix, read_only
+from transforms.kernels.words import NGRAM_BASE, Words, read_only
 
 __all__ = [
     "MAX_ATTRIBUTED_HITS",
@@ -30,7 +31,8 @@ __all__ = [
 ]
 
 MAX_ATTRIBUTED_HITS = 65_536  # hits of one document, in order, that are attributed to owners
-BITS_PER_KEY = 16  # bits of the prefilter per n-gram, at least: one look-up in 16 goes on, at most
+BITS_PER_KEY = 16  # bits of the filter per key, at least: one look-up in 100 goes on, about
+BITS_PER_PREFIX = 64  # the same for the beginnings of short grams, which are few
 MAX_FILTER_BITS = 1 << 28  # 32 MiB
 SLOTS_PER_KEY = 2  # of the table, at least
 _HIT_BUFFER = 4096  # hits that one call of `_scan` returns at most; bounds scratch memory
@@ -57,9 +59,9 @@ class Lookup(NamedTuple):
     keys: npt.NDArray[np.uint64]  # hash of each gram
     lengths: npt.NDArray[np.uint8]  # words of each gram
     slots: npt.NDArray[np.int32]  # open addressing: number of a gram, -1 where empty
-    bits: npt.NDArray[np.uint8]  # one bit a key
-    prefix_words: int  # words hashed for `prefix_bits`; 0 where all grams have n words
-    prefix_bits: npt.NDArray[np.uint8]
+    filter: npt.NDArray[np.uint64]  # three bits a key, all in one of these
+    prefix_words: int  # words hashed for `prefix_filter`; 0 where all grams have n words
+    prefix_filter: npt.NDArray[np.uint64]
 
 
 class Owners(NamedTuple):
@@ -139,7 +141,7 @@ def _fill_grams(  # type: ignore[no-untyped-def]
                 if distinct_words > 1 and _distinct(hashes, j, j + n) < distinct_words:
                     dropped += 1
                     continue
-                out_hash[filled] = mix(_polynomial(hashes, j, j + n))
+                out_hash[filled] = _polynomial(hashes, j, j + n)
                 out_length[filled] = n
                 out_text[filled] = t
                 filled += 1
@@ -147,11 +149,11 @@ def _fill_grams(  # type: ignore[no-untyped-def]
             if distinct_words > 1 and _distinct(hashes, first, last) < min(distinct_words, words):
                 dropped += 1
                 continue
-            out_hash[filled] = mix(_polynomial(hashes, first, last))
+            out_hash[filled] = _polynomial(hashes, first, last)
             out_length[filled] = words
             out_text[filled] = t
             filled += 1
-            out_prefix[short] = mix(_polynomial(hashes, first, first + prefix_words))
+            out_prefix[short] = _polynomial(hashes, first, first + prefix_words)
             short += 1
     return filled, short, dropped
 
@@ -189,26 +191,38 @@ def collect_grams(
     )
 
 
+@njit(inline="always")
+def _filter_bits(x):  # type: ignore[no-untyped-def]
+    """The bits of hash x in its block of a filter; they and the block come of different bits of
+    x."""
+    return (
+        (uint64(1) << (x >> uint64(58)))
+        | (uint64(1) << ((x >> uint64(52)) & uint64(63)))
+        | (uint64(1) << ((x >> uint64(46)) & uint64(63)))
+    )
+
+
 @njit(nogil=True, cache=True)
-def _insert(keys, slots, bits):  # type: ignore[no-untyped-def]
+def _insert(keys, slots):  # type: ignore[no-untyped-def]
     mask = uint64(len(slots) - 1)
-    bit_mask = uint64(len(bits) * 8 - 1)
     for g in range(len(keys)):
-        x = keys[g]
-        b = x & bit_mask
-        bits[b >> uint64(3)] |= np.uint8(1) << np.uint8(b & uint64(7))
-        i = (x >> uint64(20)) & mask
+        i = (keys[g] >> uint64(20)) & mask
         while slots[i] >= 0:
             i = (i + uint64(1)) & mask
         slots[i] = g
 
 
 @njit(nogil=True, cache=True)
-def _set_bits(keys, bits):  # type: ignore[no-untyped-def]
-    bit_mask = uint64(len(bits) * 8 - 1)
+def _fill_filter(keys, blocks):  # type: ignore[no-untyped-def]
     for x in keys:
-        b = x & bit_mask
-        bits[b >> uint64(3)] |= np.uint8(1) << np.uint8(b & uint64(7))
+        blocks[x & uint64(len(blocks) - 1)] |= _filter_bits(x)
+
+
+def _make_filter(keys: npt.NDArray[np.uint64], bits_per_key: int) -> npt.NDArray[np.uint64]:
+    bits = min(_power_of_two(bits_per_key * len(keys)), MAX_FILTER_BITS)
+    blocks = np.zeros(max(bits // 64, 1), np.uint64)
+    _fill_filter(keys, blocks)
+    return read_only(blocks)
 
 
 def _power_of_two(at_least: int) -> int:
@@ -226,27 +240,24 @@ def build_lookup(
 
     Takes 10 bytes a gram besides the keys, up to twice that where powers of two round up.
     """
-    filter_bits = min(_power_of_two(BITS_PER_KEY * len(keys)), MAX_FILTER_BITS)
     slots = np.full(_power_of_two(SLOTS_PER_KEY * len(keys)), -1, np.int32)
-    bits = np.zeros(max(filter_bits // 8, 8), np.uint8)
-    _insert(keys, slots, bits)
-    prefix_bits = np.zeros(max(_power_of_two(BITS_PER_KEY * len(prefixes)) // 8, 8), np.uint8)
-    _set_bits(prefixes, prefix_bits)
+    _insert(keys, slots)
     return Lookup(
         n,
         read_only(keys),
         read_only(lengths),
         read_only(slots),
-        read_only(bits),
+        _make_filter(keys, BITS_PER_KEY),
         prefix_words,
-        read_only(prefix_bits),
+        _make_filter(prefixes, BITS_PER_PREFIX),
     )
 
 
 @njit(inline="always")
-def _maybe(x, bits):  # type: ignore[no-untyped-def]
-    b = x & uint64(len(bits) * 8 - 1)
-    return (bits[b >> uint64(3)] >> np.uint8(b & uint64(7))) & np.uint8(1)
+def _maybe(x, blocks):  # type: ignore[no-untyped-def]
+    """Whether hash x may be in a filter; no hash that is in it is missed."""
+    bits = _filter_bits(x)
+    return blocks[x & uint64(len(blocks) - 1)] & bits == bits
 
 
 @njit(nogil=True, cache=True)
@@ -287,9 +298,8 @@ def _scan(hashes, start, end, lookup, positions, grams):  # type: ignore[no-unty
             h = h * NGRAM_BASE + hashes[p + n - 1]
             if p > start:
                 h -= power_n * hashes[p - 1]
-            x = mix(h)
-            if _maybe(x, lookup.bits):
-                g = _number(x, n, lookup)
+            if _maybe(h, lookup.filter):
+                g = _number(h, n, lookup)
                 if g >= 0:
                     positions[filled] = p
                     grams[filled] = g
@@ -300,10 +310,10 @@ def _scan(hashes, start, end, lookup, positions, grams):  # type: ignore[no-unty
             s = s * NGRAM_BASE + hashes[p + m - 1]
             if p > start:
                 s -= power_m * hashes[p - 1]
-            if _maybe(mix(s), lookup.prefix_bits):
+            if _maybe(s, lookup.prefix_filter):
                 longer = s
                 for k in range(m, n):
-                    g = _number(mix(longer), k, lookup)
+                    g = _number(longer, k, lookup) if _maybe(longer, lookup.filter) else -1
                     if g >= 0:
                         positions[filled] = p
                         grams[filled] = g

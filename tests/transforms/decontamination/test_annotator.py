@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ ITEMS = [
     Item("gsm8k", "gsm0", "question+answer", f"{QUESTION}\n{ANSWER}", True),
     Item("reise", "1", "question", STRASSE, True),
     Item("han", "1", "question", "請問漢字有幾個筆畫呢", True),
+    Item("pdf", "1", "question", "Define the office flow of a strange effect.", True),
     Item("short", "s", "question", "Where do otters sleep at night?", True),
 ]
 FILLER = "Some words that stand before it.\n"
@@ -72,6 +74,11 @@ PLANTED = {
     "in a URL": "https://example.org/" + QUESTION.replace(" ", "%").replace(",", "/") + ".html",
     "eight words of it": "sold clips to 48 of her friends in",
     "no-break spaces": QUESTION.replace(" ", "\u00a0"),
+    "full width": "".join(chr(ord(char) + 0xFEE0) for char in QUESTION.replace(" ", ".")),
+    "letters of mathematics": QUESTION.translate(
+        {97 + k: 0x1D44E + k for k in range(26) if k != 7}
+    ),
+    "soft hyphens": QUESTION.replace("l", "l\u00ad"),
 }
 
 
@@ -83,14 +90,20 @@ def test_planted_items_are_found_named_and_placed(annotator: Decontaminate, mode
     assert row["items"] == 1
     (match,) = row["matches"]
     assert (match["benchmark"], match["item"], match["field"]) == ("gsm8k", "gsm0", "question")
-    evidence = text.encode()[match["start"] : match["end"]].decode()
+    evidence = text.encode()[match["start"] : match["end"]].decode().replace("\u00ad", "")
+    evidence = unicodedata.normalize("NFKC", evidence)
     assert evidence.lower().startswith(("natalia", "sold"))
     assert evidence.lower().endswith(("may", "in"))
 
 
 @pytest.mark.parametrize(
     "text",
-    ["WIE WEIT IST ES VON DER STRAßE zum μέλι UND ZURÜCK", "請問 漢字\n有幾個筆畫呢"],
+    [
+        "WIE WEIT IST ES VON DER STRAßE zum μέλι UND ZURÜCK",
+        "wie weit ist es von der STRASSE zum με\u0301λι und zuru\u0308ck",
+        "請問 漢字\n有幾個筆畫呢",
+        "de\ufb01ne the o\ufb03ce \ufb02ow of a \ufb06range eﬀect",
+    ],
 )
 def test_unicode_is_folded_by_character(annotator: Decontaminate, text: str) -> None:
     assert annotator.annotate(documents(text)).column("items").to_pylist() == [1]

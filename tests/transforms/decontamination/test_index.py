@@ -7,12 +7,14 @@ import pytest
 
 from transforms.decontamination.benchmarks import Item
 from transforms.decontamination.index import (
+    INDEX_VERSION,
     IndexParameters,
     NgramIndex,
     build_index,
     count_document_hits,
     load_index,
 )
+from transforms.kernels.unicode import WORDS_VERSION
 
 QUESTION = "How many eggs does Janet sell at the market every day"
 
@@ -177,11 +179,12 @@ def test_a_file_that_is_no_whole_index_is_refused(tmp_path: Path) -> None:
     index_of(*items()).save(str(path))
     whole = path.read_bytes()
     key = index_of(*items()).lookup.keys[:1].tobytes()
+    version = f"{INDEX_VERSION}.{WORDS_VERSION}".encode()
     for content, message in (
         (whole[:-30], "no n-gram index"),
         (b"", "no n-gram index"),
         (whole.replace(key, b"12345678"), "damaged"),
-        (whole.replace(b'"version": 1', b'"version": 9'), "version 9, not 1"),
+        (whole.replace(version, b"9" * len(version)), f"version 9+, not {version.decode()}"),
     ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=message):

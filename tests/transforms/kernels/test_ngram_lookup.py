@@ -15,8 +15,7 @@ from transforms.kernels.ngram_lookup import (
     count_hits,
     find_owners,
 )
-from transforms.kernels.unicode import IDEOGRAPH, INVISIBLE, MARK, WORD, class_table
-from transforms.kernels.words import Words, find_words
+from transforms.kernels.words import Words, find_words, hash_words
 
 N = 3  # words of an n-gram in these tests: short texts hit often
 WHOLE = 2  # words from which a shorter text counts whole
@@ -33,29 +32,12 @@ def batch(values: list[str]) -> Words:
     return find_words(np.frombuffer(b"".join(encoded), np.uint8), offsets)
 
 
-def plain_words(text: str) -> list[str]:
-    """Words one character at a time, as transforms.kernels.words describes them."""
-    kinds = class_table()
-    found: list[str] = []
-    inside = False
-    for char in text:
-        kind = kinds[ord(char)]
-        lowered = char.lower() if len(char.lower()) == 1 else char
-        if kind == IDEOGRAPH:
-            found.append(lowered)
-            inside = False
-        elif kind == WORD or (kind == MARK and inside):
-            if inside:
-                found[-1] += lowered
-            else:
-                found.append(lowered)
-            inside = True
-        elif not (kind == INVISIBLE and inside):
-            inside = False
-    return found
+def plain_words(text: str) -> list[int]:
+    """Words by their hashes, which have a twin of their own."""
+    return [int(word) for word in hash_words(text)]
 
 
-def plain_grams(text: str) -> list[tuple[str, ...]]:
+def plain_grams(text: str) -> list[tuple[int, ...]]:
     words = plain_words(text)
     if len(words) >= N:
         return [tuple(words[k : k + N]) for k in range(len(words) - N + 1)]
@@ -104,7 +86,7 @@ def runs_of(found: Found, words: Words) -> list[list[tuple[int, int]]]:
     ]
 
 
-def plain_spans(text: str, grams: set[tuple[str, ...]]) -> list[tuple[int, int]]:
+def plain_spans(text: str, grams: set[tuple[int, ...]]) -> list[tuple[int, int]]:
     words = plain_words(text)
     return [
         (k, k + length)

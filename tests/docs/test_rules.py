@@ -24,10 +24,12 @@ def test_lists_of_rules_can_be_built(block):
 
 
 def test_dolma3s_web_rules_are_in_the_order_of_its_funnel():
-    assert yaml.safe_load(BLOCKS[-1])["rules"] == ["gopher", "language", "madlad", "dolma3_lines"]
+    lists, *others = yaml.safe_load(BLOCKS[-1])["rules"]
+    assert list(lists) == ["url_lists"]
+    assert others == ["gopher", "language", "madlad", "dolma3_lines"]
 
 
-@pytest.mark.parametrize("name", ["madlad", "dolma3_lines"])
+@pytest.mark.parametrize("name", ["madlad", "dolma3_lines", "pii", "pdf_quality", "url_lists"])
 def test_every_option_and_bound_is_named(name):
     section = SECTIONS[name]
     missing = [one for one in RULE_SCHEMAS[name]["properties"] if f"`{one}`" not in section]

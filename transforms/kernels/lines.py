@@ -14,6 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, uint64
 
+from transforms.kernels.eight_bytes import (
+    byte_number,
+    bytes_before,
+    continuation_bytes,
+    count_marks,
+    equal_bytes,
+    load_eight,
+    lowest,
+    repeat_byte,
+)
 from transforms.kernels.unicode import class_table, decode
 from transforms.kernels.words import mix
 
@@ -32,6 +42,7 @@ __all__ = [
 
 LINE_FEED = 10
 BULLETS = (0x2022, 0x25CF, ord("*"), ord("-"))  # datamap-rs: bullet, black circle, asterisk, hyphen
+_LINE_FEEDS = repeat_byte(LINE_FEED)
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio
 _FOLD = np.uint64(0x2545F4914F6CDD1D)
 
@@ -62,9 +73,8 @@ class Paragraphs(NamedTuple):
 @njit(nogil=True, cache=True)
 def _count_byte(data, start, end, byte):  # type: ignore[no-untyped-def]
     total = 0
-    for i in range(start, end):
-        if data[i] == byte:
-            total += 1
+    for c in data[start:end]:
+        total += c == byte
     return total
 
 
@@ -124,25 +134,32 @@ def _find(data, offsets, classes, starts, ends, hashes, characters, first, bound
         while i < end:
             start = i
             h = uint64(0)
-            length = 0
-            blank = True
-            while i < end and data[i] != LINE_FEED:
-                c = data[i]
-                h = (h ^ uint64(c)) * _STEP
-                h ^= h >> uint64(29)
-                if c & 0xC0 != 0x80:
-                    length += 1
-                    if blank:
-                        code, _ = decode(data, i, end)
-                        blank = classes[code] == 1
-                i += 1
-            if blank:
+            continued = 0  # bytes that begin no character
+            while True:
+                x = load_eight(data, i, end)
+                feeds = equal_bytes(x, _LINE_FEEDS)
+                if feeds == 0 and i + 8 <= end:
+                    continued += count_marks(continuation_bytes(x))
+                    h = (h ^ x) * _STEP
+                    h ^= h >> uint64(29)
+                    i += 8
+                    continue
+                stop = end
+                if feeds != 0:
+                    feed = lowest(feeds)
+                    stop = i + byte_number(feed)
+                    x = bytes_before(x, feed)
+                continued += count_marks(continuation_bytes(x))
+                i = stop
+                break
+            if trim_left(data, start, i, classes) == i:
                 after_blank = True
             else:
                 starts[n] = start
                 ends[n] = i
-                hashes[n] = mix(h)
-                characters[n] = length
+                h = (h ^ x) * _STEP
+                hashes[n] = mix(h ^ (h >> uint64(29)) ^ uint64(i - start))
+                characters[n] = i - start - continued
                 first[n] = after_blank
                 after_blank = False
                 n += 1

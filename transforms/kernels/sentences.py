@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from transforms.kernels.lines import LINE_FEED, trim_right
+from transforms.kernels.lines import LINE_FEED, trim_left, trim_right
 from transforms.kernels.phrases import pad_phrases, starts_with
 from transforms.kernels.unicode import SPACE, class_table, decode, upper_table
 from transforms.kernels.words import Words
@@ -60,12 +60,19 @@ PAIR_REPEATS = 4
 
 _CURSED, _CURSED_LENGTHS = pad_phrases([phrase.encode() for phrase in CURSED], 32)
 _ENDINGS, _ENDING_LENGTHS = pad_phrases([phrase.encode() for phrase in CURSED_ENDINGS], 8)
-# What a cursed string begins with: by its first byte, and by its first two.
-_FIRST_BYTES = np.zeros(256, np.bool_)
-_FIRST_BYTES[_CURSED[:, 0]] = True
-_PAIRS = np.zeros((256, 256), np.bool_)
-_PAIRS[_CURSED[:, 0], _CURSED[:, 1]] = True
-_FIRST_BYTES[[ord(" "), ord(",")]] = True  # shapes
+# Where the three tables share a bit for three bytes in a row, a cursed string may begin. Bit 15 is
+# that of the shape with commas.
+_FIRST, _SECOND, _THIRD = np.zeros((3, 256), np.uint16)
+for _place, _row in enumerate(_CURSED):
+    for _table, _byte in zip((_FIRST, _SECOND, _THIRD), _row, strict=False):
+        _table[_byte] |= 1 << (_place % 15)
+_FIRST[ord(",")] |= 1 << 15
+_SECOND[ord(" ")] |= 1 << 15
+_THIRD |= 1 << 15
+_IS_END = np.zeros(256, np.bool_)
+_IS_END[np.frombuffer(END_MARKS.encode(), np.uint8)] = True
+_BLOCK = 64  # bytes that are looked at together
+_AHEAD = 16  # bytes after a blank, at the most, at which the next blanks of a shape are looked for
 
 
 class Sentences(NamedTuple):
@@ -76,11 +83,6 @@ class Sentences(NamedTuple):
     list_case: npt.NDArray[np.int64]
     cursed: npt.NDArray[np.int64]
     questionable: npt.NDArray[np.int64]
-
-
-@njit(inline="always")
-def _is_end_mark(c):  # type: ignore[no-untyped-def]
-    return c == 46 or c == 33 or c == 63
 
 
 @njit(nogil=True, cache=True)
@@ -129,30 +131,59 @@ def _is_pairs(data, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _is_cursed_from(data, i, end):  # type: ignore[no-untyped-def]
-    """Whether a cursed string or shape of the sentence that ends at `end` begins at data[i]."""
-    if i + 1 < end and _PAIRS[data[i], data[i + 1]]:
-        for p in range(len(_CURSED_LENGTHS)):
-            if starts_with(data, i, end, _CURSED[p], _CURSED_LENGTHS[p]):
-                return True
-    if data[i] == 32:
-        return (
-            _is_spaced(data, i, end) or _is_regular(data, i, end, 3) or _is_regular(data, i, end, 4)
-        )
+def _string_from(data, i, end):  # type: ignore[no-untyped-def]
+    """First place from i on where a cursed string or the shape with commas may begin; `end` if
+    there is none."""
+    for j in range(i, end - 2):
+        if _FIRST[data[j]] & _SECOND[data[j + 1]] & _THIRD[data[j + 2]]:
+            return j
+    return end
+
+
+@njit(inline="always")
+def _may_be_shape(view, j):  # type: ignore[no-untyped-def]
+    """Whether in ASCII four blanks follow the one at view[j] as in a shape of blanks."""
+    spaced = (view[j + 2] == 32) & (view[j + 4] == 32) & (view[j + 6] == 32) & (view[j + 8] == 32)
+    threes = (view[j + 4] == 32) & (view[j + 8] == 32) & (view[j + 12] == 32)
+    fours = (view[j + 5] == 32) & (view[j + 10] == 32) & (view[j + 15] == 32)
+    return (view[j] == 32) & (spaced | (threes & (view[j + 16] == 32)) | fours)
+
+
+@njit(nogil=True, cache=True)
+def _shape_from(data, i, end):  # type: ignore[no-untyped-def]
+    """First blank from i on at which a shape of blanks may begin; `end` if there is none."""
+    while i + _BLOCK + _AHEAD <= end:
+        view = data[i : i + _BLOCK + _AHEAD]
+        found = False
+        highest = np.uint8(0)
+        for j in range(_BLOCK):  # without branches, so that it is compiled to vectors
+            found |= _may_be_shape(view, j)
+            highest |= view[j] | view[j + _AHEAD]
+        if found or highest > 127:
+            for j in range(_BLOCK):
+                if view[j] == 32 and (highest > 127 or _may_be_shape(view, j)):
+                    return i + j
+        i += _BLOCK
+    while i < end and data[i] != 32:
+        i += 1
+    return i
+
+
+@njit(nogil=True, cache=True)
+def _begins_string(data, i, end):  # type: ignore[no-untyped-def]
+    """Whether a cursed string or the shape with commas begins at data[i] and ends by `end`."""
+    for p in range(len(_CURSED_LENGTHS)):
+        if starts_with(data, i, end, _CURSED[p], _CURSED_LENGTHS[p]):
+            return True
     return data[i] == 44 and _is_pairs(data, i, end)
 
 
 @njit(nogil=True, cache=True)
-def _is_cursed(data, start, end):  # type: ignore[no-untyped-def]
+def _has_cursed_ending(data, start, end):  # type: ignore[no-untyped-def]
     for p in range(len(_ENDING_LENGTHS)):
         at = end - _ENDING_LENGTHS[p]
         if at >= start and starts_with(data, at, end, _ENDINGS[p], _ENDING_LENGTHS[p]):
             return True
-    i = start
-    while i < end:
-        if _FIRST_BYTES[data[i]] and _is_cursed_from(data, i, end):
-            return True
-        i += 1
     return False
 
 
@@ -172,36 +203,48 @@ def _judge(  # type: ignore[no-untyped-def]
 ):
     for d in range(len(offsets) - 1):
         i, end_of_text = offsets[d], offsets[d + 1]
-        w = words.bounds[d]
-        last = words.bounds[d + 1]
-        while i < end_of_text:
-            # From the first character that is no white space to the end marks before white space.
-            code, width = decode(data, i, end_of_text)
-            if classes[code] == SPACE:
-                i += width
-                continue
-            start = i
-            body = -1  # where the end marks begin that end the sentence
+        w, last = words.bounds[d], words.bounds[d + 1]
+        string, shape = _string_from(data, i, end_of_text), _shape_from(data, i, end_of_text)
+        while True:
+            start = trim_left(data, i, end_of_text, classes)
+            if start == end_of_text:
+                break
+            i = start
+            marks = start  # where the end marks begin that end the sentence
+            end = -1
             while i < end_of_text:
-                if not _is_end_mark(data[i]):
+                if not _IS_END[data[i]]:
                     i += 1
                     continue
-                body = i
-                while i < end_of_text and _is_end_mark(data[i]):
+                marks = i
+                while i < end_of_text and _IS_END[data[i]]:
                     i += 1
                 if i == end_of_text or classes[decode(data, i, end_of_text)[0]] == SPACE:
+                    end = i
                     break
-                body = -1
-            if body == start:
+            if end < 0:
+                end = trim_right(data, start, end_of_text, classes)
+            elif marks == start:
                 continue  # end marks alone
-            end = i if body >= 0 else trim_right(data, start, i, classes)
             total, capitalised = 0, 0
             while w < last and words.starts[w] < end:
                 total += 1
                 capitalised += upper[decode(data, words.starts[w], end)[0]]
                 w += 1
             is_list = total >= min_words and capitalised / total > capitals
-            is_cursed = _is_cursed(data, start, end)
+            is_cursed = _has_cursed_ending(data, start, end)
+            while string < end:
+                if not is_cursed and string >= start:
+                    is_cursed = _begins_string(data, string, end)
+                string = _string_from(data, string + 1, end_of_text)
+            while shape < end:
+                if not is_cursed and shape >= start:
+                    is_cursed = (
+                        _is_spaced(data, shape, end)
+                        or _is_regular(data, shape, end, 3)
+                        or _is_regular(data, shape, end, 4)
+                    )
+                shape = _shape_from(data, shape + 1, end_of_text)
             sentences[d] += 1
             list_case[d] += is_list
             cursed[d] += is_cursed

@@ -86,11 +86,10 @@ def _last_hashes() -> npt.NDArray[np.uint64]:
 @njit(nogil=True, cache=True)
 def _count_upper(data, start, end, upper):  # type: ignore[no-untyped-def]
     """Upper-case characters of data[start:end]."""
-    ascii_upper, highest = 0, np.uint8(0)
-    for i in range(start, end):  # without branches, so that it is compiled to vectors
-        c = data[i]
+    ascii_upper, highest = 0, 0
+    for c in data[start:end]:  # without branches, so that it is compiled to vectors
         highest |= c
-        ascii_upper += bool(np.uint8(c - np.uint8(65)) < np.uint8(26))
+        ascii_upper += (c >= 65) & (c <= 90)
     if highest < 0x80:
         return ascii_upper
     found = 0
@@ -170,13 +169,26 @@ def _holds(data, start, end, phrase):  # type: ignore[no-untyped-def]
     return end - start == length and starts_with(data, start, end, _PHRASES[phrase], length)
 
 
+@njit(inline="always")
+def _may_hold_phrase(words, a, b, last_hashes):  # type: ignore[no-untyped-def]
+    """Whether the last words of phrases stand where they should in the line of words a..b-1."""
+    if b - a < 2:
+        return False
+    if words.hashes[b - 1] == last_hashes[1] or words.hashes[a + 1] == last_hashes[2]:
+        return True
+    w = a + 2
+    while w < b and words.hashes[w] != last_hashes[0]:
+        w += 1
+    return w < b
+
+
 @njit(nogil=True, cache=True)
 def _cut_phrases(  # type: ignore[no-untyped-def]
     data, start, end, a, b, words, last_hashes, classes, starts, ends, n
 ):
-    """Write the spans of the phrases of the line data[start:end], whose words are a..b-1, from
-    place n on; a phrase goes with the white space before it, at the start of the line with that
-    behind it.
+    """Write the spans of the phrases of the line data[start:end], whose words are a..b-1 (two or
+    more), from place n on; a phrase goes with the white space before it, at the start of the line
+    with that behind it.
 
     Returns (n after them, phrases, words in them, whether more than white space is left). Offsets
     are those of `data`.
@@ -185,7 +197,7 @@ def _cut_phrases(  # type: ignore[no-untyped-def]
     left = trim_left(data, start, end, classes)  # what is left of the line begins here
     right = trim_right(data, left, end, classes)
     reached = left  # end of the span before
-    if b - a >= 2 and words.hashes[a + 1] == last_hashes[2] and words.starts[a] == left:
+    if words.hashes[a + 1] == last_hashes[2] and words.starts[a] == left:
         after = words.ends[a + 1]
         if _holds(data, left, after, 2):
             phrases += 1
@@ -212,7 +224,7 @@ def _cut_phrases(  # type: ignore[no-untyped-def]
         ends[n] = after
         n += 1
         reached = after
-    if b - a >= 2 and words.hashes[b - 1] == last_hashes[1]:
+    if words.hashes[b - 1] == last_hashes[1]:
         at = words.starts[b - 2]
         if _holds(data, at, right, 1):
             phrases += 1
@@ -277,11 +289,15 @@ def _cut_lines(  # type: ignore[no-untyped-def]
                 verdict = UPPER_CASE
             elif _all_digits(data, start, end, digits):
                 verdict = DIGITS
-            elif _is_counter(data, start, end, classes, digits, lower):
+            elif (
+                b - a >= 2
+                and digits[decode(data, words.starts[a], end)[0]] <= 9
+                and _is_counter(data, start, end, classes, digits, lower)
+            ):
                 verdict = COUNTER
             elif b - a < rules.min_words:
                 verdict = FEW_WORDS
-            elif 2 <= b - a <= rules.phrase_words:
+            elif b - a <= rules.phrase_words and _may_hold_phrase(words, a, b, last_hashes):
                 before = n
                 n, phrases, cut_words, more = _cut_phrases(
                     data, start, end, a, b, words, last_hashes, classes, starts, ends, n

@@ -11,9 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, uint64
 
-from transforms.kernels.lines import LINE_FEED, count_byte
+from transforms.kernels.eight_bytes import (
+    HIGH,
+    continuation_bytes,
+    count_marks,
+    equal_bytes,
+    load_eight,
+    repeat_byte,
+)
+from transforms.kernels.lines import LINE_FEED
 from transforms.kernels.unicode import CODE_POINTS, decode
 from transforms.kernels.words import Words, hash_words
 
@@ -29,6 +37,16 @@ __all__ = [
 ]
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher, appendix A.1.1
+_LONGEST_STOP_WORD = 4  # bytes
+_LINE_FEEDS = repeat_byte(LINE_FEED)
+_DOTS = repeat_byte(ord("."))
+_HASH_SIGNS = repeat_byte(ord("#"))
+_ELLIPSIS_ENDS = repeat_byte("\u2026".encode()[-1])
+_LETTER_BIT = repeat_byte(0x40)  # of ASCII's letters, and not of its digits
+_ONE = uint64(1)
+_FIRST_BYTE = uint64(0x80)
+_FIRST_TWO_BYTES = uint64(0x8080)
+_LAST_BYTE = uint64(0x80) << uint64(56)
 
 
 class WordStatistics(NamedTuple):
@@ -73,15 +91,28 @@ def _stop_hashes() -> npt.NDArray[np.uint64]:
 
 @njit(nogil=True, cache=True)
 def _measure(data, hashes, starts, ends, bounds, letters, stops, lengths, no_letter, all_, unique):  # type: ignore[no-untyped-def]
+    # One bit of 64 for each stop word: most other words are told from them by it.
+    bits = uint64(0)
+    for stop in stops:
+        bits |= uint64(1) << (stop & uint64(63))
     for d in range(len(bounds) - 1):
         seen = 0
         for w in range(bounds[d], bounds[d + 1]):
             i, end = starts[w], ends[w]
-            if end - i <= 4:  # bytes of the longest stop word
+            h = hashes[w]
+            if (bits >> (h & uint64(63))) & uint64(end - i <= _LONGEST_STOP_WORD):
                 for s in range(len(stops)):
-                    if stops[s] == hashes[w]:
+                    if stops[s] == h:
                         all_[d] += 1
                         seen |= 1 << s
+            together = uint64(0)  # of the word's bytes, eight by eight
+            for j in range(i, end, 8):
+                x = load_eight(data, j, len(data))
+                together |= x if j + 8 <= end else x & ((_ONE << uint64(8 * (end - j))) - _ONE)
+            if together & HIGH == 0:
+                lengths[w] = end - i
+                no_letter[d] += together & _LETTER_BIT == 0
+                continue
             length = 0
             letter = False
             while i < end:
@@ -90,8 +121,7 @@ def _measure(data, hashes, starts, ends, bounds, letters, stops, lengths, no_let
                 length += 1
                 i += width
             lengths[w] = length
-            if not letter:
-                no_letter[d] += 1
+            no_letter[d] += not letter
         while seen:
             unique[d] += seen & 1
             seen >>= 1
@@ -123,39 +153,58 @@ def measure_words(data: npt.NDArray[np.uint8], words: Words) -> WordStatistics:
 def _count_characters(data, offsets, characters, symbols, newlines, longest):  # type: ignore[no-untyped-def]
     for d in range(len(offsets) - 1):
         start, end = offsets[d], offsets[d + 1]
-        length, found, feeds, most, run, dots = 0, 0, 0, 0, 0, 0
+        continued, found, feeds, most, run, dots = 0, 0, 0, 0, 0, 0
         spaced_from = start  # occurrences of ". . ." do not overlap
-        for i in range(start, end):
-            c = data[i]
-            if c & 0xC0 != 0x80:
-                length += 1
-            if c == LINE_FEED:
-                feeds += 1
-                run += 1
-                most = max(most, run)
-            else:
-                run = 0
-            if c == 46:
-                dots += 1
-                if dots == 3:
-                    found += 1
+        for begin in range(start, end, 8):
+            x = load_eight(data, begin, end)
+            continued += count_marks(continuation_bytes(x))
+            here = equal_bytes(x, _LINE_FEEDS)
+            feeds += count_marks(here)
+            points = equal_bytes(x, _DOTS)
+            # Eight bytes in which no run of line feeds goes on and no ellipsis can end are counted
+            # at once.
+            if (
+                begin + 8 <= end
+                and here & (here << uint64(8)) == 0
+                and (run == 0 or here & _FIRST_BYTE == 0)
+                and points & ((points << uint64(8)) | (points << uint64(16)) | _FIRST_TWO_BYTES)
+                == 0
+                and equal_bytes(x, _ELLIPSIS_ENDS) == 0
+            ):
+                found += count_marks(equal_bytes(x, _HASH_SIGNS))
+                if here:
+                    most = max(most, 1)
+                run = 1 if here & _LAST_BYTE else 0
+                dots = 1 if points & _LAST_BYTE else 0
+                continue
+            for i in range(begin, min(begin + 8, end)):
+                c = data[i]
+                if c == LINE_FEED:
+                    run += 1
+                    most = max(most, run)
+                else:
+                    run = 0
+                if c == 46:
+                    dots += 1
+                    if dots == 3:
+                        found += 1
+                        dots = 0
+                    if (
+                        i - 4 >= spaced_from
+                        and data[i - 1] == 32
+                        and data[i - 2] == 46
+                        and data[i - 3] == 32
+                        and data[i - 4] == 46
+                    ):
+                        found += 1
+                        spaced_from = i + 1
+                else:
                     dots = 0
-                if (
-                    i - 4 >= spaced_from
-                    and data[i - 1] == 32
-                    and data[i - 2] == 46
-                    and data[i - 3] == 32
-                    and data[i - 4] == 46
-                ):
-                    found += 1
-                    spaced_from = i + 1
-            else:
-                dots = 0
-                if c == 35 or (
-                    c == 0xA6 and i - 2 >= start and data[i - 1] == 0x80 and data[i - 2] == 0xE2
-                ):
-                    found += 1
-        characters[d] = length
+                    if c == 35 or (
+                        c == 0xA6 and i - 2 >= start and data[i - 1] == 0x80 and data[i - 2] == 0xE2
+                    ):
+                        found += 1
+        characters[d] = end - start - continued
         symbols[d] = found
         newlines[d] = feeds
         longest[d] = most
@@ -169,13 +218,13 @@ def count_characters(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]
 
 
 @njit(nogil=True, cache=True)
-def _find_excess(data, offsets, kept, starts, ends, bounds):  # type: ignore[no-untyped-def]
+def _find_excess(data, offsets, kept, longest, starts, ends, bounds):  # type: ignore[no-untyped-def]
     n = 0
     bounds[0] = 0
     for d in range(len(offsets) - 1):
         start = offsets[d]
         run = 0
-        for i in range(start, offsets[d + 1]):
+        for i in range(start, offsets[d + 1] if longest[d] > kept else start):
             if data[i] != LINE_FEED:
                 run = 0
                 continue
@@ -190,12 +239,20 @@ def _find_excess(data, offsets, kept, starts, ends, bounds):  # type: ignore[no-
 
 
 def find_excess_newlines(
-    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], kept: int
+    data: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    counted: Characters,
+    kept: int,
 ) -> NewlineRuns:
-    """Find, in each run of more than `kept` line feeds, those after the first `kept`."""
-    most = count_byte(data, offsets, LINE_FEED)
+    """Find, in each run of more than `kept` line feeds, those after the first `kept`.
+
+    `counted` is what `count_characters` says of the same documents. Memory: 16 bytes for every
+    `kept` + 1 line feeds of the documents with such a run.
+    """
+    of_runs = counted.newlines[counted.longest_newline_run > kept]
+    most = int((of_runs // (kept + 1)).sum())
     runs = NewlineRuns(
         np.empty(most, np.int64), np.empty(most, np.int64), np.empty(len(offsets), np.int64)
     )
-    found = _find_excess(data, offsets, kept, *runs)
+    found = _find_excess(data, offsets, kept, counted.longest_newline_run, *runs)
     return NewlineRuns(runs.starts[:found], runs.ends[:found], runs.bounds)

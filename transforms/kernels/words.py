@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import int64, njit, uint64
 
+from transforms.kernels.eight_bytes import HIGH, byte_number, load_eight, lowest
 from transforms.kernels.unicode import (
     FOLD_INDEX,
     IDEOGRAPH,
@@ -37,14 +38,12 @@ NGRAM_BASE = np.uint64(0x2545F4914F6CDD1D)  # of the rolling polynomial over wor
 
 # Eight bytes at once: constants that hold a value in each byte.
 _ONE = np.uint64(1)
-_HIGH = np.uint64(0x8080808080808080)
 _LOW7 = np.uint64(0x7F7F7F7F7F7F7F7F)
 _CASE = np.uint64(0x2020202020202020)
 _FROM_A = np.uint64(0x1F1F1F1F1F1F1F1F)  # 0x80 - "a": the sum has its high bit from "a" on
 _PAST_Z = np.uint64(0x0505050505050505)
 _FROM_0 = np.uint64(0x5050505050505050)
 _PAST_9 = np.uint64(0x4646464646464646)
-_BYTE_NUMBERS = np.uint64(0x0001020304050607)  # times 1 << 8 k, the upper byte is k
 _FOLD_INDEX = np.uint64(FOLD_INDEX)
 
 
@@ -71,46 +70,13 @@ def mix(h):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _eight(data, i, end):  # type: ignore[no-untyped-def]
-    """data[i:i + 8] as a little-endian uint64, zeros from `end` on."""
-    if i + 8 <= end:
-        u = uint64(i)  # unsigned, so that the compiler makes one load of the eight
-        return (
-            uint64(data[u])
-            | (uint64(data[u + uint64(1)]) << uint64(8))
-            | (uint64(data[u + uint64(2)]) << uint64(16))
-            | (uint64(data[u + uint64(3)]) << uint64(24))
-            | (uint64(data[u + uint64(4)]) << uint64(32))
-            | (uint64(data[u + uint64(5)]) << uint64(40))
-            | (uint64(data[u + uint64(6)]) << uint64(48))
-            | (uint64(data[u + uint64(7)]) << uint64(56))
-        )
-    x = uint64(0)
-    for k in range(i, end):
-        x |= uint64(data[k]) << uint64(8 * (k - i))
-    return x
-
-
-@njit(inline="always")
 def _alphanumeric(x):  # type: ignore[no-untyped-def]
     """The high bit of each byte of x that is an ASCII letter or digit."""
     digit = x & _LOW7
     letter = digit | _CASE
     letter = (letter + _FROM_A) & ~(letter + _PAST_Z)
     digit = (digit + _FROM_0) & ~(digit + _PAST_9)
-    return (letter | digit) & ~x & _HIGH
-
-
-@njit(inline="always")
-def _lowest(bits):  # type: ignore[no-untyped-def]
-    """The lowest of some high bits, not none."""
-    return bits & (~bits + _ONE)
-
-
-@njit(inline="always")
-def _byte_number(bit):  # type: ignore[no-untyped-def]
-    """k of the byte, 0..7, whose high bit this is."""
-    return int64(((bit >> uint64(7)) * _BYTE_NUMBERS) >> uint64(56))
+    return (letter | digit) & ~x & HIGH
 
 
 @njit(inline="always")
@@ -139,27 +105,27 @@ def _find(  # type: ignore[no-untyped-def]
         while i < end:
             if n == last:
                 return n - first, d, i
-            x = _eight(data, i, end)
+            x = load_eight(data, i, end)
             part = _alphanumeric(x)
             if part & uint64(0x80) == 0:
-                part |= x & _HIGH
+                part |= x & HIGH
                 if part == 0:
                     i += 8
                     continue
-                i += _byte_number(_lowest(part))
-                x = _eight(data, i, end)
+                i += byte_number(lowest(part))
+                x = load_eight(data, i, end)
                 part = _alphanumeric(x)
             # Letters and digits of ASCII, eight at a time.
             start = i
             h = uint64(0)
-            gaps = part ^ _HIGH
+            gaps = part ^ HIGH
             while gaps == 0:
                 h = mix(h ^ (x | _CASE))
                 i += 8
-                x = _eight(data, i, end)
-                gaps = _alphanumeric(x) ^ _HIGH
-            gap = _lowest(gaps)
-            filled = _byte_number(gap)
+                x = load_eight(data, i, end)
+                gaps = _alphanumeric(x) ^ HIGH
+            gap = lowest(gaps)
+            filled = byte_number(gap)
             block = (x | _CASE) & ((gap >> uint64(7)) - _ONE)
             i += filled
             stop = i  # behind the last character of the word

@@ -104,7 +104,9 @@ class Gopher:
             **_describe_text(batch, measured),
             **_describe_repetition(batch, measured.lengths),
         }
-        starts, ends, bounds = find_excess_newlines(*batch.text, self.newlines_kept)
+        starts, ends, bounds = find_excess_newlines(
+            *batch.text, batch.characters, self.newlines_kept
+        )
         columns["excess_newlines"] = spans_array(Spans(bounds, starts, ends))
         return pa.RecordBatch.from_arrays(
             [pa.array(columns[name]) for name in SCHEMA.names], schema=SCHEMA

@@ -71,7 +71,8 @@ def test_characters_symbols_and_newlines_equal_the_twins(texts):
 @settings(deadline=None)
 @given(DOCUMENTS, st.integers(1, 3))
 def test_cutting_excess_newlines_leaves_at_most_so_many_in_a_row(texts, kept):
-    runs = find_excess_newlines(*batch_of(texts), kept)
+    data, offsets = batch_of(texts)
+    runs = find_excess_newlines(data, offsets, count_characters(data, offsets), kept)
     for d, text in enumerate(texts):
         left, reached = b"", 0
         for k in range(runs.bounds[d], runs.bounds[d + 1]):
@@ -89,10 +90,11 @@ def test_malformed_bytes_are_read_within_their_document(documents, tail, other):
     results = []
     for after in (tail, other):
         longer = np.concatenate((data, np.frombuffer(after, np.uint8)))
+        counted = count_characters(longer, offsets)
         columns = [
             *measure_words(longer, find_words(longer, offsets)),
-            *count_characters(longer, offsets),
-            *find_excess_newlines(longer, offsets, 1),
+            *counted,
+            *find_excess_newlines(longer, offsets, counted, 1),
         ]
         results.append([column.tolist() for column in columns])
     assert results[0] == results[1]

@@ -255,16 +255,28 @@ class _Reading:
             named: list[str] = []
             for index, item in enumerate(source.get("rules", [])):
                 yield from self._rule_problems((*place, "rules", index), item)
-                rule_name, _ = _rule_item(item)
+                rule_name, options = _rule_item(item)
+                # There may be several classifiers, each with its table.
+                if rule_name == "classifier" and isinstance(options, dict):
+                    rule_name = f"classifier {options.get('name')}"
                 if rule_name in named:
                     message = f"rule '{rule_name}' stands twice in {name}; give its options at once"
                     yield self.problem((*place, "rules", index), message)
                 named.append(rule_name)
-        for index, benchmark in enumerate(pool.get("decontaminate", {}).get("benchmarks", [])):
+        benchmarks = pool.get("decontaminate", {}).get("benchmarks", [])
+        names = [benchmark["name"] for benchmark in benchmarks]
+        for index, benchmark in enumerate(benchmarks):
+            at = ("pool", "decontaminate", "benchmarks", index)
             try:
                 _benchmark(benchmark)
             except BenchmarkError as error:
-                yield self.problem(("pool", "decontaminate", "benchmarks", index), str(error))
+                yield self.problem(at, str(error))
+            if benchmark["name"] in names[:index]:
+                message = (
+                    f"two benchmarks are called '{benchmark['name']}'; give each a name of its own,"
+                    " or name all its files under one"
+                )
+                yield self.problem(at, message)
         dedup = pool.get("dedup", {})
         if dedup.get("fuzzy", False) is not False and not dedup.get("exact", True):
             message = "fuzzy deduplication needs 'exact: true': it looks at what exact left"

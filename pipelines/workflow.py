@@ -47,6 +47,7 @@ from transforms.tokens.tokenizer import load_tokenizer
 
 __all__ = ["JOBS", "StageState", "Workflow"]
 
+CLASSIFIER = "classifier"  # the rule of which a source can have several
 Place = tuple[str, ...]  # keys that lead to a value of the recipe
 # Job -> what it makes, as a plan names it before the job can be looked into.
 JOBS = {
@@ -362,8 +363,15 @@ class Workflow:
             fuzzy = self.recipe.fuzzy
             its["minhash"] = MinHash(fuzzy.ngram, fuzzy.bands, fuzzy.rows)
         named = tables_named([*self._where, *(column for column, _ in self._criteria)])
-        rules = [*(rule(name, {}) for name in named if name in RULE_SCHEMAS), *source.rules]
-        for one in rules:
+        rules = [rule(name, {}) for name in named if name in RULE_SCHEMAS and name != CLASSIFIER]
+        # A classifier that another source has, since `where` and `keep` speak of all sources.
+        others = [
+            one
+            for other in self.recipe.sources
+            for one in other.rules
+            if one.name == CLASSIFIER and one.annotators[0].name in named
+        ]
+        for one in [*rules, *others, *source.rules]:
             for annotator in one.annotators:
                 its[annotator.name] = annotator
         return list(its.values())

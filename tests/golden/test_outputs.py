@@ -20,6 +20,7 @@ import io
 import json
 import os
 import pkgutil
+import struct
 import zipfile
 from pathlib import Path
 
@@ -66,6 +67,7 @@ from transforms.kernels.unicode import WORDS_VERSION
 from transforms.kernels.words import hash_words
 from transforms.quality.c4 import C4
 from transforms.quality.candidates import CANDIDATES_VERSION
+from transforms.quality.classifier import Classifier
 from transforms.quality.code import Code
 from transforms.quality.conditions import Condition, rule
 from transforms.quality.dolma3_lines import Dolma3Lines
@@ -273,12 +275,37 @@ def pool(tmp_path_factory, index):
     return pool
 
 
+def tiny_classifier(beside):
+    """A fastText model of two values: three words, two labels, eight buckets of subwords and pairs
+    of words."""
+    words, labels, buckets = ["</s>", "the", "of"], ["__label__prose", "__label__code"], 8
+    settings = [2, 5, 5, 1, 5, 2, 3, 3, buckets, 2, 3, 100]  # ..., softmax, supervised, ...
+    rows = len(words) + buckets
+    entries = b"".join(
+        word.encode() + b"\0" + struct.pack("<qb", 5, word in labels) for word in words + labels
+    )
+    numbers = [((7 * n) % 23 - 11) / 4 for n in range(2 * rows)]
+    content = b"".join(
+        [
+            struct.pack("<ii12id", 793712314, 12, *settings, 1e-4),
+            struct.pack("<iiiqq", 5, 3, 2, 25, -1),
+            entries,
+            struct.pack(f"<bqq{2 * rows}f", 0, rows, 2, *numbers),
+            struct.pack("<bqq4f", 0, 2, 2, 3.0, -1.0, -2.0, 4.0),
+        ]
+    )
+    path = f"{beside}.model"
+    storage.write_bytes(path, content)
+    digest = hashlib.sha256(content).hexdigest()
+    return Classifier("classified", RuleFile(path, "tiny.bin", digest), ("code", "prose"))
+
+
 def annotators(index):
     path, built = index
     return [
         Size(), ExactHash(), MinHash(bands=3, rows=4), Gopher(), C4(), FineWeb(),
         Language(languages=("de", "en")), Code(), Decontaminate(path, built.fingerprint),
-        Pii(), PdfQuality(), Madlad(), Dolma3Lines(), UrlLists(),
+        Pii(), PdfQuality(), Madlad(), Dolma3Lines(), UrlLists(), tiny_classifier(path),
     ]  # fmt: skip
 
 
@@ -366,8 +393,8 @@ def selection(tokens):
 @pytest.mark.parametrize(
     "name",
     [
-        "c4", "code", "contamination", "dolma3_lines", "exact", "fineweb", "gopher", "language",
-        "madlad", "minhash", "pdf_quality", "pii", "size", "url_lists",
+        "c4", "classified", "code", "contamination", "dolma3_lines", "exact", "fineweb", "gopher",
+        "language", "madlad", "minhash", "pdf_quality", "pii", "size", "url_lists",
     ],
 )  # fmt: skip
 def test_annotators(pool, index, name):

@@ -18,6 +18,7 @@ from typing import Any
 
 from transforms.annotators import Annotator, RuleFile
 from transforms.quality.c4 import C4, WORD_LENGTH, WORDS_PER_LINE
+from transforms.quality.classifier import NAME_PATTERN, Classifier
 from transforms.quality.code import Code
 from transforms.quality.dolma3_lines import (
     LINE_WORDS,
@@ -37,6 +38,7 @@ from transforms.quality.url_lists import LIST_KINDS, UrlList, UrlLists
 __all__ = ["RULE_SCHEMAS", "Condition", "Rule", "rule"]
 
 _BOUNDS = ("at_least", "at_most", "below")
+_SQL_QUOTE = '"'
 _PLAIN = re.compile(r"[a-z][a-z0-9_]{2,}")  # needs no quotes; two letters may be a keyword of SQL
 
 
@@ -125,7 +127,9 @@ def rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
 
 def _quoted(column: str) -> str:
     table, _, name = column.partition(".")
-    return column if _PLAIN.fullmatch(name) else f'{table}."{name}"'
+    if _PLAIN.fullmatch(name):
+        return column
+    return f"{table}.{_SQL_QUOTE}{name.replace(_SQL_QUOTE, 2 * _SQL_QUOTE)}{_SQL_QUOTE}"
 
 
 # Option -> (what it bounds, with its unit; the condition with its default bounds). Order is the
@@ -503,6 +507,27 @@ def _build_url_lists(options: Mapping[str, Any]) -> Rule:
     return Rule("url_lists", (UrlLists(tuple(lists), subdomains),), tuple(conditions))
 
 
+def _build_classifier(options: Mapping[str, Any]) -> Rule:
+    for option in ("name", "model"):
+        if not isinstance(options.get(option), str):
+            raise ValueError(f"classifier.{option} must be a text (got {options.get(option)!r})")
+    label, labels = options.get("label"), options.get("labels", [])
+    if not isinstance(labels, (list, tuple)) or not all(isinstance(one, str) for one in labels):
+        raise ValueError(f"classifier.labels must be a list of labels (got {labels!r})")
+    bounds = {key: options[key] for key in ("at_least", "at_most") if key in options}
+    for key, value in bounds.items():
+        _check_number(f"classifier.{key}", value)
+    if (label is None) != (not bounds):
+        raise ValueError("label needs at_least or at_most, and these need a label")
+    # Sorted, so that recipes that ask for the same labels share a table.
+    columns = tuple(sorted({*labels, *([] if label is None else [label])}))
+    annotator = Classifier(options["name"], RuleFile(options["model"]), columns)
+    conditions: tuple[Condition, ...] = ()
+    if label is not None:
+        conditions = (Condition(annotator.name, f"{annotator.name}.{label}", **bounds),)
+    return Rule("classifier", (annotator,), conditions)
+
+
 _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Rule]] = {
     "gopher": _build_gopher,
     "c4": _build_c4,
@@ -514,6 +539,7 @@ _BUILDERS: dict[str, Callable[[Mapping[str, Any]], Rule]] = {
     "pdf_quality": _build_pdf_quality,
     "pii": _build_pii,
     "url_lists": _build_url_lists,
+    "classifier": _build_classifier,
 }
 
 
@@ -629,5 +655,39 @@ RULE_SCHEMAS: dict[str, dict[str, Any]] = {
             soft_word_hits=_positive(_SOFT_WORD_HITS, "Soft words that a URL needs to be banned."),
         ),
         "minProperties": 1,
+    },
+    "classifier": {
+        **_schema(
+            {},
+            name={
+                "type": "string",
+                "pattern": NAME_PATTERN,
+                "description": "Name of its attribute table, as in `quality.hq`, and its reason.",
+            },
+            model={
+                "type": "string",
+                "minLength": 1,
+                "description": "fastText model (.bin, .ftz); {workspace} stands for the workspace,"
+                " relative paths start at the recipe's folder.",
+            },
+            label={"type": "string", "minLength": 1, "description": "Label that is judged."},
+            labels={
+                "type": "array",
+                "items": {"type": "string", "minLength": 1},
+                "minItems": 1,
+                "uniqueItems": True,
+                "description": "Labels whose probabilities are stored, besides `label`.",
+            },
+            **{
+                bound: {
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": 1,
+                    "description": f"Probability of `label`, {bound.replace('_', ' ')}; inclusive.",
+                }
+                for bound in ("at_least", "at_most")
+            },
+        ),
+        "required": ["name", "model"],
     },
 }

@@ -1,5 +1,9 @@
 """Benchmarks: the n-gram index of the benchmarks that a recipe names, built once and read by all
 workers.
+
+A benchmark that cannot be read whole, or of which nothing can be looked for, would let a mix pass
+as clean. So whoever makes the job reads all benchmarks first, unless an index of the same files is
+there already.
 """
 
 from __future__ import annotations
@@ -11,20 +15,28 @@ from typing import Any
 import apache_beam as beam
 
 from pipelines.inputs import find_inputs
-from pipelines.recipe import Decontamination, Recipe
+from pipelines.recipe import Decontamination, Problem, Recipe, RecipeError
 from pipelines.stages import Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
 from transforms.datasets import Dataset, OutputFile, TaskRecord
-from transforms.decontamination.benchmarks import Benchmark, read_benchmark
+from transforms.decontamination.benchmarks import Benchmark, BenchmarkError, read_benchmark
 from transforms.decontamination.index import (
     INDEX_VERSION,
+    WHOLE_JOINED_WORDS,
     IndexParameters,
     NgramIndex,
     build_index,
 )
-from transforms.storage import escape, sha256_of
+from transforms.environment import environment
+from transforms.storage import escape, list_files, sha256_of
 
-__all__ = ["INDEX_FILE", "benchmark_job", "build_benchmark_index", "find_benchmarks"]
+__all__ = [
+    "INDEX_FILE",
+    "benchmark_job",
+    "build_benchmark_index",
+    "check_benchmarks",
+    "find_benchmarks",
+]
 
 INDEX_FILE = "index.arrow"
 _TASK = "index"
@@ -44,28 +56,73 @@ def find_benchmarks(
     """The recipe's benchmarks with their files found, and per benchmark [name, size, digest] of
     each.
 
-    FileNotFoundError where one has no file.
+    RecipeError where one has no file or a file that cannot be read.
     """
     assert recipe.decontamination is not None
-    benchmarks, files = [], []
-    for one in recipe.decontamination.benchmarks:
-        patterns = [recipe.pattern(path, workspace.uri) for path in one.paths]
-        found = find_inputs(workspace, patterns)
+    benchmarks, files, problems = [], [], []
+    for number, one in enumerate(recipe.decontamination.benchmarks):
+        try:
+            found = find_inputs(workspace, _patterns(recipe, one, workspace))
+        except FileNotFoundError as error:
+            problems.append(_problem(recipe, number, str(error)))
+            continue
+        except PermissionError as error:
+            message = f"{error.filename} cannot be read: {error.strerror}"
+            problems.append(_problem(recipe, number, message))
+            continue
         benchmarks.append(replace(one, paths=tuple(escape(one.file.path) for one in found)))
         files.append([[i.file.name, i.file.size_bytes, i.digest] for i in found])
+    if problems:
+        raise RecipeError(problems)
     return benchmarks, files
+
+
+def check_benchmarks(recipe: Recipe, workspace: Workspace) -> None:
+    """Read the benchmarks of which there are files and index them, to find out whether that can be
+    done; RecipeError says what is wrong with each. Writes nothing.
+    """
+    assert recipe.decontamination is not None
+    parameters = _index_parameters(recipe.decontamination)
+    problems = []
+    for number, one in enumerate(recipe.decontamination.benchmarks):
+        patterns = _patterns(recipe, one, workspace)
+        if list_files(patterns):
+            try:
+                _build([replace(one, paths=tuple(patterns))], parameters)
+            except BenchmarkError as error:
+                problems.append(_problem(recipe, number, str(error)))
+    if problems:
+        raise RecipeError(problems)
+
+
+def _patterns(recipe: Recipe, benchmark: Benchmark, workspace: Workspace) -> list[str]:
+    return [recipe.pattern(path, workspace.uri) for path in benchmark.paths]
+
+
+def _problem(recipe: Recipe, number: int, message: str) -> Problem:
+    return recipe.problem(("pool", "decontaminate", "benchmarks", number), message)
 
 
 def build_benchmark_index(
     benchmarks: Sequence[Benchmark], decontamination: Decontamination
 ) -> NgramIndex:
-    """Read all benchmarks whole and index them. BenchmarkError names what cannot be read."""
+    """Read all benchmarks whole and index them. BenchmarkError names what cannot be read, or a
+    benchmark of which no item can be looked for."""
     return _build(benchmarks, _index_parameters(decontamination))
 
 
 def _build(benchmarks: Sequence[Benchmark], parameters: IndexParameters) -> NgramIndex:
     items = (item for benchmark in benchmarks for item in read_benchmark(benchmark))
-    return build_index(items, parameters)
+    index = build_index(items, parameters)
+    for one in index.coverage:
+        if one.items == one.unmatchable_items:
+            fewest = min(parameters.ngram, WHOLE_JOINED_WORDS)
+            raise BenchmarkError(
+                f"benchmark {one.benchmark!r}: none of its {one.items:,} items can be looked for,"
+                f" as none has {fewest} words that are not in an 'ignore' phrase: name the fields"
+                " that hold its texts, or leave it out"
+            )
+    return index
 
 
 def _index_parameters(decontamination: Decontamination) -> IndexParameters:
@@ -95,7 +152,7 @@ def _details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
 
 def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
     """The job that builds the index. Its manifest's details hold the fingerprint and the
-    coverage.
+    coverage. RecipeError for benchmarks that cannot be indexed.
     """
     decontamination = recipe.decontamination
     assert decontamination is not None
@@ -106,6 +163,7 @@ def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
         folder=workspace.benchmarks(recipe.name),
         version=INDEX_VERSION,
         parameters={
+            "environment": environment(),
             "ngram": parameters.ngram,
             "ignore": list(parameters.ignore),
             "benchmarks": [
@@ -116,6 +174,8 @@ def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
         inputs={},
         tasks=[_TASK],
     )
+    if stage.dataset.manifest() is None:
+        check_benchmarks(recipe, workspace)
     task = _IndexTask(stage.dataset, tuple(benchmarks), parameters)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:

@@ -373,6 +373,8 @@ def _stages_table(states: list[StageState]) -> Table:
         ]
         if not reasons and counts.get("removed"):
             reasons = [f"{counts['removed']:,} duplicates"]
+        if counts.get("unmatchable_items"):
+            reasons.append(f"{counts['unmatchable_items']:,} items too short to be looked for")
         if to_do:
             reasons = []  # of some sources only, or of another version
         table.add_row(name, f"to do{sources}" if to_do else "up to date", "\n".join(reasons))
@@ -381,7 +383,10 @@ def _stages_table(states: list[StageState]) -> Table:
 
 @app.command()
 def check(recipe: RecipePath, set_: Overrides = None, as_json: AsJson = False) -> None:
-    """Check a recipe: keys, types, numbers and sense. Reads nothing but the recipe."""
+    """Check a recipe: keys, types, numbers and sense. Reads the recipe, and the benchmark files
+    that are there.
+    """
+    from pipelines.benchmarks import check_benchmarks
     from pipelines.recipe import Problem, RecipeError, load_recipe
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
@@ -390,7 +395,10 @@ def check(recipe: RecipePath, set_: Overrides = None, as_json: AsJson = False) -
     with _outcomes(as_json):
         try:
             loaded = load_recipe(recipe, tuple(set_ or []))
-            Workflow(loaded, Workspace("workspace"), _beam_options("DirectRunner", [])).check()
+            somewhere = Workspace("workspace")
+            Workflow(loaded, somewhere, _beam_options("DirectRunner", [])).check()
+            if loaded.decontamination is not None:
+                check_benchmarks(loaded, somewhere)
         except RecipeError as error:
             errors = [asdict(problem) for problem in error.problems]
         except ValueError as error:  # of a suite of expectations, say: it names its own place

@@ -124,6 +124,31 @@ def test_missing_benchmark_is_told(pool: Pool, tmp_path: Path) -> None:
     assert "exam.jsonl" in outcome.failed(2)
 
 
+@pytest.mark.parametrize("command", ["run", "plan", "check"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"id": "a", "question": "x"}\n{"id": "b"}\n', ("line 2", "no field 'question'")),
+        ('{"id": "a", "question": "How many apples?"}\n', ("none of its 1 items",)),
+    ],
+)
+def test_bad_benchmark_is_told_before_any_work(
+    pool: Pool, tmp_path: Path, command: str, content: str, words: tuple[str, ...]
+) -> None:
+    exam = tmp_path / "exam.jsonl"
+    exam.write_text(content)
+    recipe = pool.recipe()
+    recipe["pool"]["decontaminate"]["benchmarks"][0]["paths"] = [str(exam)]
+    path = write_recipe(tmp_path / "recipe.yaml", recipe)
+    workspace = tmp_path / "workspace"
+    places = () if command == "check" else ("-w", str(workspace))
+    outcome = vineleaf_here(command, str(path), *places, "--json")
+    said = outcome.failed(2) if command != "check" else str(outcome.answer["errors"])
+    assert outcome.code == 2
+    assert all(word in said for word in (str(path), "exam", *words)), said
+    assert not files_of(workspace)
+
+
 def test_more_tokens_than_there_are(finished: Finished, pool: Pool, tmp_path: Path) -> None:
     workspace = finished.copy_to(tmp_path / "workspace")
     recipe = pool.recipe()

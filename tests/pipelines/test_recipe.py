@@ -176,6 +176,15 @@ def test_a_mistake_is_one_sentence_with_file_line_and_key(check, old, new, key, 
     assert str(problem) == f"r.yaml:{problem.line}: {problem.message}"
 
 
+def test_two_benchmarks_of_one_name_are_told(check):
+    line = "      - {name: GSM8K, paths: [gsm.jsonl], layout: gsm8k}\n"
+    text = GOOD.replace(line, line + line.replace("gsm.jsonl", "train.jsonl"))
+    (problem,) = check(text)
+    assert problem.key == "pool.decontaminate.benchmarks.1"
+    assert "two benchmarks are called 'GSM8K'" in problem.message
+    assert problem.line == line_of(text, "[train.jsonl]")
+
+
 def test_missing_keys_are_told_one_by_one_in_their_place(check):
     text = GOOD.replace("  tokenizer: tok.json\n", "").replace("      ingest: html\n", "")
     problems = check(text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -34,10 +35,12 @@ __all__ = [
 _COMPRESSIONS = (".gz", ".zst")
 _FORMATS = (".jsonl", ".ndjson", ".json", ".parquet")
 _PARQUET_ROWS = 1024  # rows that are decoded at once
+_SHOWN_CHARACTERS = 60  # of a value in a message
 
 
 class BenchmarkError(ValueError):
-    """A benchmark cannot be read whole; the message is one sentence for the user."""
+    """A benchmark cannot be read whole or looked for; the message is one sentence for the user:
+    where (file and line, row or record), what is wrong, what to do."""
 
 
 class Item(NamedTuple):
@@ -226,21 +229,28 @@ def read_benchmark(benchmark: Benchmark) -> Iterator[Item]:
     files = [file.path for file in storage.list_files(list(benchmark.paths))]
     if not files:
         raise BenchmarkError(
-            f"benchmark {benchmark.name!r}: no file at {', '.join(benchmark.paths)}"
+            f"benchmark {benchmark.name!r}: no file at {', '.join(benchmark.paths)}: correct its"
+            " paths"
         )
     items = 0
     for path, name in zip(files, _short_names(files), strict=True):
         prefix = f"{name}/" if len(files) > 1 else ""
         for row, (place, record) in enumerate(_read_records(path, layout.records)):
             if not isinstance(record, dict):
-                raise BenchmarkError(f"{place}: an item must be an object (got {record!r:.60})")
+                raise BenchmarkError(
+                    f"{place}: an item must be an object with named fields (got "
+                    f"{repr(record)[:_SHOWN_CHARACTERS]}): write it as one, or take it out"
+                )
             given = next((record[c] for c in layout.ids if record.get(c) is not None), None)
             item_id = f"{name}/{row}" if given is None else f"{prefix}{given}"
             items += 1
             for field, text, whole in _texts(record, layout, place):
                 yield Item(benchmark.name, item_id, field, text, whole)
     if not items:
-        raise BenchmarkError(f"benchmark {benchmark.name!r}: no item in {', '.join(files)}")
+        raise BenchmarkError(
+            f"benchmark {benchmark.name!r}: no item in {', '.join(files)}: name the files that hold"
+            " its items"
+        )
 
 
 def _short_names(paths: list[str]) -> list[str]:
@@ -273,7 +283,7 @@ def _read_records(path: str, key: str) -> Iterator[tuple[str, Any]]:
     else:
         raise BenchmarkError(
             f"{path}: a benchmark file must end in .jsonl, .json (also with .gz or .zst) or "
-            ".parquet"
+            ".parquet: convert it, or name other files under 'paths'"
         )
 
 
@@ -286,15 +296,27 @@ def _read_parquet(path: str) -> Iterator[tuple[str, Any]]:
             ):
                 yield f"{path}: row {row}", record
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"{path}: not a readable Parquet file ({error})") from error
+        raise BenchmarkError(
+            f"{path}: not a readable Parquet file ({error}): fetch it again"
+        ) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _read_content(path: str) -> bytes:
-    with storage.open_read(path) as file:
-        try:
-            return b"".join(read_blocks(file, path))
-        except BrokenStream as error:
-            raise BenchmarkError(f"{path}: cannot be decompressed ({error})") from error
+    try:
+        with storage.open_read(path) as file:
+            content = b"".join(read_blocks(file, path))
+    except BrokenStream as error:
+        raise BenchmarkError(f"{path}: cannot be decompressed ({error}): fetch it again") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return content.removeprefix(BOM_UTF8)
+
+
+def _unreadable(path: str, error: OSError) -> BenchmarkError:
+    reason = error.strerror or str(error)
+    return BenchmarkError(f"{path}: cannot be read ({reason}): make it readable, or leave it out")
 
 
 def _read_lines(path: str) -> Iterator[tuple[str, Any]]:
@@ -314,9 +336,15 @@ def _read_json(path: str, key: str) -> Iterator[tuple[str, Any]]:
 
 def _parse(encoded: bytes, place: str) -> Any:
     try:
+        encoded.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BenchmarkError(
+            f"{place}: not UTF-8 (byte {error.start}): save the file as UTF-8"
+        ) from error
+    try:
         return orjson.loads(encoded)
     except orjson.JSONDecodeError as error:
-        raise BenchmarkError(f"{place}: not JSON ({error})") from error
+        raise BenchmarkError(f"{place}: not JSON ({error}): mend it, or take it out") from error
 
 
 def _texts(
@@ -328,10 +356,7 @@ def _texts(
         column = next((name for name in field.columns if record.get(name) is not None), None)
         if column is None:
             if field.required:
-                raise BenchmarkError(
-                    f"{place}: no field {' or '.join(map(repr, field.columns))}; the record has "
-                    f"{', '.join(sorted(record))}"
-                )
+                raise _missing(record, field, place)
             values[field.name] = []
             continue
         texts = _strings(record[column])
@@ -353,6 +378,21 @@ def _texts(
         for option in options_of_blank:
             for text, filling in itertools.product(values[sentence], values[option]):
                 yield f"{sentence}+{option}", text.replace("_", filling), True
+
+
+def _missing(record: Mapping[str, Any], field: Field, place: str) -> BenchmarkError:
+    """What to say of a record in which a field is null or that has none of its columns."""
+    empty = [name for name in field.columns if name in record]
+    if empty:
+        return BenchmarkError(
+            f"{place}: field {' and '.join(map(repr, empty))} is null: fill it in, or take the "
+            "record out"
+        )
+    return BenchmarkError(
+        f"{place}: no field {' or '.join(map(repr, field.columns))}; the record has "
+        f"{', '.join(sorted(record)) or 'no field at all'}: choose the 'layout' that fits, or name "
+        "the text fields under 'fields'"
+    )
 
 
 def _strings(value: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """Benchmark files to items: each published layout on a record made by hand, and what is refused."""
 
 import gzip
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from transforms import storage
 from transforms.decontamination.benchmarks import (
     LAYOUTS,
     Benchmark,
@@ -249,14 +251,24 @@ def test_only_what_identifies_an_item_counts_when_it_is_short(tmp_path: Path) ->
     }
 
 
+def parquet_of(**columns: list[Any]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.jsonl", b'{"q": "x"}\n\n{"q": \n', r"a\.jsonl: line 3: not JSON"),
-        ("a.jsonl", b'{"q": "\xff"}\n', r"a\.jsonl: line 1: not JSON"),
-        ("a.jsonl", b'["q"]\n', r"line 1: an item must be an object"),
-        ("a.jsonl", b'{"p": "x", "r": 1}\n', r"line 1: no field 'q'; the record has p, r"),
-        ("a.jsonl", b'{"q": null}\n', r"line 1: no field 'q'"),
+        ("a.jsonl", b'{"q": "\xff"}\n', r"a\.jsonl: line 1: not UTF-8 \(byte 7\): save"),
+        ("a.jsonl", '{"q": "x"}'.encode("utf-16"), r"a\.jsonl: line 1: not UTF-8"),
+        ("a.jsonl", b'["q"]\n', r"line 1: an item must be an object .*: write it as one"),
+        ("a.jsonl", b'{"p": "x", "r": 1}\n', r"line 1: no field 'q'; the record has p, r: choose"),
+        ("a.jsonl", b"{}", r"line 1: no field 'q'; the record has no field at all"),
+        ("a.jsonl", b'{"q": null}\n', r"line 1: field 'q' is null: fill it in"),
+        ("a.parquet", parquet_of(q=["x", None]), r"a\.parquet: row 1: field 'q' is null"),
+        ("a.parquet", parquet_of(p=["x"]), r"a\.parquet: row 0: no field 'q'; the record has p"),
         ("a.jsonl", b"\n", r"no item in"),
         ("a.json", b"{", r"a\.json: not JSON"),
         ("a.jsonl.gz", gzip.compress(b'{"q": "x"}\n' * 99)[:-9], r"cannot be decompressed"),
@@ -274,6 +286,32 @@ def test_a_benchmark_that_is_not_whole_is_an_error_with_its_place(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BenchmarkError, match=message):
         items_of(tmp_path / name, fields=("q",))
+
+
+def test_a_field_that_is_null_under_each_of_its_names_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"problem": null, "question": null, "answer": 3}')
+    with pytest.raises(BenchmarkError, match="line 1: field 'problem' and 'question' is null"):
+        items_of(tmp_path / "a.jsonl", layout="aime")
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    for name, opened in (("a.jsonl", "open_read"), ("a.parquet", "open_parquet")):
+        (tmp_path / name).write_bytes(b"")
+        monkeypatch.setattr(storage, opened, refuse)
+        with pytest.raises(BenchmarkError, match=rf"{name}: cannot be read \(Permission denied\)"):
+            items_of(tmp_path / name, fields=("q",))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.jsonl.gz"])
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path, name: str) -> None:
+    content = '\ufeff{"q": "one"}\n'.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    assert [text for *_, text in items_of(tmp_path / name, fields=("q",))] == ["one"]
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

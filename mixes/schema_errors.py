@@ -126,6 +126,10 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
             if not inner:
                 kinds = " or ".join(_alternative(one) for one in value)
                 yield Violation(path, f"{name} must be {kinds} (got {_shown(instance)})")
+        case "minProperties" if not instance and schema.get("properties"):
+            options = sorted(schema["properties"])
+            some = ", ".join(options)
+            yield Violation(path, f"{name} needs an option at least (there are {some})")
         case "pattern":
             about = schema.get("description", f"must match {value}")
             shown = _shown(error.instance)

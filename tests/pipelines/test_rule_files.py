@@ -97,6 +97,14 @@ def test_a_file_that_its_annotator_refuses_is_told(recipe, tmp_path, monkeypatch
         found(recipe, tmp_path)
 
 
+def test_a_rule_without_a_list_is_told(recipe, tmp_path):
+    tree = yaml.safe_load(RECIPE)
+    tree["pool"]["sources"]["web"]["rules"] = ["url_lists"]
+    recipe.write_text(yaml.safe_dump(tree))
+    with pytest.raises(RecipeError, match=r"rule 'url_lists' needs an option at least .*domains"):
+        load_recipe(str(recipe))
+
+
 def test_a_recipe_without_such_rules_stays_as_it_is(recipe, tmp_path):
     tree = yaml.safe_load(RECIPE)
     tree["pool"]["sources"]["web"]["rules"] = ["gopher"]

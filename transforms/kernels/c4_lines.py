@@ -14,9 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from transforms.kernels.lines import LINE_FEED, count_byte, trim_left, trim_right
+from transforms.kernels.lines import (
+    LINE_FEED,
+    count_byte,
+    find_line_feed,
+    holds_byte,
+    trim_left,
+    trim_right,
+)
 from transforms.kernels.phrases import pad_phrases, starts_with
-from transforms.kernels.unicode import class_table, decode
+from transforms.kernels.unicode import SPACE, class_table, decode
 
 __all__ = ["CUT_REASONS", "END_MARKS", "PHRASES", "C4Lines", "judge_lines"]
 
@@ -56,8 +63,13 @@ class C4Lines(NamedTuple):
 
 _PHRASES, _PHRASE_LENGTHS = pad_phrases([phrase.encode() for phrase in PHRASES], 16)
 _WORDS, _WORD_LENGTHS = pad_phrases(_CITATION_WORDS, 16)
-_FIRST_BYTES = np.zeros(256, np.bool_)
-_FIRST_BYTES[_PHRASES[:, 0]] = True
+# Where the three tables share bit p for three bytes in a row, PHRASES[p] may begin, in any case.
+_FIRST, _SECOND, _THIRD = np.zeros((3, 256), np.uint8)
+for _place, _row in enumerate(_PHRASES):
+    for _table, _byte in zip((_FIRST, _SECOND, _THIRD), _row, strict=False):
+        _table[[_byte, ord(chr(_byte).upper())]] |= 1 << _place
+_SENTENCE_ENDS = np.zeros(256, np.bool_)
+_SENTENCE_ENDS[[ord("."), ord("?"), ord("!")]] = True
 _END_BYTES = np.zeros(256, np.bool_)
 _END_BYTES[np.frombuffer(END_MARKS.encode(), np.uint8)] = True
 _CLOSING_BYTES = np.zeros(256, np.bool_)
@@ -78,39 +90,97 @@ def _citation_length(data, i, end):  # type: ignore[no-untyped-def]
     return 0
 
 
+@njit(inline="always")
+def _begins_lower(text, i, end, phrase):  # type: ignore[no-untyped-def]
+    """Whether text[i:end], in ASCII lower case, begins with PHRASES[phrase]."""
+    length = _PHRASE_LENGTHS[phrase]
+    if i + length > end:
+        return False
+    k = 0
+    while k < length:
+        c = text[i + k]
+        if 65 <= c <= 90:
+            c += 32
+        if c != _PHRASES[phrase, k]:
+            return False
+        k += 1
+    return True
+
+
 @njit(nogil=True, cache=True)
-def _find_phrases(line, length):  # type: ignore[no-untyped-def]
-    """Bit p is set when line[:length] holds PHRASES[p]; bit 8 when it holds "{"."""
+def _find_phrases(text, start, end):  # type: ignore[no-untyped-def]
+    """Bit p is set when text[start:end] holds PHRASES[p] in any case of ASCII."""
     found = 0
-    for i in range(length):
-        c = line[i]
-        if c == 123:
-            found |= 256
-        elif _FIRST_BYTES[c]:
+    for i in range(start, end - 2):
+        may = _FIRST[text[i]] & _SECOND[text[i + 1]] & _THIRD[text[i + 2]]
+        if may:
             for p in range(len(_PHRASE_LENGTHS)):
-                if starts_with(line, i, length, _PHRASES[p], _PHRASE_LENGTHS[p]):
+                if (may >> p) & 1 and _begins_lower(text, i, end, p):
                     found |= 1 << p
     return found
 
 
 @njit(nogil=True, cache=True)
-def _count_sentences(line, length, classes):  # type: ignore[no-untyped-def]
+def _count_sentences(text, start, end, classes):  # type: ignore[no-untyped-def]
     """Runs of ".", "?", "!", closing quotes and brackets aside, before white space or the end; at
     least 1."""
     sentences = 0
-    i = 0
-    while i < length:
-        c = line[i]
-        if c != 46 and c != 63 and c != 33:
+    i = start
+    while i < end:
+        if not _SENTENCE_ENDS[text[i]]:
             i += 1
             continue
-        while i < length and (line[i] == 46 or line[i] == 63 or line[i] == 33):
+        while i < end and _SENTENCE_ENDS[text[i]]:
             i += 1
-        while i < length and _CLOSING_BYTES[line[i]]:
+        while i < end and _CLOSING_BYTES[text[i]]:
             i += 1
-        if i == length or classes[decode(line, i, length)[0]] == 1:
+        if i == end or classes[decode(text, i, end)[0]] == SPACE:
             sentences += 1
     return max(sentences, 1)
+
+
+@njit(nogil=True, cache=True)
+def _has_long_word(data, start, end, most, classes):  # type: ignore[no-untyped-def]
+    """Whether data[start:end] holds a run of more than `most` characters without white space."""
+    length = 0
+    i = start
+    while i < end:
+        code, width = decode(data, i, end)
+        length = 0 if classes[code] == SPACE else length + 1
+        if length > most:
+            return True
+        i += width
+    return False
+
+
+@njit(nogil=True, cache=True)
+def _has_words(text, start, end, least, classes):  # type: ignore[no-untyped-def]
+    """Whether text[start:end] holds at least `least` runs without white space."""
+    words, inside = 0, False
+    i = start
+    while i < end and words < least:
+        code, width = decode(text, i, end)
+        space = classes[code] == SPACE
+        words += not space and not inside
+        inside = not space
+        i += width
+    return words >= least
+
+
+@njit(nogil=True, cache=True)
+def _judge_line(text, start, end, min_words, classes):  # type: ignore[no-untyped-def]
+    """(verdict, phrases found as bits) of the line text[start:end], without long words, white space
+    at its ends or citations."""
+    if end == start or not _END_BYTES[text[end - 1]]:
+        return NO_END_MARK, 0
+    if end - start >= 3 and text[end - 1] == text[end - 2] == text[end - 3] == 46:
+        return NO_END_MARK, 0
+    if not _has_words(text, start, end, min_words, classes):
+        return FEW_WORDS, 0
+    found = _find_phrases(text, start, end)
+    if found & 1:
+        return JAVASCRIPT, found
+    return (POLICY if found & 0xFC else KEPT), found
 
 
 @njit(nogil=True, cache=True)
@@ -136,72 +206,46 @@ def _judge(  # type: ignore[no-untyped-def]
         origin, end_of_text = offsets[d], offsets[d + 1]
         start = origin
         while start < end_of_text:
-            stop = start
-            while stop < end_of_text and data[stop] != LINE_FEED:
-                stop += 1
+            stop = find_line_feed(data, start, end_of_text)
             after = min(stop + 1, end_of_text)
             i = trim_left(data, start, stop, classes)
             end = trim_right(data, i, stop, classes)
-            # The line without citations, in lower case; words counted on the way.
-            length, words, inside = 0, 0, False
-            word_length, longest = 0, 0  # characters, of words as they stand, citations included
             of_line = citations
-            while i < end:
-                skipped = _citation_length(data, i, end) if data[i] == 91 else 0
-                if skipped:
-                    citation_starts[citations] = i - origin
-                    citation_ends[citations] = i + skipped - origin
-                    citations += 1
-                    for j in range(i, i + skipped):
-                        word_length = 0 if data[j] == 32 else word_length + 1
-                        longest = max(longest, word_length)
-                    i += skipped
-                    continue
-                code, width = decode(data, i, end)
-                if classes[code] == 1:
-                    inside = False
-                    word_length = 0
-                else:
-                    words += not inside
-                    inside = True
-                    word_length += 1
-                    longest = max(longest, word_length)
-                if 65 <= data[i] <= 90:
-                    line[length] = data[i] + 32
-                else:
-                    for j in range(width):
-                        line[length + j] = data[i + j]
-                length += width
-                i += width
-            verdict = KEPT
-            dots = (
-                length >= 3
-                and line[length - 1] == 46
-                and line[length - 2] == 46
-                and line[length - 3] == 46
-            )
-            if longest > max_word_length:
-                verdict = LONG_WORD
-            elif length == 0 or not _END_BYTES[line[length - 1]] or dots:
-                verdict = NO_END_MARK
-            elif words < min_words:
-                verdict = FEW_WORDS
+            sentences, curly_bracket = 0, False
+            if end - i > max_word_length and _has_long_word(data, i, end, max_word_length, classes):
+                verdict, found = LONG_WORD, 0
+            elif end == i or not (_END_BYTES[data[end - 1]] or data[end - 1] == 93):
+                verdict, found = NO_END_MARK, 0  # no citation either that could end the line
+            elif not holds_byte(data, i, end, 91):
+                verdict, found = _judge_line(data, i, end, min_words, classes)
+                if verdict == KEPT:
+                    sentences = _count_sentences(data, i, end, classes)
+                curly_bracket = holds_byte(data, i, end, 123)
             else:
-                found = _find_phrases(line, length)
-                if found & 2:
-                    flags[d, 0] = True
-                if found & 1:
-                    verdict = JAVASCRIPT
-                else:
-                    if found & 256:
-                        flags[d, 1] = True
-                    if found & 0xFC:
-                        verdict = POLICY
+                length = 0  # of the line without citations
+                while i < end:
+                    skipped = _citation_length(data, i, end) if data[i] == 91 else 0
+                    if skipped:
+                        citation_starts[citations] = i - origin
+                        citation_ends[citations] = i + skipped - origin
+                        citations += 1
+                        i += skipped
+                    else:
+                        line[length] = data[i]
+                        length += 1
+                        i += 1
+                verdict, found = _judge_line(line, 0, length, min_words, classes)
+                if verdict == KEPT:
+                    sentences = _count_sentences(line, 0, length, classes)
+                curly_bracket = holds_byte(line, 0, length, 123)
+            if found & 2:
+                flags[d, 0] = True
+            if curly_bracket and verdict in (POLICY, KEPT):
+                flags[d, 1] = True
             counts[d, verdict] += 1
             counts[d, 6] += 1
-            if verdict == KEPT:
-                counts[d, 7] += _count_sentences(line, length, classes)
-            else:
+            counts[d, 7] += sentences
+            if verdict != KEPT:
                 citations = of_line
                 if spans > line_bounds[d] and line_ends[spans - 1] == start - origin:
                     line_ends[spans - 1] = after - origin

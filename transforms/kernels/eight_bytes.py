@@ -16,6 +16,7 @@ __all__ = [
     "continuation_bytes",
     "count_marks",
     "equal_bytes",
+    "gather_marks",
     "load_eight",
     "lowest",
     "repeat_byte",
@@ -25,6 +26,7 @@ HIGH = np.uint64(0x8080808080808080)  # the high bit of each byte
 _ONE = np.uint64(1)
 _ONES = np.uint64(0x0101010101010101)
 _LOW7 = np.uint64(0x7F7F7F7F7F7F7F7F)
+_GATHER = np.uint64(0x0102040810204080)  # times the low bits of eight bytes: they meet in the upper
 _BYTE_NUMBERS = np.uint64(0x0001020304050607)  # times 1 << 8 k, the upper byte is k
 
 
@@ -71,6 +73,12 @@ def continuation_bytes(x):  # type: ignore[no-untyped-def]
 def count_marks(mask):  # type: ignore[no-untyped-def]
     """How many bytes a mask marks."""
     return int64(((mask >> uint64(7)) * _ONES) >> uint64(56))
+
+
+@njit(inline="always")
+def gather_marks(mask):  # type: ignore[no-untyped-def]
+    """A mask as eight bits: bit k for byte k."""
+    return ((mask >> uint64(7)) * _GATHER) >> uint64(56)
 
 
 @njit(inline="always")

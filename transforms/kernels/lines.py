@@ -31,8 +31,10 @@ __all__ = [
     "Lines",
     "Paragraphs",
     "count_byte",
+    "find_line_feed",
     "find_lines",
     "fold_paragraphs",
+    "holds_byte",
     "last_code_point",
     "mark_bullets_and_ellipses",
     "mark_endings",
@@ -81,6 +83,25 @@ def _count_byte(data, start, end, byte):  # type: ignore[no-untyped-def]
 def count_byte(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], byte: int) -> int:
     """How often a byte occurs in data[offsets[0]:offsets[-1]]; bounds what a kernel may write."""
     return int(_count_byte(data, offsets[0], offsets[-1], np.uint8(byte)))
+
+
+@njit(nogil=True, cache=True)
+def holds_byte(data, start, end, byte):  # type: ignore[no-untyped-def]
+    """Whether data[start:end] holds the byte."""
+    found = False
+    for c in data[start:end]:  # to the end, so that it is compiled to vectors
+        found |= c == byte
+    return found
+
+
+@njit(nogil=True, cache=True)
+def find_line_feed(data, start, end):  # type: ignore[no-untyped-def]
+    """Offset of the first line feed in data[start:end]; `end` if there is none."""
+    for i in range(start, end, 8):
+        feeds = equal_bytes(load_eight(data, i, end), _LINE_FEEDS)
+        if feeds:
+            return i + byte_number(lowest(feeds))
+    return end
 
 
 @njit(nogil=True, cache=True)

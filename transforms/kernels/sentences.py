@@ -14,8 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, uint64
 
+from transforms.kernels.eight_bytes import (
+    HIGH,
+    byte_number,
+    equal_bytes,
+    gather_marks,
+    load_eight,
+    lowest,
+    repeat_byte,
+)
 from transforms.kernels.lines import LINE_FEED, trim_left, trim_right
 from transforms.kernels.phrases import pad_phrases, starts_with
 from transforms.kernels.unicode import SPACE, class_table, decode, upper_table
@@ -60,19 +69,22 @@ PAIR_REPEATS = 4
 
 _CURSED, _CURSED_LENGTHS = pad_phrases([phrase.encode() for phrase in CURSED], 32)
 _ENDINGS, _ENDING_LENGTHS = pad_phrases([phrase.encode() for phrase in CURSED_ENDINGS], 8)
-# Where the three tables share a bit for three bytes in a row, a cursed string may begin. Bit 15 is
-# that of the shape with commas.
-_FIRST, _SECOND, _THIRD = np.zeros((3, 256), np.uint16)
+# Where the three tables share bit p for three bytes in a row, CURSED[p] may begin, and for bit
+# _COMMAS the shape with commas.
+_COMMAS = len(CURSED)
+_FIRST, _SECOND, _THIRD = np.zeros((3, 256), np.uint32)
 for _place, _row in enumerate(_CURSED):
     for _table, _byte in zip((_FIRST, _SECOND, _THIRD), _row, strict=False):
-        _table[_byte] |= 1 << (_place % 15)
-_FIRST[ord(",")] |= 1 << 15
-_SECOND[ord(" ")] |= 1 << 15
-_THIRD |= 1 << 15
+        _table[_byte] |= 1 << _place
+_FIRST[ord(",")] |= 1 << _COMMAS
+_SECOND[ord(" ")] |= 1 << _COMMAS
+_THIRD |= 1 << _COMMAS
 _IS_END = np.zeros(256, np.bool_)
 _IS_END[np.frombuffer(END_MARKS.encode(), np.uint8)] = True
-_BLOCK = 64  # bytes that are looked at together
-_AHEAD = 16  # bytes after a blank, at the most, at which the next blanks of a shape are looked for
+_POINTS, _EXCLAMATIONS, _QUESTIONS = (repeat_byte(ord(mark)) for mark in END_MARKS)
+_BLANKS = repeat_byte(ord(" "))
+_ASCII_SHAPE = SHAPE_REPEATS * 5  # bytes of the longest shape of blanks in ASCII
+_LONGEST_SHAPE = SHAPE_REPEATS * (1 + 4 * 4)  # bytes of the longest shape of blanks
 
 
 class Sentences(NamedTuple):
@@ -131,60 +143,76 @@ def _is_pairs(data, i, end):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _string_from(data, i, end):  # type: ignore[no-untyped-def]
-    """First place from i on where a cursed string or the shape with commas may begin; `end` if
-    there is none."""
-    for j in range(i, end - 2):
-        if _FIRST[data[j]] & _SECOND[data[j + 1]] & _THIRD[data[j + 2]]:
-            return j
-    return end
-
-
-@njit(inline="always")
-def _may_be_shape(view, j):  # type: ignore[no-untyped-def]
-    """Whether in ASCII four blanks follow the one at view[j] as in a shape of blanks."""
-    spaced = (view[j + 2] == 32) & (view[j + 4] == 32) & (view[j + 6] == 32) & (view[j + 8] == 32)
-    threes = (view[j + 4] == 32) & (view[j + 8] == 32) & (view[j + 12] == 32)
-    fours = (view[j + 5] == 32) & (view[j + 10] == 32) & (view[j + 15] == 32)
-    return (view[j] == 32) & (spaced | (threes & (view[j + 16] == 32)) | fours)
-
-
-@njit(nogil=True, cache=True)
-def _shape_from(data, i, end):  # type: ignore[no-untyped-def]
-    """First blank from i on at which a shape of blanks may begin; `end` if there is none."""
-    while i + _BLOCK + _AHEAD <= end:
-        view = data[i : i + _BLOCK + _AHEAD]
-        found = False
-        highest = np.uint8(0)
-        for j in range(_BLOCK):  # without branches, so that it is compiled to vectors
-            found |= _may_be_shape(view, j)
-            highest |= view[j] | view[j + _AHEAD]
-        if found or highest > 127:
-            for j in range(_BLOCK):
-                if view[j] == 32 and (highest > 127 or _may_be_shape(view, j)):
-                    return i + j
-        i += _BLOCK
-    while i < end and data[i] != 32:
-        i += 1
-    return i
-
-
-@njit(nogil=True, cache=True)
-def _begins_string(data, i, end):  # type: ignore[no-untyped-def]
-    """Whether a cursed string or the shape with commas begins at data[i] and ends by `end`."""
-    for p in range(len(_CURSED_LENGTHS)):
-        if starts_with(data, i, end, _CURSED[p], _CURSED_LENGTHS[p]):
-            return True
-    return data[i] == 44 and _is_pairs(data, i, end)
-
-
-@njit(nogil=True, cache=True)
-def _has_cursed_ending(data, start, end):  # type: ignore[no-untyped-def]
-    for p in range(len(_ENDING_LENGTHS)):
-        at = end - _ENDING_LENGTHS[p]
-        if at >= start and starts_with(data, at, end, _ENDINGS[p], _ENDING_LENGTHS[p]):
+def _any_blanks_from(text, first, last):  # type: ignore[no-untyped-def]
+    """Whether a shape of blanks begins in text[first:last]."""
+    end = len(text)
+    for i in range(max(first, 0), min(last, end)):
+        if text[i] == 32 and (
+            _is_spaced(text, i, end) or _is_regular(text, i, end, 3) or _is_regular(text, i, end, 4)
+        ):
             return True
     return False
+
+
+@njit(nogil=True, cache=True)
+def _holds_blanks(text):  # type: ignore[no-untyped-def]
+    """Whether one of the three shapes of blanks stands in the text.
+
+    In ASCII the nine blanks of a shape stand two, four or five bytes apart, so wherever it begins,
+    one of the eight bytes looked at here, or three such in a row, lie within it and show four or
+    more of its blanks. Only there, and where there is more than ASCII, places are tried.
+    """
+    end = len(text)
+    seen = uint64(0)  # blanks of the last 24 bytes, the latest uppermost
+    reached = 0  # places before this one are tried
+    for i in range(0, end - 7, 8):
+        x = load_eight(text, i, end)
+        blanks = gather_marks(equal_bytes(x, _BLANKS))
+        seen = (seen >> uint64(8)) | (blanks << uint64(16))
+        threes = seen & (seen >> uint64(4)) & (seen >> uint64(8)) & (seen >> uint64(12))
+        threes &= (seen >> uint64(16)) & (seen >> uint64(20))
+        fours = seen & (seen >> uint64(5)) & (seen >> uint64(10)) & (seen >> uint64(15))
+        spaced = blanks & (blanks >> uint64(2)) & (blanks >> uint64(4)) & (blanks >> uint64(6))
+        if x & HIGH or threes | fours or (spaced and blanks != 255):
+            back = _LONGEST_SHAPE if x & HIGH else _ASCII_SHAPE
+            if _any_blanks_from(text, max(reached, i + 8 - back), i + 8):
+                return True
+            reached = i + 8
+    if end >= 8 and load_eight(text, end - 8, end) & HIGH:
+        return _any_blanks_from(text, max(reached, end - 8 - _LONGEST_SHAPE), end)
+    return False
+
+
+@njit(nogil=True, cache=True)
+def _is_cursed(text):  # type: ignore[no-untyped-def]
+    """Whether rule 5 finds anything in the sentence `text`, uint8[] without white space at its
+    ends."""
+    end = len(text)
+    if text[end - 1] == 124 or text[end - 1] == 46:  # what CURSED_ENDINGS end with
+        for p in range(len(_ENDING_LENGTHS)):
+            at = end - _ENDING_LENGTHS[p]
+            if at >= 0 and starts_with(text, at, end, _ENDINGS[p], _ENDING_LENGTHS[p]):
+                return True
+    for i in range(end - 2):
+        may = _FIRST[text[i]] & _SECOND[text[i + 1]] & _THIRD[text[i + 2]]
+        if may:
+            for p in range(len(_CURSED_LENGTHS)):
+                if (may >> p) & 1 and starts_with(text, i, end, _CURSED[p], _CURSED_LENGTHS[p]):
+                    return True
+            if (may >> _COMMAS) & 1 and _is_pairs(text, i, end):
+                return True
+    return _holds_blanks(text)
+
+
+@njit(nogil=True, cache=True)
+def _find_end_mark(data, start, end):  # type: ignore[no-untyped-def]
+    """Offset of the first of END_MARKS in data[start:end]; `end` if there is none."""
+    for i in range(start, end, 8):
+        x = load_eight(data, i, end)
+        marks = equal_bytes(x, _POINTS) | equal_bytes(x, _EXCLAMATIONS) | equal_bytes(x, _QUESTIONS)
+        if marks:
+            return i + byte_number(lowest(marks))
+    return end
 
 
 @njit(nogil=True, cache=True)
@@ -204,7 +232,6 @@ def _judge(  # type: ignore[no-untyped-def]
     for d in range(len(offsets) - 1):
         i, end_of_text = offsets[d], offsets[d + 1]
         w, last = words.bounds[d], words.bounds[d + 1]
-        string, shape = _string_from(data, i, end_of_text), _shape_from(data, i, end_of_text)
         while True:
             start = trim_left(data, i, end_of_text, classes)
             if start == end_of_text:
@@ -213,13 +240,12 @@ def _judge(  # type: ignore[no-untyped-def]
             marks = start  # where the end marks begin that end the sentence
             end = -1
             while i < end_of_text:
-                if not _IS_END[data[i]]:
-                    i += 1
-                    continue
-                marks = i
+                marks = i = _find_end_mark(data, i, end_of_text)
                 while i < end_of_text and _IS_END[data[i]]:
                     i += 1
-                if i == end_of_text or classes[decode(data, i, end_of_text)[0]] == SPACE:
+                if i > marks and (
+                    i == end_of_text or classes[decode(data, i, end_of_text)[0]] == SPACE
+                ):
                     end = i
                     break
             if end < 0:
@@ -232,19 +258,7 @@ def _judge(  # type: ignore[no-untyped-def]
                 capitalised += upper[decode(data, words.starts[w], end)[0]]
                 w += 1
             is_list = total >= min_words and capitalised / total > capitals
-            is_cursed = _has_cursed_ending(data, start, end)
-            while string < end:
-                if not is_cursed and string >= start:
-                    is_cursed = _begins_string(data, string, end)
-                string = _string_from(data, string + 1, end_of_text)
-            while shape < end:
-                if not is_cursed and shape >= start:
-                    is_cursed = (
-                        _is_spaced(data, shape, end)
-                        or _is_regular(data, shape, end, 3)
-                        or _is_regular(data, shape, end, 4)
-                    )
-                shape = _shape_from(data, shape + 1, end_of_text)
+            is_cursed = _is_cursed(data[start:end])
             sentences[d] += 1
             list_case[d] += is_list
             cursed[d] += is_cursed

@@ -9,6 +9,7 @@ from transforms.kernels.eight_bytes import (
     continuation_bytes,
     count_marks,
     equal_bytes,
+    gather_marks,
     load_eight,
     lowest,
     repeat_byte,
@@ -24,7 +25,8 @@ def look(data, i, end, repeated):
     if equal != 0:
         first = byte_number(lowest(equal))
         before = bytes_before(x, lowest(equal))
-    return x, equal, count_marks(equal), count_marks(continuation_bytes(x)), first, before
+    gathered = gather_marks(equal)
+    return x, equal, gathered, count_marks(equal), count_marks(continuation_bytes(x)), first, before
 
 
 def mask_of(marked):
@@ -46,6 +48,7 @@ def test_eight_bytes_are_looked_at_as_one_by_one(values, byte, start):
     assert tuple(map(int, look(data, start, len(values), repeat_byte(byte)))) == (
         int.from_bytes(bytes(eight), "little"),
         mask_of(equal),
+        sum(1 << k for k, one in enumerate(equal) if one),
         sum(equal),
         sum(one & 0xC0 == 0x80 for one in eight),
         first,

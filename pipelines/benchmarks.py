@@ -83,6 +83,11 @@ def check_benchmarks(recipe: Recipe, workspace: Workspace) -> None:
     """
     assert recipe.decontamination is not None
     parameters = _index_parameters(recipe.decontamination)
+    try:
+        parameters.check_ignore()
+    except ValueError as error:
+        place = ("pool", "decontaminate", "ignore")
+        raise RecipeError([recipe.problem(place, str(error))]) from error
     problems = []
     for number, one in enumerate(recipe.decontamination.benchmarks):
         patterns = _patterns(recipe, one, workspace)

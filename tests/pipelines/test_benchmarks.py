@@ -1,6 +1,7 @@
 """Benchmarks of a recipe: read before any work, and again only when there is no index of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -80,6 +81,14 @@ def test_a_benchmark_of_which_nothing_can_be_looked_for_is_refused(
     named = Benchmark("one", (f"{loaded.folder}/one.jsonl",), fields=("question", "answer"))
     with pytest.raises(BenchmarkError, match=said):
         build_benchmark_index([named], loaded.decontamination)
+
+
+def test_an_ignored_phrase_without_effect_is_told(recipe, workspace):
+    loaded = recipe(GOOD)
+    ignoring = replace(loaded, decontamination=replace(loaded.decontamination, ignore=("so it",)))
+    for read in (check_benchmarks, benchmark_job):
+        with pytest.raises(RecipeError, match="'so it' has no effect"):
+            read(ignoring, workspace)
 
 
 def test_files_that_are_not_there_stop_a_run_and_no_check(recipe, workspace):

@@ -79,6 +79,10 @@ class IndexParameters:
                 f"'distinct_words' must be 1 to {self.ngram}, the n-gram's words "
                 f"(got {self.distinct_words})"
             )
+
+    def check_ignore(self) -> None:
+        """ValueError for a phrase that is too short to ignore anything; apart, as it needs words to
+        be found."""
         fewest = min(self.ngram, WHOLE_JOINED_WORDS)
         for phrase in self.ignore:
             if len(hash_words(phrase)) < fewest:
@@ -153,8 +157,9 @@ def build_index(items: Iterable[Item], parameters: IndexParameters) -> NgramInde
 
     An n-gram that an item holds in several texts is attributed to the first, so texts joined, which
     come after their parts, own only what crosses the seam. ValueError for a benchmark of more than
-    32 fields.
+    32 fields, and for an ignored phrase without effect.
     """
+    parameters.check_ignore()
     texts: list[bytes] = []
     text_items: list[int] = []
     text_masks: list[int] = []

@@ -1,5 +1,6 @@
-# Two commands of a fresh machine: make demo, make test. Each makes its own environment first, and
-# makes it again when setup.py or constraints.txt has changed. Only pip uses the network.
+# Three commands of a fresh machine: make demo, make test, make bench. Each makes its own
+# environment first, and makes it again when setup.py or constraints.txt has changed. Only pip uses
+# the network.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,11 +9,12 @@ WORKERS ?= auto
 
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format clean help
+.PHONY: demo test bench lint format clean help
 
 help:
 	@echo "make demo [WORKSPACE=workspace]  make the demo's sources and a gated, tokenized mix of them"
 	@echo "make test [WORKERS=auto]         lint, types and all tests"
+	@echo "make bench [BENCH=...]           measure every stage beside peers: benchmarks/RESULTS.md"
 	@echo "make lint                        ruff and mypy alone"
 	@echo "make format                      let ruff format the code"
 	@echo "make clean                       delete $(VENV) and all caches; workspaces stay"
@@ -22,6 +24,10 @@ demo: $(VENV)/demo.installed
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# BENCH: further options, as in make bench BENCH="--small --stage bpe"; see python -m benchmarks --help
+bench: $(VENV)/bench.installed
+	$(BIN)/python -m benchmarks --output benchmarks $(BENCH)
 
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check

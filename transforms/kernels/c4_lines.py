@@ -267,7 +267,8 @@ def judge_lines(
     """Judge the lines of documents; see `C4Lines`.
 
     A line needs `min_words` words (runs without white space) and no word of more than
-    `max_word_length` characters. Scratch: the bytes of the largest document.
+    `max_word_length` characters. Memory: 16 bytes for each line feed and each "[" of the batch, 98
+    a document, and as scratch the bytes of the largest document.
     """
     documents = len(offsets) - 1
     most_lines = count_byte(data, offsets, LINE_FEED) + documents

@@ -229,7 +229,8 @@ def _fold(hashes, characters, first, line_bounds, out_hashes, out_characters, ou
 
 
 def fold_paragraphs(lines: Lines) -> Paragraphs:
-    """Paragraphs of the lines of a batch; see `Paragraphs`."""
+    """Paragraphs of the lines of a batch; see `Paragraphs`. 12 bytes of memory a paragraph, 8 a
+    document."""
     count = int(np.count_nonzero(lines.first))
     paragraphs = Paragraphs(
         np.empty(count, np.uint64), np.empty(count, np.int32), np.empty_like(lines.bounds)
@@ -272,7 +273,7 @@ def mark_bullets_and_ellipses(
     data: npt.NDArray[np.uint8], lines: Lines
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which lines start with one of `BULLETS` and which end in an ellipsis ("...", ". . ." or
-    U+2026), white space at either end aside; bool[lines] each."""
+    U+2026), white space at either end aside; bool[lines] each, and no other memory."""
     bullets = np.empty(len(lines.starts), np.bool_)
     ellipses = np.empty(len(lines.starts), np.bool_)
     _mark_kinds(data, lines.starts, lines.ends, class_table(), bullets, ellipses)
@@ -289,7 +290,7 @@ def mark_endings(
     data: npt.NDArray[np.uint8], lines: Lines, table: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:
     """Which lines end with a code point of `table` (bool[0x110000]), as they stand: white space at
-    the end counts. bool[lines]."""
+    the end counts. bool[lines], and no other memory."""
     marks = np.empty(len(lines.starts), np.bool_)
     _mark_endings(data, lines.starts, lines.ends, table, marks)
     return marks

@@ -210,7 +210,8 @@ def mark_repeated(
     """Mark each element ONCE, FIRST or AGAIN among those of its own document.
 
     hashes uint64[elements], bounds int64[documents + 1]; returns uint8[elements]. Scratch: 4 bytes
-    an element of the largest document and a table of at most 16 * max_slots bytes.
+    an element, 4 more for those of the largest document, and a table of at most 16 * max_slots
+    bytes.
     """
     marks = np.zeros(len(hashes), np.uint8)
     largest = int(np.diff(bounds).max(initial=0))

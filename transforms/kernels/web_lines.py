@@ -342,7 +342,8 @@ def cut_web_lines(
     """Judge the lines of documents data[offsets[d]:offsets[d + 1]]; see `WebLines`.
 
     `lines` and `words` are those of the same documents, `newlines` their line feeds in all. Memory:
-    16 bytes for each line, line feed and phrase of the batch, and 64 a document.
+    16 bytes for each line, line feed and phrase of the batch, 72 a document, and as scratch 1 a
+    word.
     """
     last_hashes = _last_hashes()
     phrases = sum(int(np.count_nonzero(words.hashes == last)) for last in last_hashes)

@@ -128,7 +128,8 @@ def _measure(data, hashes, starts, ends, bounds, letters, stops, lengths, no_let
 
 
 def measure_words(data: npt.NDArray[np.uint8], words: Words) -> WordStatistics:
-    """Measure the words of a batch; see `WordStatistics`."""
+    """Measure the words of a batch; see `WordStatistics`. 4 bytes of memory a word, 24 a
+    document."""
     documents = len(words.bounds) - 1
     measured = WordStatistics(
         np.empty(len(words.hashes), np.int32),
@@ -211,7 +212,8 @@ def _count_characters(data, offsets, characters, symbols, newlines, longest):  #
 
 
 def count_characters(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Characters:
-    """Count characters, symbols and newlines of documents; see `Characters`."""
+    """Count characters, symbols and newlines of documents; see `Characters`. 32 bytes of memory a
+    document."""
     counted = Characters(*(np.empty(len(offsets) - 1, np.int64) for _ in range(4)))
     _count_characters(data, offsets, *counted)
     return counted

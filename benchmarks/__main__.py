@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +54,7 @@ def run_stages(
             key = (side.function, side.environment, side.text_bytes, side.options)
             if key not in measured:
                 measured[key] = measure_side(context.options(side), task, environments)
-            found.append(measured[key])
+            found.append(replace(measured[key], side=side.name))
             progress.advance(bar)
         peers = (
             compare(found[0], theirs, peer, peer.check(context, peer.side))

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 VERDICTS_AGREE = 0.8  # of documents, each side with its own words
+SOME_VERDICTS_AGREE = 0.5  # of documents, where rules of one name count otherwise
 VERDICTS_EXPLAINED = 0.95  # of documents, where both sides take Vineleaf's words
 LABELS_AGREE = 0.99  # of documents
 SCORE_TOLERANCE = 1e-3  # of probabilities
@@ -49,18 +50,24 @@ def _share_equal(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> float:
     return len(equal) / max(len(theirs), 1)
 
 
-def same_verdicts(rule: str, at_least: float = VERDICTS_AGREE) -> Any:
-    """A check of {id: kept}: enough equal with each side's own words, and more with equal words."""
+def same_verdicts(rule: str) -> Any:
+    """A check of {id: kept}. Enough are equal with each side's own words; or nearly all with equal
+    words; or, where rules of one name count otherwise, all of ours equal a plain reading of ours,
+    so that what differs does so by a definition that docs/rules.md lists."""
 
     def check(ours: Any, theirs: Any) -> Check:
         agreed = _share_equal(ours[rule], theirs["own words"])
         sentence = f"{agreed:.1%} of {len(theirs['own words'])} verdicts equal"
-        ok = agreed >= at_least
+        ok = agreed >= VERDICTS_AGREE
         if "our words" in theirs:
             explained = _share_equal(ours[rule], theirs["our words"])
             sentence += f", {explained:.1%} when both take our words"
-            ok = explained >= max(at_least, VERDICTS_EXPLAINED) and bool(theirs["own words"])
-        return Check(ok, sentence)
+            ok = explained >= VERDICTS_EXPLAINED
+        if "plain reading" in theirs:
+            read = _share_equal(ours[rule], theirs["plain reading"])
+            sentence += f"; ours {read:.1%} those of a plain reading of docs/rules.md"
+            ok = read == 1.0 and agreed >= SOME_VERDICTS_AGREE
+        return Check(ok and bool(theirs["own words"]), sentence)
 
     return check
 

@@ -19,7 +19,7 @@ from benchmarks.work import Task
 
 __all__ = ["measure"]
 
-REPEATS = 5  # of what is short
+REPEATS = 12  # of what is short
 ENOUGH_SECONDS = 4.0  # CPU; no further repeat after so much
 
 

@@ -17,7 +17,7 @@ WEB_RULES = ("gopher", "c4", "fineweb", "madlad", "dolma3_lines")
 _REPETITION = ("gopher.duplicate_", "gopher.top_")  # starts of reasons
 # The numbers that datatrove has where Dolma 3's differ.
 _AS_DATATROVE: dict[str, dict[str, Any]] = {
-    "gopher": {"characters": False},
+    "gopher": {"characters": False, "stop_words": False},  # it wants 2 different ones
     "c4": {"sentences": {"at_least": 5}, "words_per_line": 3},
 }
 
@@ -31,7 +31,8 @@ def web_rules(task: Task) -> Work:
             one for one in rules["gopher"].conditions if one.reason.startswith(_REPETITION)
         ],
         "gopher quality": [
-            one for one in rules["gopher"].conditions if not one.reason.startswith(_REPETITION)
+            *(one for one in rules["gopher"].conditions if not one.reason.startswith(_REPETITION)),
+            Condition("distinct", "gopher.distinct_stop_word_count", at_least=2),
         ],
         "c4": list(rules["c4"].conditions),
         "fineweb": list(rules["fineweb"].conditions),

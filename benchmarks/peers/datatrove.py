@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.inputs import read_documents, read_items, read_pairs
+from benchmarks.plain_gopher import find_rule_words, repeats_little
 from benchmarks.work import Task, Work
 
 __all__ = [
@@ -19,9 +21,6 @@ __all__ = [
     "minhash",
     "write_index",
 ]
-
-# Words as Vineleaf's docs/rules.md defines them, to tell what another word does to a verdict.
-_WORDS = r"[\p{Han}\p{Hiragana}]|[[\p{L}\p{N}\p{M}]--[\p{Han}\p{Hiragana}]]+"
 
 
 def _documents(task: Task) -> tuple[list[dict[str, Any]], int]:
@@ -37,7 +36,7 @@ def _theirs(documents: Iterable[dict[str, Any]]) -> list[Any]:
 
 def _filter(task: Task, make: Callable[[], Any], words_of: str = "") -> Work:
     """The work of a filter. The answer is {id: kept}, with the peer's own words and, where the
-    module `words_of` takes words from `split_into_words`, with `_WORDS`."""
+    module `words_of` takes words from `split_into_words`, with those of docs/rules.md."""
     documents, size = _documents(task)
     judge = make()
 
@@ -52,13 +51,8 @@ def _filter(task: Task, make: Callable[[], Any], words_of: str = "") -> Work:
         ids = [one["id"] for one in documents]
         verdicts = {"own words": dict(zip(ids, kept, strict=True))}
         if words_of:
-            import importlib
-
-            import regex
-
-            find = regex.compile(_WORDS, regex.V1)
-            module = importlib.import_module(words_of)
-            module.split_into_words = lambda text, language: find.findall(text.lower())  # type: ignore[attr-defined]
+            module: Any = importlib.import_module(words_of)
+            module.split_into_words = lambda text, language: find_rule_words(text)
             verdicts["our words"] = dict(zip(ids, run(documents), strict=True))
         return verdicts
 
@@ -66,14 +60,17 @@ def _filter(task: Task, make: Callable[[], Any], words_of: str = "") -> Work:
 
 
 def gopher_repetition(task: Task) -> Work:
-    """Gopher's repetition rules."""
+    """Gopher's repetition rules; the answer has a plain reading of docs/rules.md beside it."""
     from datatrove.pipeline.filters import GopherRepetitionFilter
 
-    return _filter(
-        task,
-        GopherRepetitionFilter,
-        "datatrove.pipeline.filters.gopher_repetition_filter",
-    )
+    work = _filter(task, GopherRepetitionFilter)
+
+    def answer(kept: list[bool]) -> dict[str, dict[str, bool]]:
+        documents, _ = _documents(task)
+        read = {one["id"]: repeats_little(one["text"]) for one in documents}
+        return {**work.answer(kept), "plain reading": read}
+
+    return work._replace(answer=answer)
 
 
 def gopher_quality(task: Task) -> Work:

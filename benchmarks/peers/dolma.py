@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.inputs import read_documents
+from benchmarks.plain_gopher import repeats_little
 from benchmarks.work import Task, Work
 
-__all__ = ["c4", "gopher"]
+__all__ = ["gopher"]
 
 
-def _tag(task: Task, tagger: Any, decide: Any) -> Work:
+def _tag(
+    task: Task,
+    tagger: Any,
+    decide: Callable[[Any], bool],
+    plain: Callable[[str], bool] | None = None,
+) -> Work:
     from dolma.core.data_types import Document
 
     documents = read_documents(task.corpus, task.text_bytes)
@@ -26,14 +33,18 @@ def _tag(task: Task, tagger: Any, decide: Any) -> Work:
     def answer(results: list[Any]) -> dict[str, dict[str, bool]]:
         kept = [decide(result) for result in results]
         ids = [one["id"] for one in documents]
-        return {"own words": dict(zip(ids, kept, strict=True))}
+        verdicts = {"own words": dict(zip(ids, kept, strict=True))}
+        if plain is not None:
+            verdicts["plain reading"] = {one["id"]: plain(one["text"]) for one in documents}
+        return verdicts
 
     size = sum(len(one["text"].encode()) for one in documents)
     return Work(lambda: run(documents), size, lambda: run(documents[:3]), answer)
 
 
 def gopher(task: Task) -> Work:
-    """Tagger gopher_v2 (quality and repetition); the answer is {id: kept} by Gopher's limits."""
+    """Tagger gopher_v2 (quality and repetition); the answer is {id: kept} by Gopher's limits
+    on repetition, with a plain reading of docs/rules.md beside it."""
     from dolma.taggers.gopher import GopherTaggerV2
 
     tops = {2: 0.20, 3: 0.18, 4: 0.16}
@@ -54,15 +65,4 @@ def gopher(task: Task) -> Work:
             )
         )
 
-    return _tag(task, GopherTaggerV2(), decide)
-
-
-def c4(task: Task) -> Work:
-    """Tagger c4_v2, which gives spans of lines and leaves verdicts to its user: no answer to
-    compare but the lines without an end mark."""
-    from dolma.taggers.c4 import FasterC4Tagger
-
-    def decide(result: Any) -> bool:
-        return not any(span.type in ("has_curly_brace", "has_lorem_ipsum") for span in result.spans)
-
-    return _tag(task, FasterC4Tagger(), decide)
+    return _tag(task, GopherTaggerV2(), decide, repeats_little)

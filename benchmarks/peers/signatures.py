@@ -65,12 +65,12 @@ def datasketch(task: Task) -> Work:
 
 
 def text_dedup(task: Task) -> Work:
-    """`embed_func` of text_dedup.minhash, which finds words itself; xxh3, 32 bits: its fastest."""
+    """`embed_func` of text_dedup.minhash, which finds words itself; xxh3 and its default width."""
     import numpy as np
     from text_dedup.minhash import embed_func
     from text_dedup.utils.hashfunc import xxh3_32hash
 
-    highest, prime = np.uint32((1 << 32) - 1), np.uint32((1 << 32) - 5)
+    highest, prime = np.uint32((1 << 32) - 1), np.uint64((1 << 61) - 1)
     random = np.random.RandomState(SEED)
     settings: dict[str, Any] = {
         "num_perm": PERMUTATIONS,
@@ -78,17 +78,17 @@ def text_dedup(task: Task) -> Work:
         "min_length": 0,
         "hashranges": [(band * ROWS, (band + 1) * ROWS) for band in range(BANDS)],
         "permutations": (
-            random.randint(1, prime, size=PERMUTATIONS, dtype=np.uint32),
-            random.randint(0, prime, size=PERMUTATIONS, dtype=np.uint32),
+            random.randint(1, prime, size=PERMUTATIONS, dtype=np.uint64),
+            random.randint(0, prime, size=PERMUTATIONS, dtype=np.uint64),
         ),
         "hash_func": xxh3_32hash,
-        "dtype": np.uint32,
+        "dtype": np.uint64,
         "max_hash": highest,
         "modulo_prime": prime,
     }
 
     def sign(text: str) -> Sequence[bytes]:
         bands = b"".join(embed_func(text, 0, **settings)["__signatures__"])
-        return [bands[place : place + 4] for place in range(0, len(bands), 4)]
+        return [bands[place : place + 8] for place in range(0, len(bands), 8)]
 
     return _sign_all(task, sign)

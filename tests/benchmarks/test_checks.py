@@ -28,6 +28,12 @@ def test_verdicts():
     assert check(ours, {"own words": wrong, "our words": kept}).ok
     some = {**kept, **dict.fromkeys(IDS[:10], None)}
     assert not check(ours, {"own words": kept, "our words": some}).ok
+    # With a plain reading all must be equal, and the peer's own verdicts must not be nonsense.
+    half = {**kept, **{one: wrong[one] for one in IDS[:45]}}
+    assert check(ours, {"own words": half, "plain reading": kept}).ok
+    assert not check(ours, {"own words": wrong, "plain reading": kept}).ok
+    one = {**kept, "d0": not kept["d0"]}
+    assert not check(ours, {"own words": kept, "plain reading": one}).ok
 
 
 def estimates(seed, bias=0.0, values=286):

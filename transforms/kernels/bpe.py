@@ -15,15 +15,22 @@ So windows are encoded one after the other and only the pair at each seam is che
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import int32, int64, njit, uint32, uint64
+from llvmlite import ir
+from numba import int32, int64, njit, types, uint32, uint64
+from numba.core import cgutils
+from numba.extending import intrinsic
 
+from transforms.kernels.eight_bytes import load_eight
+from transforms.kernels.loops import INLINE, LOOP, LOOP_WITH_ARRAYS
 from transforms.kernels.split import find_pieces, piece_classes
 
 __all__ = [
+    "MOST_IDS",
+    "MOST_MERGES",
     "Cache",
     "TokenBytes",
     "Vocabulary",
@@ -34,17 +41,24 @@ __all__ = [
     "pack_tokens",
 ]
 
-WINDOW_BYTES = 1 << 16  # bytes of a long piece that are encoded at once; 44 bytes of scratch each
-SHORT_BYTES = 64  # pieces up to here are merged by scanning, longer ones with a heap
-CACHE_SLOTS = 1 << 17  # pieces remembered per thread
-CACHED_TOKENS = 15  # tokens of a remembered piece, at most
-PIECES = 4096  # pieces that are cut at a time
-EXACT_BYTES = 7  # pieces up to here are their own key in hash tables
+WINDOW_BYTES = 1 << 16  # bytes of a long piece that are encoded at once; 40 bytes of scratch each
+SHORT_BYTES = 63  # pieces up to here are merged many at a time, longer ones with a heap
+LANES = 64  # places of a short piece's scratch, one more than it has bytes
+FEW_LANES = 16  # those in use where a piece has fewer bytes
+CACHE_BITS = 16  # 2**16 pieces are remembered per thread
+CACHED_TOKENS = 11  # tokens of a remembered piece, at most
+EXACT_BYTES = 15  # pieces up to here are their own key in hash tables
+PIECES = 256  # pieces that are cut at a time
+PENDING = 64  # pieces that are merged at a time
+MOST_IDS = (1 << 20) - 1  # ids of a vocabulary, at most: two of them and a rank are one uint64
+MOST_MERGES = (1 << 24) - 1
 
 _K1 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio
 _K2 = np.uint64(0xFF51AFD7ED558CCD)  # a factor of MurmurHash3's finaliser
-_NONE = np.uint64(0xFFFFFFFFFFFFFFFF)  # no such pair
-_HASHED = np.uint64(0xFF << 56)  # keys from here on are hashes
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)  # also: an empty slot of the table of pairs
+_HASHED = np.uint64(0xFF << 56)  # second words of keys from here on: the first is a hash
+_NO_RANK = np.uint32(0xFFFFFF)  # of a pair that does not merge
+_NONE = np.uint32(0xFFFFFF00)  # the same as rank << 8 | place
 
 
 class TokenBytes(NamedTuple):
@@ -58,135 +72,333 @@ class TokenBytes(NamedTuple):
 class Vocabulary(NamedTuple):
     """Tokens and merges as kernels want them.
 
-    `byte_ids` int32[256] are the tokens of single bytes, `byte_pairs` uint64[65536] the entries of
-    `pairs` for two of them (first byte << 8 | second). `pieces` is
-    a hash table of (key of its bytes, token), interleaved: the tokens that a whole piece may become
-    at once. `pairs` is one of (left << 32 | right, rank << 32 | merged).
+    `byte_ids` int32[256] are the tokens of single bytes, `byte_ranks` uint32[65536] the ranks of
+    two of them (first byte << 8 | second). `piece_keys` uint64[slots, 2] and `piece_tokens`
+    int32[slots] are a hash table: the tokens that a whole piece may become at once. `pairs`
+    uint64[slots] is one of left << 44 | right << 24 | rank, and `merged` int32[] what the pair of a
+    rank becomes. `longest`: bytes of the longest token.
     """
 
     token_bytes: TokenBytes
     byte_ids: npt.NDArray[np.int32]
-    byte_pairs: npt.NDArray[np.uint64]
-    pieces: npt.NDArray[np.uint64]
+    byte_ranks: npt.NDArray[np.uint32]
+    piece_keys: npt.NDArray[np.uint64]
+    piece_tokens: npt.NDArray[np.int32]
     pairs: npt.NDArray[np.uint64]
+    merged: npt.NDArray[np.int32]
     longest: int
 
 
-class Cache(NamedTuple):
-    """Pieces met before and their tokens, for one thread; it never changes what comes out.
+Cache = npt.NDArray[np.uint64]
 
-    `keys` uint64[slots, 2], see `_long_key`; `tokens` int32[slots, 16]: how many, then the tokens.
+
+class _Pending(NamedTuple):
+    """Pieces whose tokens are not known yet, and scratch for their merges: a row each.
+
+    Piece k is `lengths[k]` bytes from `starts[k]` of the data on, its key `keys[k]`. It has as many
+    places in the output from `places[k]` on, of which its tokens take `counts[k]`. The symbol that
+    begins at its byte i is token `ids[k, i]`; `after[k, i]` and `before[k, i]` are its neighbours,
+    `ranks[k, i]` is the rank of it and the one after << 8 | i. `going` are the pieces that are not
+    done, `last` where each merged last.
     """
 
+    starts: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
     keys: npt.NDArray[np.uint64]
-    tokens: npt.NDArray[np.int32]
+    places: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    going: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int32]
+    ranks: npt.NDArray[np.uint32]
+    after: npt.NDArray[np.uint8]
+    before: npt.NDArray[np.uint8]
 
 
-def new_cache() -> Cache:
-    """An empty cache; 10 MB when full."""
-    return Cache(
-        np.zeros((CACHE_SLOTS, 2), np.uint64), np.empty((CACHE_SLOTS, CACHED_TOKENS + 1), np.int32)
+def _new_pending() -> _Pending:
+    return _Pending(
+        starts=np.empty(PENDING, np.int64),
+        lengths=np.empty(PENDING, np.int64),
+        keys=np.empty((PENDING, 2), np.uint64),
+        places=np.empty(PENDING, np.int64),
+        counts=np.empty(PENDING, np.int64),
+        going=np.empty(PENDING, np.int64),
+        last=np.empty(PENDING, np.int64),
+        ids=np.empty((PENDING, LANES), np.int32),
+        ranks=np.empty((PENDING, LANES), np.uint32),
+        after=np.empty((PENDING, LANES), np.uint8),
+        before=np.empty((PENDING, LANES), np.uint8),
     )
 
 
-@njit(inline="always")
-def _key(data, start, end):  # type: ignore[no-untyped-def]
-    """The bytes themselves and their number where there are at most 7, else a hash.
+def new_cache() -> Cache:
+    """Pieces met before and their tokens, for one thread; it never changes what comes out. 4 MB.
 
-    So keys of short pieces are equal exactly when the pieces are; the highest byte of a hash is
-    255, which no number of bytes is.
+    uint64[slots, 8]: the two words of a piece's key, then uint32: how many tokens, and they.
+    """
+    return np.zeros((1 << CACHE_BITS, 3 + CACHED_TOKENS // 2), np.uint64)
+
+
+def _type_prefetch(typing_context: Any, array: Any, place: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        struct = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.gep(struct.data, [arguments[1]])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [byte, number, number, number]),
+            "llvm.prefetch.p0",
+        )
+        for_reading, keep, data = number(0), number(3), number(1)
+        builder.call(function, [builder.bitcast(address, byte), for_reading, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), emit
+
+
+# Begin to load the element at a place (uint64) of an array, which will be wanted soon.
+_prefetch: Any = intrinsic(_type_prefetch)
+
+
+@njit(**INLINE)
+def _piece_key(data, start, end, limit):  # type: ignore[no-untyped-def]
+    """Two words: the bytes of a piece and their number, or a hash where there are more than 15.
+
+    So keys of short pieces are equal exactly when the pieces are. `data` can be read up to `limit`.
     """
     n = end - start
     if n <= EXACT_BYTES:
-        key = uint64(0)
-        for i in range(start, end):
-            key = (key << uint64(8)) | uint64(data[i])
-        return key | (uint64(n) << uint64(56))
+        low = load_eight(data, start, limit) & (_ALL >> uint64(64 - 8 * min(n, 8)))
+        high = uint64(n) << uint64(56)
+        if n > 8:
+            high |= load_eight(data, start + 8, limit) & (_ALL >> uint64(128 - 8 * n))
+        return low, high
     h = uint64(n) * _K1
-    for i in range(start, end):
-        h = (h ^ uint64(data[i])) * _K1
+    for i in range(start, end, 8):
+        h = (h ^ load_eight(data, i, end)) * _K1
         h ^= h >> uint64(32)
-    h *= _K2
-    return (h ^ (h >> uint64(29))) | _HASHED
+    return h, _HASHED | uint64(n)
 
 
-@njit(inline="always")
-def _scramble(key):  # type: ignore[no-untyped-def]
-    h = key * _K1
-    return h ^ (h >> uint64(32))
+@njit(**INLINE)
+def _slot(low, high, slots):  # type: ignore[no-untyped-def]
+    h = (low ^ (high * _K2)) * _K1
+    return (h ^ (h >> uint64(32))) & uint64(slots - 1)
 
 
-@njit(inline="always")
-def _token_of(data, start, end, key, vocabulary, offsets, pieces):  # type: ignore[no-untyped-def]
-    """The token whose bytes are data[start:end] (key: theirs), -1 if the table holds none."""
-    mask = uint64(len(pieces) // 2 - 1)
-    slot = int64(_scramble(key) & mask)
-    while True:
-        found = pieces[2 * slot]
-        if found == key:
-            token = int64(pieces[2 * slot + 1])
-            if key < _HASHED or _equal(data, start, end, vocabulary, offsets, token):
+@njit(**INLINE)
+def _token_of(data, start, end, low, high, token_bytes, piece_keys, piece_tokens):  # type: ignore[no-untyped-def]
+    """The token whose bytes are data[start:end] (low, high: their key), -1 if none is."""
+    slot = _slot(low, high, len(piece_tokens))
+    while piece_keys[slot, 1] != 0:
+        if piece_keys[slot, 0] == low and piece_keys[slot, 1] == high:
+            token = int64(piece_tokens[slot])
+            if high < _HASHED or _equal(data, start, end, token_bytes, token):
                 return token
-        elif found == 0:
-            return int64(-1)
-        slot = int64(uint64(slot + 1) & mask)
+        slot = (slot + uint64(1)) & uint64(len(piece_tokens) - 1)
+    return int64(-1)
 
 
-@njit(nogil=True)
-def _equal(data, start, end, vocabulary, offsets, token):  # type: ignore[no-untyped-def]
-    first, n = offsets[token], end - start
-    if offsets[token + 1] - first != n:
+@njit(**LOOP)
+def _equal(data, start, end, token_bytes, token):  # type: ignore[no-untyped-def]
+    """The token spells data[start:end]."""
+    first, n = token_bytes.offsets[token], end - start
+    if token_bytes.offsets[token + 1] - first != n:
         return False
     i = 0
-    while i < n and vocabulary[first + i] == data[start + i]:
+    while i < n and token_bytes.data[first + i] == data[start + i]:
         i += 1
     return i == n
 
 
-@njit(inline="always")
-def _pair(left, right, pairs):  # type: ignore[no-untyped-def]
-    """rank << 32 | merged token of two neighbours, _NONE where they do not merge."""
-    key = (uint64(left) << uint64(32)) | uint64(right)
-    mask = uint64(len(pairs) // 2 - 1)
-    slot = int64(_scramble(key) & mask)
+@njit(**INLINE)
+def _pair_key(left, right):  # type: ignore[no-untyped-def]
+    return (uint64(left) << uint64(20)) | uint64(right)
+
+
+@njit(**INLINE)
+def _pair_slot(key, pairs):  # type: ignore[no-untyped-def]
+    h = key * _K1
+    return (h ^ (h >> uint64(32))) & uint64(len(pairs) - 1)
+
+
+@njit(**INLINE)
+def _rank(left, right, pairs):  # type: ignore[no-untyped-def]
+    """Rank of two neighbours, _NO_RANK where they do not merge."""
+    key = _pair_key(left, right)
+    slot = _pair_slot(key, pairs)
     while True:
-        found = pairs[2 * slot]
-        if found == key:
-            return pairs[2 * slot + 1]
-        if found == _NONE:
-            return _NONE
-        slot = int64(uint64(slot + 1) & mask)
+        found = pairs[slot]
+        if found >> uint64(24) == key:
+            return uint32(found) & _NO_RANK
+        if found == _ALL:
+            return _NO_RANK
+        slot = (slot + uint64(1)) & uint64(len(pairs) - 1)
 
 
-@njit(inline="always")
-def _merge_scanning(data, start, end, byte_ids, byte_pairs, pairs, ids, ranks):  # type: ignore[no-untyped-def]
-    """Encode data[start:end] into ids[0:n], returns n. For short pieces: a scan for each merge."""
-    n = end - start
-    for i in range(n):
-        ids[i] = byte_ids[data[start + i]]
-    for i in range(n - 1):
-        ranks[i] = byte_pairs[int64(data[start + i]) << 8 | int64(data[start + i + 1])]
-    while n > 1:
-        best, at = _NONE, -1
+@njit(**LOOP)
+def _merge_together(data, pending, words, v, out):  # type: ignore[no-untyped-def]
+    """Encode the pieces pending.going[:words], of at most 63 bytes, each to its place in `out`.
+
+    One merge of each piece after the other: what a merge needs from the table of pairs is asked for
+    a round before, so that pieces wait for the memory together and not one by one.
+    """
+    going, last, ids, ranks = pending.going, pending.last, pending.ids, pending.ranks
+    after, before = pending.after, pending.before
+    for a in range(words):
+        k = going[a]
+        start, n = pending.starts[k], pending.lengths[k]
+        for i in range(FEW_LANES if n < FEW_LANES else LANES):
+            ranks[k, i] = _NONE | uint32(i)
+        for i in range(n):
+            ids[k, i] = v.byte_ids[data[start + i]]
+            after[k, i] = i + 1
+            before[k, i] = max(i - 1, 0)
         for i in range(n - 1):
-            if ranks[i] < best:
-                best, at = ranks[i], i
-        if at < 0:
-            break
-        ids[at] = int32(best & uint64(0xFFFFFFFF))
-        n -= 1
-        for i in range(at + 1, n):
-            ids[i] = ids[i + 1]
-        for i in range(at + 1, n - 1):
-            ranks[i] = ranks[i + 1]
-        if at < n - 1:
-            ranks[at] = _pair(ids[at], ids[at + 1], pairs)
-        if at > 0:
-            ranks[at - 1] = _pair(ids[at - 1], ids[at], pairs)
+            rank = v.byte_ranks[int64(data[start + i]) << 8 | int64(data[start + i + 1])]
+            ranks[k, i] = (rank << uint32(8)) | uint32(i)
+    while words > 0:
+        left = 0
+        for a in range(words):
+            k = going[a]
+            n = pending.lengths[k]
+            best = ranks[k, 0]
+            for i in range(1, FEW_LANES):
+                best = min(best, ranks[k, i])
+            if n >= FEW_LANES:
+                for i in range(FEW_LANES, LANES):
+                    best = min(best, ranks[k, i])
+            if best >= _NONE:
+                o = pending.places[k]
+                at = int64(0)
+                while at < n:
+                    out[o] = uint32(ids[k, at])
+                    o += 1
+                    at = int64(after[k, at])
+                pending.counts[k] = o - pending.places[k]
+                continue
+            i = int64(best & uint32(0xFF))
+            token = v.merged[best >> uint32(8)]
+            ids[k, i] = token
+            gone = int64(after[k, i])
+            right = int64(after[k, gone])
+            ranks[k, gone] = _NONE | uint32(gone)
+            after[k, i] = right
+            if right < n:
+                before[k, right] = i
+                _prefetch(v.pairs, _pair_slot(_pair_key(token, ids[k, right]), v.pairs))
+            if i > 0:
+                _prefetch(v.pairs, _pair_slot(_pair_key(ids[k, before[k, i]], token), v.pairs))
+            going[left] = k
+            last[left] = i
+            left += 1
+        words = left
+        for a in range(words):
+            k, i = going[a], last[a]
+            right = int64(after[k, i])
+            rank = _NO_RANK
+            if right < pending.lengths[k]:
+                rank = _rank(ids[k, i], ids[k, right], v.pairs)
+            ranks[k, i] = (rank << uint32(8)) | uint32(i)
+            if i > 0:
+                at = int64(before[k, i])
+                rank = _rank(ids[k, at], ids[k, i], v.pairs)
+                ranks[k, at] = (rank << uint32(8)) | uint32(at)
+
+
+@njit(**LOOP)
+def _settle(data, pending, missing, v, cache, out, o, bounds, first, last):  # type: ignore[no-untyped-def]
+    """Encode the pieces that are pending, close the gaps behind their tokens, remember them.
+
+    bounds[first:last] are those of documents that ended since the first of them. Returns the new o.
+    """
+    places, lengths, keys = pending.places, pending.lengths, pending.keys
+    words = 0
+    for k in range(missing):
+        start = pending.starts[k]
+        token = _token_of(
+            data,
+            start,
+            start + lengths[k],
+            keys[k, 0],
+            keys[k, 1],
+            v.token_bytes,
+            v.piece_keys,
+            v.piece_tokens,
+        )
+        if token >= 0:
+            out[places[k]] = uint32(token)
+            pending.counts[k] = 1
+        else:
+            pending.going[words] = k
+            words += 1
+    _merge_together(data, pending, words, v, out)
+    shift = 0
+    for k in range(missing):
+        place, count = places[k], pending.counts[k]
+        while first < last and bounds[first] <= place:
+            bounds[first] -= shift
+            first += 1
+        if count <= CACHED_TOKENS:
+            _remember(cache, keys[k, 0], keys[k, 1], out, place, count)
+        for x in range(place, place + count):
+            out[x - shift] = out[x]
+        gap_end = place + lengths[k]
+        shift += lengths[k] - count
+        for x in range(gap_end, places[k + 1] if k + 1 < missing else o):
+            out[x - shift] = out[x]
+    for x in range(first, last):
+        bounds[x] -= shift
+    return o - shift
+
+
+@njit(**INLINE)
+def _recall(cache, slot, out, o):  # type: ignore[no-untyped-def]
+    """Write the tokens of a slot to out[o:] (and up to two more); returns how many there are."""
+    u = uint64(o)
+    word = cache[slot, 2]
+    out[u] = uint32(word >> uint64(32))
+    n = int64(word & uint64(0xFFFFFFFF))
+    word = cache[slot, 3]
+    out[u + uint64(1)] = uint32(word)
+    out[u + uint64(2)] = uint32(word >> uint64(32))
+    for x in range(3, n):
+        word = cache[slot, 2 + (x + 1) // 2]
+        out[o + x] = uint32(word >> uint64(32 * ((x + 1) % 2)))
     return n
 
 
-@njit(inline="always")
+@njit(**INLINE)
+def _remember(cache, low, high, out, o, n):  # type: ignore[no-untyped-def]
+    """Put the tokens out[o:o + n] of a piece into its slot, whatever is there."""
+    slot = _slot(low, high, len(cache))
+    cache[slot, 0] = low
+    cache[slot, 1] = high
+    cache[slot, 2] = uint64(n)
+    for x in range(3, cache.shape[1]):
+        cache[slot, x] = 0
+    for x in range(n):
+        cache[slot, 2 + (x + 1) // 2] |= uint64(out[o + x]) << uint64(32 * ((x + 1) % 2))
+
+
+@njit(**LOOP)
+def _recall_hashed(data, start, end, low, high, v, cache, out, o):  # type: ignore[no-untyped-def]
+    """`_recall` of a piece whose key is a hash: 0 unless the tokens spell its bytes."""
+    slot = _slot(low, high, len(cache))
+    if cache[slot, 0] != low or cache[slot, 1] != high:
+        return 0
+    n = _recall(cache, slot, out, o)
+    at = start
+    for x in range(o, o + n):
+        token = int64(out[x])
+        stop = at + v.token_bytes.offsets[token + 1] - v.token_bytes.offsets[token]
+        if stop > end or not _equal(data, at, stop, v.token_bytes, token):
+            return 0
+        at = stop
+    return n if at == end else 0
+
+
+@njit(**INLINE)
 def _sift_down(heap, size, i):  # type: ignore[no-untyped-def]
     value = heap[i]
     while True:
@@ -202,8 +414,9 @@ def _sift_down(heap, size, i):  # type: ignore[no-untyped-def]
     heap[i] = value
 
 
-@njit(inline="always")
-def _push(heap, size, value):  # type: ignore[no-untyped-def]
+@njit(**INLINE)
+def _push(heap, size, rank, at):  # type: ignore[no-untyped-def]
+    value = (uint64(rank) << uint64(32)) | uint64(at)
     i = size
     while i > 0:
         parent = (i - 1) // 2
@@ -215,25 +428,23 @@ def _push(heap, size, value):  # type: ignore[no-untyped-def]
     return size + 1
 
 
-@njit(nogil=True, cache=True)
-def _merge_heap(  # type: ignore[no-untyped-def]
-    data, start, end, byte_ids, byte_pairs, pairs, ids, ranks, after, before, heap
-):
+@njit(**LOOP)
+def _merge_heap(data, start, end, v, ids, ranks, after, before, heap):  # type: ignore[no-untyped-def]
     """Encode data[start:end] into ids[0:n], returns n. ids, ranks, after, before hold end - start
     entries, heap three times as many: entries are rank << 32 | place, those overtaken by another
     merge are recognised by their rank when they come up."""
     n = end - start
     for i in range(n):
-        ids[i] = byte_ids[data[start + i]]
+        ids[i] = v.byte_ids[data[start + i]]
         after[i] = i + 1
         before[i] = i - 1
     size = 0
     for i in range(n):
-        ranks[i] = _NONE
+        ranks[i] = _NO_RANK
         if i + 1 < n:
-            ranks[i] = byte_pairs[int64(data[start + i]) << 8 | int64(data[start + i + 1])]
-        if ranks[i] != _NONE:
-            heap[size] = (ranks[i] & uint64(0xFFFFFFFF00000000)) | uint64(i)
+            ranks[i] = v.byte_ranks[int64(data[start + i]) << 8 | int64(data[start + i + 1])]
+        if ranks[i] != _NO_RANK:
+            heap[size] = (uint64(ranks[i]) << uint64(32)) | uint64(i)
             size += 1
     for i in range(size // 2 - 1, -1, -1):
         _sift_down(heap, size, i)
@@ -243,23 +454,23 @@ def _merge_heap(  # type: ignore[no-untyped-def]
         heap[0] = heap[size]
         _sift_down(heap, size, 0)
         i = int64(top & uint64(0xFFFFFFFF))
-        if ranks[i] == _NONE or (ranks[i] >> uint64(32)) != (top >> uint64(32)):
+        if uint64(ranks[i]) != top >> uint64(32):
             continue
-        ids[i] = int32(ranks[i] & uint64(0xFFFFFFFF))
+        ids[i] = v.merged[ranks[i]]
         gone = int64(after[i])
-        ranks[gone] = _NONE
+        ranks[gone] = _NO_RANK
         after[i] = after[gone]
-        ranks[i] = _NONE
+        ranks[i] = _NO_RANK
         if after[i] < n:
             before[after[i]] = i
-            ranks[i] = _pair(ids[i], ids[after[i]], pairs)
-            if ranks[i] != _NONE:
-                size = _push(heap, size, (ranks[i] & uint64(0xFFFFFFFF00000000)) | uint64(i))
+            ranks[i] = _rank(ids[i], ids[after[i]], v.pairs)
+            if ranks[i] != _NO_RANK:
+                size = _push(heap, size, ranks[i], i)
         if i > 0:
             left = int64(before[i])
-            ranks[left] = _pair(ids[left], ids[i], pairs)
-            if ranks[left] != _NONE:
-                size = _push(heap, size, (ranks[left] & uint64(0xFFFFFFFF00000000)) | uint64(left))
+            ranks[left] = _rank(ids[left], ids[i], v.pairs)
+            if ranks[left] != _NO_RANK:
+                size = _push(heap, size, ranks[left], left)
     count = 0
     i = 0
     while i < n:
@@ -269,38 +480,34 @@ def _merge_heap(  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True)
-def _merge_long(  # type: ignore[no-untyped-def]
-    data, start, end, vocabulary, offsets, byte_ids, byte_pairs, pairs, window, longest, out, o
-):
+@njit(**LOOP_WITH_ARRAYS)
+def _merge_long(data, start, end, v, window, out, o):  # type: ignore[no-untyped-def]
     """Encode a long piece data[start:end] into out[o:], window by window; returns the new o.
 
     The last eighth of a window is encoded again with the next, so that its end leaves no mark. A
     seam that does not hold starts the piece anew with windows twice as long.
     """
-    seam = np.empty(2 * longest, np.uint8)
-    seam_ids = np.empty(2 * longest, np.int32)
-    seam_ranks = np.empty(2 * longest, np.uint64)
+    two = 2 * v.longest  # bytes of the tokens at a seam, at most
+    seam = np.empty(two, np.uint8)
+    seam_ids = np.empty(two, np.int32)
     while True:
         room = min(window, end - start)
         ids = np.empty(room, np.int32)
-        after = np.empty(room, np.int32)
-        before = np.empty(room, np.int32)
-        ranks = np.empty(room, np.uint64)
-        heap = np.empty(3 * room, np.uint64)
+        after = np.empty(max(room, two), np.int32)
+        before = np.empty(max(room, two), np.int32)
+        ranks = np.empty(max(room, two), np.uint32)
+        heap = np.empty(3 * max(room, two), np.uint64)
         at, q, holds = start, o, True
         while at < end:
             stop = min(at + room, end)
-            n = _merge_heap(
-                data, at, stop, byte_ids, byte_pairs, pairs, ids, ranks, after, before, heap
-            )
+            n = _merge_heap(data, at, stop, v, ids, ranks, after, before, heap)
             if at > start:
                 m = 0
                 for token in (int64(out[q - 1]), int64(ids[0])):
-                    for i in range(offsets[token], offsets[token + 1]):
-                        seam[m] = vocabulary[i]
+                    for i in range(v.token_bytes.offsets[token], v.token_bytes.offsets[token + 1]):
+                        seam[m] = v.token_bytes.data[i]
                         m += 1
-                k = _merge_scanning(seam, 0, m, byte_ids, byte_pairs, pairs, seam_ids, seam_ranks)
+                k = _merge_heap(seam, 0, m, v, seam_ids, ranks, after, before, heap)
                 if k != 2 or seam_ids[0] != int32(out[q - 1]) or seam_ids[1] != ids[0]:
                     holds = False
                     break
@@ -308,7 +515,7 @@ def _merge_long(  # type: ignore[no-untyped-def]
             i = 0
             while i < n and at < keep:
                 out[q] = uint32(ids[i])
-                at += offsets[ids[i] + 1] - offsets[ids[i]]
+                at += v.token_bytes.offsets[ids[i] + 1] - v.token_bytes.offsets[ids[i]]
                 q += 1
                 i += 1
         if holds:
@@ -316,124 +523,73 @@ def _merge_long(  # type: ignore[no-untyped-def]
         window *= 2
 
 
-@njit(inline="always")
-def _long_key(data, start, end, key):  # type: ignore[no-untyped-def]
-    """A second word for the key of a piece; together they hold the bytes of up to 15.
+@njit(**LOOP)
+def _encode(data, text_offsets, classes, kind, v, cache, window, ends, ahead, pending, out, bounds):  # type: ignore[no-untyped-def]
+    """Fill out (room for a token a byte and two more) and bounds; returns the number of tokens.
 
-    (the last 8 bytes, those before them with the number of bytes), or (0, `key`) for more bytes.
+    Pieces that the cache does not hold get a place in `out` for each byte, to be settled when there
+    are enough of them to be merged together.
     """
-    n = end - start
-    if n > EXACT_BYTES + 8:
-        return uint64(0), key
-    low, high = uint64(0), uint64(0)
-    middle = max(start, end - 8)
-    for i in range(start, middle):
-        high = (high << uint64(8)) | uint64(data[i])
-    for i in range(middle, end):
-        low = (low << uint64(8)) | uint64(data[i])
-    return low, high | (uint64(n) << uint64(56))
-
-
-@njit(inline="always")
-def _spell(data, start, end, vocabulary, offsets, tokens, slot):  # type: ignore[no-untyped-def]
-    """The tokens of a slot, joined, are data[start:end]."""
-    at = start
-    same = True
-    for x in range(1, tokens[slot, 0] + 1):
-        for b in range(offsets[tokens[slot, x]], offsets[tokens[slot, x] + 1]):
-            same = same and at < end and data[at] == vocabulary[b]
-            at += 1
-    return same and at == end
-
-
-@njit(nogil=True, cache=True)
-def _encode(  # type: ignore[no-untyped-def]
-    data,
-    text_offsets,
-    classes,
-    kind,
-    vocabulary,
-    offsets,
-    byte_ids,
-    byte_pairs,
-    pieces,
-    pairs,
-    longest,
-    keys,
-    tokens,
-    window,
-    short,
-    out,
-    bounds,
-):
-    """Fill out (room for a token a byte) and bounds; returns the number of tokens."""
-    ids = np.empty(short, np.int32)
-    ranks = np.empty(short, np.uint64)
-    ends = np.empty(PIECES, np.int64)
-    cache_mask = uint64(len(keys) - 1)
+    limit = text_offsets[len(text_offsets) - 1]
     o = 0
     bounds[0] = 0
+    missing = 0
+    settled = 1
     for d in range(len(text_offsets) - 1):
         i, end = text_offsets[d], text_offsets[d + 1]
         while i < end:
-            for p in range(find_pieces(data, i, end, classes, kind, ends)):
+            cut = find_pieces(data, i, end, classes, kind, ends)
+            start = i
+            for p in range(cut):
+                if ends[p] - start <= SHORT_BYTES:
+                    low, high = _piece_key(data, start, ends[p], limit)
+                    ahead[p, 0] = low
+                    ahead[p, 1] = high
+                    _prefetch(cache, _slot(low, high, len(cache)) * uint64(cache.shape[1]))
+                start = ends[p]
+            for p in range(cut):
                 start = i
                 i = ends[p]
                 n = i - start
-                if n == 1:
-                    out[o] = uint32(byte_ids[data[start]])
-                    o += 1
-                    continue
-                key = uint64(0)
-                if n <= longest or n <= short:
-                    key = _key(data, start, i)
-                    token = _token_of(data, start, i, key, vocabulary, offsets, pieces)
+                if n > SHORT_BYTES:
+                    token = int64(-1)
+                    if n <= v.longest:
+                        low, high = _piece_key(data, start, i, limit)
+                        token = _token_of(
+                            data, start, i, low, high, v.token_bytes, v.piece_keys, v.piece_tokens
+                        )
                     if token >= 0:
                         out[o] = uint32(token)
                         o += 1
+                    else:
+                        o = _merge_long(data, start, i, v, window, out, o)
+                    continue
+                low = ahead[p, 0]
+                high = ahead[p, 1]
+                if high < _HASHED:
+                    slot = _slot(low, high, len(cache))
+                    if cache[slot, 0] == low and cache[slot, 1] == high:
+                        o += _recall(cache, slot, out, o)
                         continue
-                if n > short:
-                    o = _merge_long(
-                        data,
-                        start,
-                        i,
-                        vocabulary,
-                        offsets,
-                        byte_ids,
-                        byte_pairs,
-                        pairs,
-                        window,
-                        longest,
-                        out,
-                        o,
-                    )
-                    continue
-                low, high = _long_key(data, start, i, key)
-                slot = int64((_scramble(key) >> uint64(40)) & cache_mask)
-                if (
-                    keys[slot, 0] == low
-                    and keys[slot, 1] == high
-                    and (
-                        high < _HASHED or _spell(data, start, i, vocabulary, offsets, tokens, slot)
-                    )
-                ):
-                    n = int64(tokens[slot, 0])
-                    for x in range(n):
-                        out[o + x] = uint32(tokens[slot, x + 1])
-                    o += n
-                    continue
-                n = _merge_scanning(data, start, i, byte_ids, byte_pairs, pairs, ids, ranks)
-                for x in range(n):
-                    out[o + x] = uint32(ids[x])
+                else:
+                    known = _recall_hashed(data, start, i, low, high, v, cache, out, o)
+                    if known > 0:
+                        o += known
+                        continue
+                _prefetch(v.piece_keys, _slot(low, high, len(v.piece_tokens)) * uint64(2))
+                pending.keys[missing, 0] = low
+                pending.keys[missing, 1] = high
+                pending.starts[missing] = start
+                pending.lengths[missing] = n
+                pending.places[missing] = o
+                missing += 1
                 o += n
-                if n < tokens.shape[1]:
-                    keys[slot, 0] = low
-                    keys[slot, 1] = high
-                    tokens[slot, 0] = n
-                    for x in range(n):
-                        tokens[slot, x + 1] = ids[x]
+                if missing == len(pending.starts):
+                    o = _settle(data, pending, missing, v, cache, out, o, bounds, settled, d + 1)
+                    settled = d + 1
+                    missing = 0
         bounds[d + 1] = o
-    return o
+    return _settle(data, pending, missing, v, cache, out, o, bounds, settled, len(bounds))
 
 
 def encode_texts(
@@ -450,25 +606,19 @@ def encode_texts(
     Nothing in a text is taken for a special token. `window_bytes` bounds scratch memory and changes
     nothing else.
     """
-    v = vocabulary
-    tokens = np.empty(int(text_offsets[-1] - text_offsets[0]), np.uint32)
+    tokens = np.empty(int(text_offsets[-1] - text_offsets[0]) + 2, np.uint32)
     bounds = np.empty(len(text_offsets), np.int64)
     total = _encode(
         data,
         text_offsets,
         piece_classes(),
         kind,
-        v.token_bytes.data,
-        v.token_bytes.offsets,
-        v.byte_ids,
-        v.byte_pairs,
-        v.pieces,
-        v.pairs,
-        v.longest,
-        cache.keys,
-        cache.tokens,
+        vocabulary,
+        cache,
         window_bytes,
-        SHORT_BYTES,
+        np.empty(PIECES, np.int64),
+        np.empty((PIECES, 2), np.uint64),
+        _new_pending(),
         tokens,
         bounds,
     )
@@ -476,7 +626,7 @@ def encode_texts(
     return tokens, bounds
 
 
-@njit(nogil=True, cache=True)
+@njit(**LOOP)
 def _decoded_bounds(tokens, bounds, offsets, out_bounds):  # type: ignore[no-untyped-def]
     """Fill out_bounds; returns the place of the first token beyond the vocabulary, -1 if none."""
     total = 0
@@ -491,7 +641,7 @@ def _decoded_bounds(tokens, bounds, offsets, out_bounds):  # type: ignore[no-unt
     return -1
 
 
-@njit(nogil=True, cache=True)
+@njit(**LOOP)
 def _decode(tokens, first, last, vocabulary, offsets, out):  # type: ignore[no-untyped-def]
     o = 0
     for i in range(first, last):
@@ -522,32 +672,34 @@ def decode_tokens(
     return data, offsets
 
 
-@njit(nogil=True, cache=True)
-def _fill_pieces(vocabulary, offsets, ids, pieces):  # type: ignore[no-untyped-def]
-    mask = uint64(len(pieces) // 2 - 1)
+@njit(**LOOP)
+def _fill_pieces(token_bytes, ids, piece_keys, piece_tokens):  # type: ignore[no-untyped-def]
+    data, offsets = token_bytes.data, token_bytes.offsets
     for token in ids:
-        key = _key(vocabulary, offsets[token], offsets[token + 1])
-        slot = int64(_scramble(key) & mask)
-        while pieces[2 * slot] != 0:
-            slot = int64(uint64(slot + 1) & mask)
-        pieces[2 * slot] = key
-        pieces[2 * slot + 1] = token
+        low, high = _piece_key(data, offsets[token], offsets[token + 1], len(data))
+        slot = _slot(low, high, len(piece_tokens))
+        while piece_keys[slot, 1] != 0:
+            slot = (slot + uint64(1)) & uint64(len(piece_tokens) - 1)
+        piece_keys[slot, 0] = low
+        piece_keys[slot, 1] = high
+        piece_tokens[slot] = token
 
 
-@njit(nogil=True, cache=True)
-def _split_tokens(vocabulary, offsets, ids, pieces, out):  # type: ignore[no-untyped-def]
+@njit(**LOOP)
+def _split_tokens(token_bytes, ids, piece_keys, piece_tokens, out):  # type: ignore[no-untyped-def]
     """All (left, right, token) with left and right tokens that join to a token; returns how many.
     Counts alone where `out` has no rows."""
+    data, offsets = token_bytes.data, token_bytes.offsets
     n = 0
     for token in ids:
         start, end = offsets[token], offsets[token + 1]
         for cut in range(start + 1, end):
-            key = _key(vocabulary, start, cut)
-            left = _token_of(vocabulary, start, cut, key, vocabulary, offsets, pieces)
+            low, high = _piece_key(data, start, cut, len(data))
+            left = _token_of(data, start, cut, low, high, token_bytes, piece_keys, piece_tokens)
             if left < 0:
                 continue
-            key = _key(vocabulary, cut, end)
-            right = _token_of(vocabulary, cut, end, key, vocabulary, offsets, pieces)
+            low, high = _piece_key(data, cut, end, len(data))
+            right = _token_of(data, cut, end, low, high, token_bytes, piece_keys, piece_tokens)
             if right < 0:
                 continue
             if len(out) > 0:
@@ -558,44 +710,37 @@ def _split_tokens(vocabulary, offsets, ids, pieces, out):  # type: ignore[no-unt
     return n
 
 
-@njit(nogil=True, cache=True)
-def _fill_pairs(left, right, merged, ranks, pairs):  # type: ignore[no-untyped-def]
+@njit(**LOOP)
+def _fill_pairs(merges, ranks, pairs):  # type: ignore[no-untyped-def]
     """A pair that comes twice has its last rank, as in the libraries."""
-    mask = uint64(len(pairs) // 2 - 1)
-    for i in range(len(left)):
-        key = (uint64(left[i]) << uint64(32)) | uint64(right[i])
-        slot = int64(_scramble(key) & mask)
-        while pairs[2 * slot] != _NONE and pairs[2 * slot] != key:
-            slot = int64(uint64(slot + 1) & mask)
-        pairs[2 * slot] = key
-        pairs[2 * slot + 1] = (uint64(ranks[i]) << uint64(32)) | uint64(merged[i])
+    for i in range(len(merges)):
+        key = _pair_key(merges[i, 0], merges[i, 1])
+        slot = _pair_slot(key, pairs)
+        while pairs[slot] != _ALL and pairs[slot] >> uint64(24) != key:
+            slot = (slot + uint64(1)) & uint64(len(pairs) - 1)
+        pairs[slot] = (key << uint64(24)) | uint64(ranks[i])
 
 
-@njit(nogil=True, cache=True)
-def _fill_byte_pairs(byte_ids, pairs, byte_pairs):  # type: ignore[no-untyped-def]
+@njit(**LOOP)
+def _fill_byte_ranks(byte_ids, pairs, byte_ranks):  # type: ignore[no-untyped-def]
     for left in range(256):
         for right in range(256):
-            byte_pairs[left << 8 | right] = _pair(byte_ids[left], byte_ids[right], pairs)
+            byte_ranks[left << 8 | right] = _rank(byte_ids[left], byte_ids[right], pairs)
 
 
-@njit(nogil=True, cache=True)
-def _reached(vocabulary, offsets, ids, byte_ids, byte_pairs, pairs, longest, out):  # type: ignore[no-untyped-def]
+@njit(**LOOP_WITH_ARRAYS)
+def _reached(v, ids, out):  # type: ignore[no-untyped-def]
     """out[i]: merges alone make the token ids[i] of its bytes."""
-    merged = np.empty(longest, np.int32)
-    ranks = np.empty(longest, np.uint64)
+    scratch = np.empty(v.longest, np.int32)
+    ranks = np.empty(v.longest, np.uint32)
+    after = np.empty(v.longest, np.int32)
+    before = np.empty(v.longest, np.int32)
+    heap = np.empty(3 * v.longest, np.uint64)
+    data, offsets = v.token_bytes.data, v.token_bytes.offsets
     for i in range(len(ids)):
-        token = ids[i]
-        n = _merge_scanning(
-            vocabulary,
-            offsets[token],
-            offsets[token + 1],
-            byte_ids,
-            byte_pairs,
-            pairs,
-            merged,
-            ranks,
-        )
-        out[i] = n == 1 and merged[0] == token
+        start, end = offsets[ids[i]], offsets[ids[i] + 1]
+        n = _merge_heap(data, start, end, v, scratch, ranks, after, before, heap)
+        out[i] = n == 1 and scratch[0] == ids[i]
 
 
 def _slots(entries: int) -> int:
@@ -603,11 +748,12 @@ def _slots(entries: int) -> int:
 
 
 def _piece_table(
-    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], ids: npt.NDArray[np.int32]
-) -> npt.NDArray[np.uint64]:
-    pieces = np.zeros(2 * _slots(len(ids)), np.uint64)
-    _fill_pieces(data, offsets, ids, pieces)
-    return pieces
+    token_bytes: TokenBytes, ids: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
+    slots = _slots(len(ids))
+    keys, tokens = np.zeros((slots, 2), np.uint64), np.zeros(slots, np.int32)
+    _fill_pieces(token_bytes, ids, keys, tokens)
+    return keys, tokens
 
 
 def pack_tokens(tokens: Sequence[bytes]) -> TokenBytes:
@@ -625,35 +771,42 @@ def build_vocabulary(
 ) -> Vocabulary:
     """Prepare tokens and merges for the kernels.
 
-    `mergeable`: the ids that text may
-    become (no special tokens), each with bytes of its own; all 256 single bytes are among them.
-    `merges` int32[merges, 3]: (left, right, merged) in order of rank, None where the rank of a pair
-    is the id of what it joins to (tiktoken). `whole_pieces`: a piece that is a token becomes that
-    token even where merges lead elsewhere (tiktoken, or `ignore_merges` of a `tokenizer.json`).
+    `mergeable`: the ids that text may become (no special tokens), each with bytes of its own; all
+    256 single bytes are among them. `merges` int32[merges, 3]: (left, right, merged) in order of
+    rank, None where the rank of a pair is the id of what it joins to (tiktoken). `whole_pieces`: a
+    piece that is a token becomes that token even where merges lead elsewhere (tiktoken, or
+    `ignore_merges` of a `tokenizer.json`). ValueError where a byte is missing or there are more
+    than MOST_IDS ids or MOST_MERGES merges.
     """
     data, offsets = token_bytes
+    if len(offsets) - 1 > MOST_IDS or (merges is not None and len(merges) > MOST_MERGES):
+        raise ValueError(f"it must have at most {MOST_IDS} ids and {MOST_MERGES} merges")
     lengths = offsets[mergeable + 1] - offsets[mergeable]
     byte_ids = np.full(256, -1, np.int32)
     singles = mergeable[lengths == 1]
     byte_ids[data[offsets[singles]]] = singles
     if (byte_ids < 0).any():
         raise ValueError(f"byte {int(np.argmin(byte_ids))} must be a token of the vocabulary")
-    longest = int(lengths.max())
-    pieces = _piece_table(data, offsets, mergeable)
+    keys, tokens = _piece_table(token_bytes, mergeable)
     if merges is None:
         empty = np.empty((0, 3), np.int32)
-        count = _split_tokens(data, offsets, mergeable, pieces, empty)
+        count = _split_tokens(token_bytes, mergeable, keys, tokens, empty)
         merges = np.empty((count, 3), np.int32)
-        _split_tokens(data, offsets, mergeable, pieces, merges)
-        ranks = merges[:, 2].astype(np.int64)
+        _split_tokens(token_bytes, mergeable, keys, tokens, merges)
+        ranks = merges[:, 2].copy()
+        merged = np.arange(len(offsets) - 1, dtype=np.int32)
     else:
-        ranks = np.arange(len(merges), dtype=np.int64)
-    pairs = np.full(2 * _slots(len(merges)), _NONE, np.uint64)
-    _fill_pairs(merges[:, 0], merges[:, 1], merges[:, 2], ranks, pairs)
-    byte_pairs = np.empty(1 << 16, np.uint64)
-    _fill_byte_pairs(byte_ids, pairs, byte_pairs)
-    if not whole_pieces:
-        reached = np.empty(len(mergeable), np.bool_)
-        _reached(data, offsets, mergeable, byte_ids, byte_pairs, pairs, longest, reached)
-        pieces = _piece_table(data, offsets, mergeable[reached])
-    return Vocabulary(token_bytes, byte_ids, byte_pairs, pieces, pairs, longest)
+        ranks = np.arange(len(merges), dtype=np.int32)
+        merged = merges[:, 2].copy()
+    pairs = np.full(_slots(len(merges)), _ALL, np.uint64)
+    _fill_pairs(merges, ranks, pairs)
+    byte_ranks = np.empty(1 << 16, np.uint32)
+    _fill_byte_ranks(byte_ids, pairs, byte_ranks)
+    longest = int(lengths.max())
+    vocabulary = Vocabulary(token_bytes, byte_ids, byte_ranks, keys, tokens, pairs, merged, longest)
+    if whole_pieces:
+        return vocabulary
+    reached = np.empty(len(mergeable), np.bool_)
+    _reached(vocabulary, mergeable, reached)
+    keys, tokens = _piece_table(token_bytes, mergeable[reached])
+    return vocabulary._replace(piece_keys=keys, piece_tokens=tokens)

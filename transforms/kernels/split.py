@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from transforms.kernels.eight_bytes import HIGH, byte_number, load_eight, lowest, repeat_byte
+from transforms.kernels.loops import INLINE, LOOP
 from transforms.kernels.unicode import CODE_POINTS, decode
 
 __all__ = ["PATTERNS", "Pattern", "find_pattern", "find_pieces", "piece_classes"]
@@ -94,6 +96,13 @@ PATTERNS = (
     ),
 )
 
+_LOW7 = repeat_byte(0x7F)
+_CASE = repeat_byte(0x20)
+_FROM_A = repeat_byte(0x80 - ord("a"))  # the sum has its high bit from "a" on
+_PAST_Z = repeat_byte(0x80 - ord("z") - 1)
+_FIRST_TWO = np.uint64(0x8080)  # high bits of the first two of eight bytes
+_NOT_FIRST = np.uint64(0x8080808080808000)
+
 # Runs of equal class over all code points, Unicode 16.0: little-endian varints of
 # length << 3 | class, compressed. A test compares them with the regex engines.
 _RUNS = (
@@ -154,13 +163,13 @@ def piece_classes() -> npt.NDArray[np.uint8]:
     return table
 
 
-@njit(nogil=True)
+@njit(**LOOP)
 def _class_beyond_ascii(data, i, end, classes):  # type: ignore[no-untyped-def]
     code, width = decode(data, i, end)
     return classes[code], width
 
 
-@njit(inline="always")
+@njit(**INLINE)
 def _class_at(data, i, end, classes):  # type: ignore[no-untyped-def]
     """(class, bytes) of the code point at data[i], i < end."""
     c = data[i]
@@ -169,7 +178,7 @@ def _class_at(data, i, end, classes):  # type: ignore[no-untyped-def]
     return _class_beyond_ascii(data, i, end, classes)
 
 
-@njit(inline="always")
+@njit(**INLINE)
 def _contraction(data, i, end, any_case):  # type: ignore[no-untyped-def]
     """Bytes of 's 't 'm 'd 're 've 'll at data[i], 0 if none. In any case, U+017F is an s too."""
     if i + 1 >= end or data[i] != 39:
@@ -188,7 +197,7 @@ def _contraction(data, i, end, any_case):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(inline="always")
+@njit(**INLINE)
 def _skip(data, i, end, classes, low, high):  # type: ignore[no-untyped-def]
     """First offset from i on whose class is not in low..high."""
     while i < end:
@@ -199,7 +208,7 @@ def _skip(data, i, end, classes, low, high):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(inline="always")
+@njit(**INLINE)
 def _space_piece(data, i, end, classes, newlines, end_whole):  # type: ignore[no-untyped-def]
     """End of the piece that begins with the white space at data[i].
 
@@ -224,7 +233,7 @@ def _space_piece(data, i, end, classes, newlines, end_whole):  # type: ignore[no
     return last
 
 
-@njit(inline="always")
+@njit(**INLINE)
 def _sign_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
     """End of the run of signs at data[i], one blank before them included; i if there is none."""
     j = i + 1 if data[i] == 32 else i
@@ -232,8 +241,56 @@ def _sign_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
     return after if after > j else i
 
 
-@njit(inline="always")
+@njit(**INLINE)
+def _lower_case(x):  # type: ignore[no-untyped-def]
+    """Mask of the bytes of x that are a..z."""
+    low = x & _LOW7
+    return (low + _FROM_A) & ~(low + _PAST_Z) & ~x & HIGH
+
+
+@njit(**INLINE)
+def _letters(x):  # type: ignore[no-untyped-def]
+    """Mask of the bytes of x that are a..z or A..Z."""
+    return _lower_case(x | _CASE)
+
+
+@njit(**INLINE)
+def _ascii_word(found, data, i, end, classes):  # type: ignore[no-untyped-def]
+    """End of the letters at data[i], or at data[i + 1] behind a sign or blank; i if neither.
+
+    All of ASCII, and seven or eight letters at most; `found`: which of the eight bytes at data[i]
+    are letters. This is how most pieces begin.
+    """
+    kind = classes[data[i]]
+    if found & _FIRST_TWO != 0 and data[i] < 128 and kind != NUMBER and kind != NEWLINE:
+        others = (found ^ HIGH) & _NOT_FIRST
+        return i + 8 if others == 0 else i + byte_number(lowest(others))
+    return i
+
+
+@njit(**INLINE)
+def _goes_on(data, i, j, end):  # type: ignore[no-untyped-def]
+    """Letters that `_ascii_word` did not see may follow data[i:j]."""
+    return j == i + 8 or (j < end and data[j] >= 128)
+
+
+@njit(**INLINE)
+def _skip_letters(data, i, end, classes):  # type: ignore[no-untyped-def]
+    """First offset from i on that is no letter; letters of ASCII are passed eight at a time."""
+    while i + 8 <= end:
+        others = _letters(load_eight(data, i, end)) ^ HIGH
+        if others != 0:
+            i += byte_number(lowest(others))
+            break
+        i += 8
+    return _skip(data, i, end, classes, UPPER, LETTER)
+
+
+@njit(**INLINE)
 def _cl100k_piece(data, i, end, classes, most_digits, end_whole):  # type: ignore[no-untyped-def]
+    j = _ascii_word(_letters(load_eight(data, i, end)), data, i, end, classes)
+    if j > i and data[i] != 39:
+        return _skip_letters(data, j, end, classes) if _goes_on(data, i, j, end) else j
     width = _contraction(data, i, end, True)
     if width > 0:
         return i + width
@@ -262,8 +319,11 @@ def _cl100k_piece(data, i, end, classes, most_digits, end_whole):  # type: ignor
     return _space_piece(data, i, end, classes, True, end_whole)
 
 
-@njit(inline="always")
+@njit(**INLINE)
 def _gpt2_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
+    j = _ascii_word(_letters(load_eight(data, i, end)), data, i, end, classes)
+    if j > i and (data[i] == 32 or classes[data[i]] >= UPPER):
+        return _skip_letters(data, j, end, classes) if _goes_on(data, i, j, end) else j
     width = _contraction(data, i, end, False)
     if width > 0:
         return i + width
@@ -271,7 +331,7 @@ def _gpt2_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
     if j < end:
         kind, width = _class_at(data, j, end, classes)
         if kind >= UPPER:
-            return _skip(data, j, end, classes, UPPER, LETTER)
+            return _skip_letters(data, j, end, classes)
         if kind == NUMBER:
             return _skip(data, j, end, classes, NUMBER, NUMBER)
         if kind <= MARK:
@@ -279,7 +339,7 @@ def _gpt2_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
     return _space_piece(data, i, end, classes, False, False)
 
 
-@njit(inline="always")
+@njit(**INLINE)
 def _cased_word(data, i, end, classes):  # type: ignore[no-untyped-def]
     """End of [upper]*[lower]+ at data[i]; letters of no case and marks are both. i if none."""
     j, after_both = i, i
@@ -302,7 +362,18 @@ def _cased_word(data, i, end, classes):  # type: ignore[no-untyped-def]
     return after_both
 
 
-@njit(inline="always")
+@njit(**INLINE)
+def _skip_lower_case(data, i, end):  # type: ignore[no-untyped-def]
+    """First offset from i on that is none of a..z."""
+    while i < end:
+        others = _lower_case(load_eight(data, i, end)) ^ HIGH
+        if others != 0:
+            return i + byte_number(lowest(others))
+        i += 8
+    return i
+
+
+@njit(**INLINE)
 def _upper_word(data, i, end, classes):  # type: ignore[no-untyped-def]
     """End of [upper]+ at data[i], letters of no case and marks included; i if none. Where
     `_cased_word` found nothing, no lower case follows."""
@@ -314,8 +385,13 @@ def _upper_word(data, i, end, classes):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(inline="always")
+@njit(**INLINE)
 def _o200k_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
+    j = _ascii_word(_lower_case(load_eight(data, i, end)), data, i, end, classes)
+    if j > i + 1:
+        j = _skip_lower_case(data, j, end) if j == i + 8 else j
+        if j == end or data[j] < 128:
+            return j + _contraction(data, j, end, True)
     kind, width = _class_at(data, i, end, classes)
     prefix = kind <= MARK or kind == SPACE
     word = i + width if prefix else i
@@ -346,7 +422,7 @@ def _o200k_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
     return _space_piece(data, i, end, classes, True, False)
 
 
-@njit(nogil=True, cache=True)
+@njit(**LOOP)
 def _fill_cl100k(data, i, end, classes, most_digits, end_whole, ends):  # type: ignore[no-untyped-def]
     n = 0
     while i < end and n < len(ends):
@@ -356,7 +432,7 @@ def _fill_cl100k(data, i, end, classes, most_digits, end_whole, ends):  # type: 
     return n
 
 
-@njit(nogil=True, cache=True)
+@njit(**LOOP)
 def _fill_o200k(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
     n = 0
     while i < end and n < len(ends):
@@ -366,7 +442,7 @@ def _fill_o200k(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(nogil=True, cache=True)
+@njit(**LOOP)
 def _fill_gpt2(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
     n = 0
     while i < end and n < len(ends):
@@ -376,7 +452,7 @@ def _fill_gpt2(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(nogil=True, cache=True)
+@njit(**LOOP)
 def find_pieces(data, i, end, classes, kind, ends):  # type: ignore[no-untyped-def]
     """Cut data[i:end], the rest of one text, into pieces by a pattern's kind.
 

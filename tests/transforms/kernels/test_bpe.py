@@ -71,8 +71,9 @@ def pack(documents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def encode(documents: list[bytes], kind: int, known: bpe.Vocabulary, **kwargs) -> list[list[int]]:
-    cache_of_pieces = kwargs.pop("cache", None) or new_cache()
-    tokens, bounds = encode_texts(*pack(documents), kind, known, cache_of_pieces, **kwargs)
+    seen = kwargs.pop("cache", None)
+    seen = new_cache() if seen is None else seen
+    tokens, bounds = encode_texts(*pack(documents), kind, known, seen, **kwargs)
     assert tokens.dtype == np.uint32
     assert bounds.dtype == np.int64
     return [tokens[start:end].tolist() for start, end in itertools.pairwise(bounds)]
@@ -275,14 +276,17 @@ def test_equal_hashes_of_different_pieces_do_no_harm():
     (other,) = encode([b"wqxzjkvvgpzzwqxz"], kind, known)
     assert wanted != other
     # As if another piece of the same hash had been met before.
-    (slot,) = np.flatnonzero(seen.keys[:, 1])
-    seen.tokens[slot, : len(other) + 1] = [len(other), *other]
+    (slot,) = np.flatnonzero(seen[:, 1])
+    seen.view(np.uint32)[slot, 4 : 5 + len(other)] = [len(other), *other]
     assert encode([piece], kind, known, cache=seen) == [wanted]
     # As if a token of other bytes had the same hash, wherever it is sought.
-    table = known.pieces.reshape(-1, 2).copy()
-    table[table[:, 0] == 0] = seen.keys[slot, 1], 1234
-    table[0] = 0, 0  # a search must end somewhere
-    assert encode([piece], kind, known._replace(pieces=table.reshape(-1))) == [wanted]
+    keys, tokens = known.piece_keys.copy(), known.piece_tokens.copy()
+    empty = keys[:, 1] == 0
+    keys[empty] = seen[slot, :2]
+    tokens[empty] = 1234
+    keys[0] = 0, 0  # a search must end somewhere
+    full = known._replace(piece_keys=keys, piece_tokens=tokens)
+    assert encode([piece], kind, full) == [wanted]
 
 
 def test_a_token_beyond_the_vocabulary_is_told_with_its_place():

@@ -23,7 +23,9 @@ def draw_chart(results: Results, path: str) -> None:
     """Write the chart to `path` (.svg or .png), the same bytes for the same results."""
     bars: list[tuple[str, float, str, bool]] = []  # label, rate, colour, first of a stage
     for stage in results.stages:
-        if stage.name.startswith("rule-") or stage.name == "cores" or stage.ours.problem:
+        if not (stage.peers or STAGES[stage.name].rate) or stage.name == "cores":
+            continue
+        if stage.ours.problem:
             continue
         bars.append((STAGES[stage.name].title, stage.ours.rate, OURS, True))
         for peer in stage.peers:

@@ -34,7 +34,7 @@ PERMUTATIONS = 286
 CLEAN_AGREE = 0.97  # of documents without a planted item
 TEXT_RECALL = 0.9  # of the words of a page's text, in the mean
 TEXT_PRECISION = 0.8
-KEPT_AGREE = 0.8  # of documents
+KEPT_AGREE = 0.7  # of documents: rules and words differ, as the checks of stages tell
 
 
 @dataclass(frozen=True)

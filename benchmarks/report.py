@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.checks import Check
 from benchmarks.measure import Measurement
-from benchmarks.stages import STAGES, Peer
+from benchmarks.stages import STAGES, Peer, Stage
 
 __all__ = ["PeerResult", "Results", "StageResult", "compare", "render_markdown", "to_json"]
 
@@ -92,6 +92,13 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+def _limit(ours: Measurement, known: Stage) -> str:
+    if known.most_seconds is None:
+        return _met(ours.rate, known.rate)
+    kept = "kept" if ours.wall_seconds <= known.most_seconds else "missed"
+    return f"at most {known.most_seconds:g} s, {kept}"
+
+
 def _own_row(stage: StageResult) -> str:
     ours = stage.ours
     known = STAGES[stage.name]
@@ -101,7 +108,7 @@ def _own_row(stage: StageResult) -> str:
     cells = (
         known.title,
         _number(ours.rate),
-        _met(ours.rate, known.rate),
+        _limit(ours, known),
         f"{ours.cpu_seconds / ours.run_bytes * 1e6:.4f}",
         f"{ours.wall_seconds:.2f}",
         f"{ours.first_seconds:.1f}",

@@ -70,12 +70,14 @@ class Peer:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage; `rate`: MB per CPU second that it should reach."""
+    """A stage; `rate`: MB per CPU second that it should reach; `most_seconds`: wall, that it may
+    take."""
 
     title: str
     ours: Side
     peers: tuple[Peer, ...] = ()
     rate: float | None = None
+    most_seconds: float | None = None
 
 
 def _plain(check: Callable[[Any, Any], Check]) -> CheckMaker:
@@ -233,6 +235,15 @@ STAGES: Mapping[str, Stage] = {
                 by_wall=True,
             ),
         ),
+    ),
+    "road-start": Stage(
+        "the whole road with 1 MB of text: what a run costs at least",
+        replace(_ours("road:road", workers=1), text_bytes=MB),
+    ),
+    "up-to-date": Stage(
+        "vineleaf run, new process, nothing to do (wall time counts)",
+        replace(_ours("road:up_to_date", workers=1), text_bytes=MB),
+        most_seconds=3,
     ),
     **{
         f"rule-{name}": _one_rule(name)

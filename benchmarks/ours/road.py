@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,58 @@ from benchmarks.ours.contamination import benchmarks
 from benchmarks.work import Task, Work
 from pipelines.cli import app
 
-__all__ = ["road"]
+__all__ = ["road", "up_to_date"]
 
 INPUT_FILES = 8
 ASKED = 0.98  # of the tokens that are left: each source meets its part to within one document
 SOURCE = "all"
+FEW_TOKENS = 1000  # of the mix of the first run
 
 
 def road(task: Task) -> Work:
     """Run with `options["workers"]` threads; the answer is {"kept": ids, "tokens": number}."""
+    recipe, size, _ = _prepare(task)
+    tokens = _available_tokens(task, recipe)
+    _write_recipe(task, recipe, tokens)
+    runs: list[str] = []
+
+    def run() -> str:
+        runs.append(os.path.join(task.scratch, f"run-{len(runs)}"))
+        _vineleaf("run", recipe, "--workspace", runs[-1], "--", *_workers(task))
+        return runs[-1]
+
+    return Work(
+        run=run,
+        run_bytes=size,
+        warm=lambda: None,
+        answer=lambda workspace: {"kept": _kept(workspace), "tokens": tokens},
+    )
+
+
+def up_to_date(task: Task) -> Work:
+    """`vineleaf run` as a new process, where there is nothing to do; the answer is its states."""
+    recipe, size, first = _prepare(task)
+    command = [sys.executable, "-m", "pipelines", "run", recipe, "--workspace", first, "--json"]
+
+    def run() -> str:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def answer(output: str) -> list[str]:
+        states = sorted({stage["state"] for stage in json.loads(output)["stages"]})
+        if states != ["up to date"]:
+            raise RuntimeError(f"a second run finds stages {', '.join(states)}")
+        return states
+
+    return Work(run=run, run_bytes=size, warm=run, answer=answer)
+
+
+def _workers(task: Task) -> list[str]:
+    return [f"--direct_num_workers={task.options['workers']}"]
+
+
+def _prepare(task: Task) -> tuple[str, int, str]:
+    """(recipe of few tokens, bytes of text, workspace where it has run once)."""
     documents = read_documents(task.corpus, task.text_bytes)
     folder = os.path.join(task.scratch, "input")
     os.makedirs(folder)
@@ -38,26 +83,16 @@ def road(task: Task) -> Work:
         with open(os.path.join(folder, f"{number}.jsonl"), "wb") as file:
             file.writelines(orjson.dumps(one) + b"\n" for one in documents[number::INPUT_FILES])
     recipe = os.path.join(task.scratch, "recipe.yaml")
-    _write_recipe(task, recipe, 1000)
-    workers = [f"--direct_num_workers={task.options['workers']}"]
+    _write_recipe(task, recipe, FEW_TOKENS)
     first = os.path.join(task.scratch, "first")
-    _vineleaf("run", recipe, "--workspace", first, "--", *workers)
+    _vineleaf("run", recipe, "--workspace", first, "--", *_workers(task))
+    return recipe, sum(len(one["text"].encode()) for one in documents), first
+
+
+def _available_tokens(task: Task, recipe: str) -> int:
+    first = os.path.join(task.scratch, "first")
     plan = json.loads(_vineleaf("plan", recipe, "--workspace", first, "--json"))
-    tokens = int(plan["sources"][SOURCE]["available_tokens"] * ASKED)
-    _write_recipe(task, recipe, tokens)
-    runs: list[str] = []
-
-    def run() -> str:
-        runs.append(os.path.join(task.scratch, f"run-{len(runs)}"))
-        _vineleaf("run", recipe, "--workspace", runs[-1], "--", *workers)
-        return runs[-1]
-
-    return Work(
-        run=run,
-        run_bytes=sum(len(one["text"].encode()) for one in documents),
-        warm=lambda: None,
-        answer=lambda workspace: {"kept": _kept(workspace), "tokens": tokens},
-    )
+    return int(plan["sources"][SOURCE]["available_tokens"] * ASKED)
 
 
 def _vineleaf(*arguments: str) -> str:

@@ -1,20 +1,70 @@
-"""Whether compiled code of the kernels is at hand.
+"""Where Numba keeps the compiled kernels: in a folder named by a digest of their sources.
 
-Numba keeps it beside the modules, or in the user's cache folder where that is read-only.
+Numba itself looks only at the file of the function that it compiled, so a change in a module that a
+kernel calls into would leave the old code in use, under the new version's name. The folder lies
+beside the modules, or in the user's cache where that cannot be written; NUMBA_CACHE_DIR names
+another place. Folders of other sources beside the modules are deleted.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
-from numba.core.caching import FunctionCache
+from numba.core import config
 
-from transforms.kernels.words import roll_ngrams
+__all__ = ["cache_folder", "is_compiled", "keep_compiled"]
 
-__all__ = ["is_compiled"]
+PREFIX = "kernels-"
+_TRANSFORMS = Path(__file__).parents[1]
+_BESIDE = Path(__file__).parent / "__pycache__"
+
+
+@cache
+def cache_folder() -> Path:
+    """The folder of the kernels as they are now; made when it is not there."""
+    name = PREFIX + _digest()
+    places = [
+        _BESIDE,
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vineleaf",
+        Path(tempfile.gettempdir()) / f"vineleaf-{os.getuid()}",
+    ]
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        places.insert(0, Path(os.environ["NUMBA_CACHE_DIR"]))
+    for place in places:
+        folder = place / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            break
+    if folder.parent == _BESIDE:
+        for other in _BESIDE.glob(PREFIX + "*"):
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+def _digest() -> str:
+    """Of all modules that hold compiled functions."""
+    digest = hashlib.sha256()
+    for path in sorted(_TRANSFORMS.rglob("*.py")):
+        source = path.read_bytes()
+        if b"njit" in source:
+            digest.update(path.relative_to(_TRANSFORMS).as_posix().encode() + b"\0" + source)
+    return digest.hexdigest()[:16]
+
+
+def keep_compiled() -> None:
+    """Let Numba use the folder; called before the first kernel is defined."""
+    config.CACHE_DIR = str(cache_folder())
 
 
 def is_compiled() -> bool:
     """True when an earlier process has compiled kernels on this machine."""
-    folder = Path(FunctionCache(roll_ngrams.py_func).cache_path)
-    return any(folder.glob("words.*.nbi"))
+    return any(cache_folder().rglob("words.*.nbi"))

@@ -219,8 +219,15 @@ def _run(
     workspace = Workspace(workspace_uri)
     if not is_compiled():
         _errors.print("The inner loops are compiled as they are first used, once: a minute or two.")
-    progress = RunProgress(Console(file=sys.stderr, highlight=False, soft_wrap=True))
-    workflow = Workflow(recipe, workspace, options, progress.start, progress.observe)
+    console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    progress = RunProgress(console)
+    notes: list[str] = []
+
+    def tell(sentence: str) -> None:
+        notes.append(sentence)
+        console.print(sentence, markup=False)
+
+    workflow = Workflow(recipe, workspace, options, progress.start, progress.observe, tell)
     with workspace.locked(), progress.shown(), _keep_traceback(workspace, recipe.name):
         workflow.run()
     funnel = workflow.funnel
@@ -244,6 +251,7 @@ def _run(
         ],
         "mix": mix,
         "ledger": funnel.ledger(),
+        "notes": notes,
     }
 
 
@@ -311,7 +319,9 @@ def plan(
 
     with _outcomes(as_json):
         loaded = load_recipe(recipe, tuple(set_ or []))
-        workflow = Workflow(loaded, Workspace(workspace), _beam_options("DirectRunner", []))
+        options = _beam_options("DirectRunner", [])
+        notes: list[str] = []
+        workflow = Workflow(loaded, Workspace(workspace), options, tell=notes.append)
         workflow.plan()
         from transforms.mixing.budget import divide_tokens
 
@@ -331,10 +341,13 @@ def plan(
                 for state in workflow.states
             ],
             "sources": sources,
+            "notes": notes,
         }
     if as_json:
         _print_json(answer)
         return
+    for note in notes:
+        _answers.print(note, markup=False)
     _answers.print(_stages_table(workflow.states))
     table = Table(title="Mix", title_justify="left")
     for title in ("source", "available tokens", "wanted", "taken", "epochs"):

@@ -81,6 +81,7 @@ class Workflow:
     options: PipelineOptions
     start: Callable[[Job], None] = lambda job: None  # told of each job before it runs
     observe: Callable[[Stage, TaskRecord], None] = lambda stage, record: None  # of finished tasks
+    tell: Callable[[str], None] = lambda sentence: None  # what a user should know before the work
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
     states: list[StageState] = field(default_factory=list)
     budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source
@@ -143,7 +144,9 @@ class Workflow:
             "its input",
         )
         tokenizer = recipe.tokenizer(workspace.uri)
-        load_tokenizer(tokenizer)  # one that cannot be had is told before any work
+        notice = load_tokenizer(tokenizer).notice  # one that cannot be had is told before any work
+        if notice:
+            self.tell(f"Tokenizer {tokenizer.name}: {notice}.")
         jobs = [
             ingest_job(workspace, source, make_reader(source), inputs[source.name], tree)
             for source in recipe.sources

@@ -167,7 +167,8 @@ def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp
     result = invoke("plan", recipe, "--workspace", tmp_path / "w", "--json")
     assert result.exit_code == 0, result.output
     answer = only_json(result)
-    assert set(answer) == {"stages", "sources"}
+    assert set(answer) == {"stages", "sources", "notes"}
+    assert answer["notes"] == []
     assert {one["state"] for one in answer["stages"]} == {"to do"}
     assert answer["sources"] == {
         "web": {
@@ -176,6 +177,24 @@ def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp
     }  # fmt: skip
     assert "not known yet" in invoke("plan", recipe, "--workspace", tmp_path / "w").stdout
     assert list((tmp_path / "w").rglob("manifest.json")) == []
+
+
+def test_plan_and_run_say_when_the_library_encodes(recipe, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.jsonl").write_text(json.dumps({"id": "1", "text": "word " * 30}) + "\n")
+    train_bpe(iter(["word " * 50]), 300, str(tmp_path / "tok.json"))
+    parsed = json.loads((tmp_path / "tok.json").read_text())
+    (tmp_path / "tok.json").write_text(json.dumps({**parsed, "normalizer": {"type": "NFC"}}))
+    told = (
+        f"Tokenizer {tmp_path}/tok.json: the tokenizers library encodes all texts, some ten times"
+        " slower than the kernel, because its normalizer (NFC) changes texts."
+    )
+    where = (recipe, "--workspace", tmp_path / "w")
+    assert only_json(invoke("plan", *where, "--json"))["notes"] == [told]
+    assert told in plain(invoke("plan", *where).stdout)
+    said = invoke("run", *where)  # in vain: no document of the source passes
+    assert said.exit_code != 0
+    assert told in plain(said.stderr)
 
 
 VERDICT = Verdict(

@@ -40,6 +40,7 @@ SINGLE_DIGITS = 1  # CL100K with numbers of one digit
 END_WHOLE = 2  # CL100K: white space up to the end of the text is one piece, newlines or not
 O200K = 4  # words cut where lower case turns to upper, contractions stay with their word
 GPT2 = 8  # words and numbers with one blank before them, contractions in lower case alone
+NUMBERS_APART = 16  # GPT2 between numbers, which are cut out first (with SINGLE_DIGITS, each digit)
 
 
 class Pattern(NamedTuple):
@@ -92,6 +93,22 @@ PATTERNS = (
         (
             r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
             r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        ),
+    ),
+    Pattern(
+        "gpt2_numbers",
+        GPT2 | NUMBERS_APART,
+        (
+            r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+"
+            r"|\s+(?=\p{N})|\s+(?!\S)|\s+",
+        ),
+    ),
+    Pattern(
+        "gpt2_digits",
+        GPT2 | NUMBERS_APART | SINGLE_DIGITS,
+        (
+            r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+"
+            r"|\s+(?=\p{N})|\s+(?!\S)|\s+",
         ),
     ),
 )
@@ -320,7 +337,7 @@ def _cl100k_piece(data, i, end, classes, most_digits, end_whole):  # type: ignor
 
 
 @njit(**INLINE)
-def _gpt2_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
+def _gpt2_piece(data, i, end, classes, apart, single):  # type: ignore[no-untyped-def]
     j = _ascii_word(_letters(load_eight(data, i, end)), data, i, end, classes)
     if j > i and (data[i] == 32 or classes[data[i]] >= UPPER):
         return _skip_letters(data, j, end, classes) if _goes_on(data, i, j, end) else j
@@ -332,11 +349,17 @@ def _gpt2_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
         kind, width = _class_at(data, j, end, classes)
         if kind >= UPPER:
             return _skip_letters(data, j, end, classes)
-        if kind == NUMBER:
-            return _skip(data, j, end, classes, NUMBER, NUMBER)
+        if kind == NUMBER and (j == i or not apart):
+            return i + width if single else _skip(data, j, end, classes, NUMBER, NUMBER)
         if kind <= MARK:
             return _skip(data, j, end, classes, OTHER, MARK)
-    return _space_piece(data, i, end, classes, False, False)
+    j = _space_piece(data, i, end, classes, False, False)
+    if apart and j < end:
+        # White space before a number is as whole as that at the end.
+        after = _skip(data, j, end, classes, SPACE, NEWLINE)
+        if after < end and _class_at(data, after, end, classes)[0] == NUMBER:
+            return after
+    return j
 
 
 @njit(**INLINE)
@@ -443,10 +466,10 @@ def _fill_o200k(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
 
 
 @njit(**LOOP)
-def _fill_gpt2(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
+def _fill_gpt2(data, i, end, classes, apart, single, ends):  # type: ignore[no-untyped-def]
     n = 0
     while i < end and n < len(ends):
-        i = _gpt2_piece(data, i, end, classes)
+        i = _gpt2_piece(data, i, end, classes, apart, single)
         ends[n] = i
         n += 1
     return n
@@ -464,4 +487,5 @@ def find_pieces(data, i, end, classes, kind, ends):  # type: ignore[no-untyped-d
         return _fill_cl100k(data, i, end, classes, digits, kind & END_WHOLE != 0, ends)
     if kind == O200K:
         return _fill_o200k(data, i, end, classes, ends)
-    return _fill_gpt2(data, i, end, classes, ends)
+    apart, single = kind & NUMBERS_APART != 0, kind & SINGLE_DIGITS != 0
+    return _fill_gpt2(data, i, end, classes, apart, single, ends)

@@ -3,8 +3,9 @@
 A tokenizer is the path or URI of a `tokenizer.json` or of a tiktoken rank file, a tiktoken encoding
 (`cl100k_base`), or a name on the Hugging Face hub (`org/name`). Byte-level BPE with a published
 split pattern and no normalizer runs in `transforms.kernels.bpe`; any other runs in the `tokenizers`
-library, and `reason` says why. Tokens are uint32 always, as OLMo-core reads them for a vocabulary
-of more than 65,536. A text is only text: special tokens that it spells are not parsed.
+library, `reason` says why, and the commands say so. Tokens are uint32 always, as OLMo-core reads
+them for a vocabulary of more than 65,536. A text is only text: special tokens that it spells are
+not parsed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ import tokenizers
 from transforms import storage
 from transforms.documents import text_buffers
 from transforms.kernels.bpe import (
+    MOST_IDS,
+    MOST_MERGES,
     Cache,
     TokenBytes,
     Vocabulary,
@@ -80,7 +83,7 @@ class TokenizerError(ValueError):
 class TokenizerSpec:
     """What a recipe says of its tokenizer; small, hashable and picklable.
 
-    `name`: see the module. `pattern` (cl100k, llama3, qwen2, o200k, gpt2) and `special_tokens`
+    `name`: see the module. `pattern` (a name in `kernels.split.PATTERNS`) and `special_tokens`
     (token, id) belong to rank files, which hold neither. `eos` and `pad` name tokens; when left out
     they are found by their usual names, and a tokenizer without padding pads with EOS.
     """
@@ -155,6 +158,12 @@ class Tokenizer(Protocol):
         """Why the library encodes all or some texts; empty when the kernel encodes all."""
         ...
 
+    @property
+    def notice(self) -> str:
+        """The same as a sentence for the user, who waits for it; empty when the kernel encodes
+        all."""
+        ...
+
     def encode(self, texts: pa.Array) -> tuple[Tokens, Bounds]:
         """Tokens of a large_string array without nulls: tokens uint32[], bounds int64[texts + 1];
         text d is tokens[bounds[d]:bounds[d + 1]], without EOS."""
@@ -211,6 +220,13 @@ class LibraryTokenizer:
     def pad(self) -> int:
         return self.identity.pad
 
+    @property
+    def notice(self) -> str:
+        return (
+            "the tokenizers library encodes all texts, some ten times slower than the kernel,"
+            f" because {self.reason}"
+        )
+
     def encode(self, texts: pa.Array) -> tuple[Tokens, Bounds]:
         return _encode_by_library(self.library, texts)
 
@@ -240,6 +256,7 @@ class LibraryTokenizer:
 class KernelTokenizer:
     """A byte-level BPE that the kernel runs.
 
+    `prefix_space`: a text that does not begin with a blank gets one, as GPT-2's relatives ask for.
     `added` holds tokens that the tokenizer adds to its vocabulary without calling them special (a
     mask for telephone numbers, say): texts that spell one, which are few, go to the library.
     """
@@ -247,6 +264,7 @@ class KernelTokenizer:
     identity: _Identity
     vocabulary: Vocabulary
     pattern: Pattern
+    prefix_space: bool = False
     added: tuple[str, ...] = ()
     library: tokenizers.Tokenizer | None = None
     kernel: bool = field(default=True, init=False)
@@ -274,6 +292,10 @@ class KernelTokenizer:
             return ""
         return f"texts that spell one of {len(self.added)} added tokens are left to the library"
 
+    @property
+    def notice(self) -> str:
+        return self.reason
+
     def encode(self, texts: pa.Array) -> tuple[Tokens, Bounds]:
         if self.library is None:
             return self._encode(texts)
@@ -291,6 +313,8 @@ class KernelTokenizer:
         known: Cache | None = getattr(self._caches, "cache", None)
         if known is None:
             known = self._caches.cache = new_cache()
+        if self.prefix_space:
+            texts = _with_prefix_space(texts)
         return encode_texts(*text_buffers(texts), self.pattern.kind, self.vocabulary, known)
 
     def decode(self, tokens: Tokens) -> bytes:
@@ -300,6 +324,13 @@ class KernelTokenizer:
         self, tokens: Tokens, bounds: Bounds
     ) -> tuple[npt.NDArray[np.uint8], Bounds]:
         return decode_tokens(tokens, bounds, self.vocabulary.token_bytes)
+
+
+def _with_prefix_space(texts: pa.Array) -> pa.Array:
+    complete = pc.or_(pc.starts_with(texts, " "), pc.equal(texts, ""))
+    prefix = pa.scalar(" ", pa.large_string())
+    nothing = pa.scalar("", pa.large_string())
+    return pc.binary_join_element_wise(pc.if_else(complete, nothing, prefix), texts, nothing)
 
 
 def _interleave(
@@ -471,6 +502,7 @@ class _ByteLevel(NamedTuple):
     """A `tokenizer.json` as the kernel wants it."""
 
     pattern: Pattern
+    prefix_space: bool
     mergeable: npt.NDArray[np.int32]
     merges: npt.NDArray[np.int32]
     whole_pieces: bool
@@ -498,7 +530,7 @@ def _from_json(content: bytes, spec: TokenizerSpec) -> Tokenizer:
     identity = _identify(digest, size, {**vocabulary, **added}, spec)
     byte_level = _is_byte_level(parsed)
     token_bytes = _token_bytes(vocabulary, added, size) if byte_level else None
-    found = _for_kernel(parsed) if byte_level else "it is not byte-level BPE"
+    found = _for_kernel(parsed, size) if byte_level else "it is not byte-level BPE"
     if isinstance(found, str) or token_bytes is None:
         return LibraryTokenizer(identity, library, str(found), token_bytes)
     plain = tuple(
@@ -510,6 +542,7 @@ def _from_json(content: bytes, spec: TokenizerSpec) -> Tokenizer:
         identity,
         build_vocabulary(token_bytes, found.mergeable, found.merges, found.whole_pieces),
         found.pattern,
+        found.prefix_space,
         plain,
         library if plain else None,
     )
@@ -546,7 +579,7 @@ def _token_bytes(vocabulary: Mapping[str, int], added: Mapping[str, int], size: 
     return pack_tokens(tokens)
 
 
-def _for_kernel(parsed: Mapping[str, Any]) -> _ByteLevel | str:
+def _for_kernel(parsed: Mapping[str, Any], size: int) -> _ByteLevel | str:
     """The parts of a byte-level `tokenizer.json` that the kernel runs, or why it cannot."""
     model = parsed["model"]
     if parsed["normalizer"] is not None:
@@ -554,7 +587,9 @@ def _for_kernel(parsed: Mapping[str, Any]) -> _ByteLevel | str:
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"):
         if model.get(key):
             return f"its model sets {key}"
-    pattern = _pattern_of(parsed["pre_tokenizer"])
+    if size > MOST_IDS or len(model["merges"]) > MOST_MERGES:
+        return f"it has more than {MOST_IDS:,} ids or {MOST_MERGES:,} merges"
+    pattern, prefix_space = _pattern_of(parsed["pre_tokenizer"])
     if pattern is None:
         return "its pre-tokenizer is none of the split patterns that are compiled"
     ids = {}
@@ -569,27 +604,38 @@ def _for_kernel(parsed: Mapping[str, Any]) -> _ByteLevel | str:
     for i, merge in enumerate(model["merges"]):
         left, right = merge
         merges[i] = vocabulary[left], vocabulary[right], vocabulary[left + right]
-    return _ByteLevel(
-        pattern, np.array(sorted(ids), np.int32), merges, bool(model.get("ignore_merges"))
-    )
+    mergeable = np.array(sorted(ids), np.int32)
+    whole_pieces = bool(model.get("ignore_merges"))
+    return _ByteLevel(pattern, prefix_space, mergeable, merges, whole_pieces)
 
 
-def _pattern_of(pre_tokenizer: Mapping[str, Any] | None) -> Pattern | None:
+def _pattern_of(pre_tokenizer: Mapping[str, Any] | None) -> tuple[Pattern | None, bool]:
+    """The split pattern of a `tokenizer.json`, None where none is compiled; and whether texts get
+    a blank before them."""
     if pre_tokenizer is None:
-        return None
+        return None, False
     steps = (
         pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
     )
     last = steps[-1] if steps else {}
-    if last.get("type") != "ByteLevel" or last["add_prefix_space"]:
-        return None
-    if len(steps) == 1:
-        named = next(pattern for pattern in PATTERNS if pattern.name == "gpt2")
-        return named if last["use_regex"] else None
-    split = steps[0]
-    if len(steps) != 2 or split["type"] != "Split" or last["use_regex"]:
-        return None
+    if last.get("type") != "ByteLevel":
+        return None, False
+    if len(steps) == 1 and last["use_regex"]:
+        return _named("gpt2"), last["add_prefix_space"]
+    if len(steps) != 2 or last["add_prefix_space"]:  # here it would be a blank before each piece
+        return None, False
+    first = steps[0]
+    if first["type"] == "Digits" and last["use_regex"]:
+        return _named("gpt2_digits" if first["individual_digits"] else "gpt2_numbers"), False
     # Patterns match every character, so what is kept is the same in both of these forms.
-    if (split["behavior"], split["invert"]) not in (("Isolated", False), ("Removed", True)):
-        return None
-    return find_pattern(split["pattern"].get("Regex", ""))
+    if (
+        first["type"] == "Split"
+        and (first["behavior"], first["invert"]) in (("Isolated", False), ("Removed", True))
+        and not last["use_regex"]
+    ):
+        return find_pattern(first["pattern"].get("Regex", "")), False
+    return None, False
+
+
+def _named(name: str) -> Pattern:
+    return next(pattern for pattern in PATTERNS if pattern.name == name)

@@ -16,7 +16,7 @@ from transforms.kernels.split import PATTERNS, find_pattern, find_pieces, piece_
 CASES = [(pattern, expression) for pattern in PATTERNS for expression in pattern.expressions]
 TRICKY = (
     " \t\n\r\f\x0b\x85\xa0\u3000\u2028'’sStTdDmMlLrRvVeE\u017f019٣Ⅳ²aAzéÉßﬁǅʰªか中ا"
-    "\u0301\u0903!/.-_€\0😀\ue000"
+    "\u0301\u0903!/.-_€\0😀\ue000\u212akﬅẞİ"
 )
 
 
@@ -55,6 +55,37 @@ def pieces(text: str, kind: int, room: int = 1000) -> list[str]:
 @example(text="   'sx  !x\n\n!!\r\n")
 def test_pieces_are_the_matches_of_the_expression(pattern, expression, text):
     assert pieces(text, pattern.kind) == [match[0] for match in regex.finditer(expression, text)]
+
+
+def plain_split(name: str) -> pre_tokenizers.PreTokenizer:
+    pattern = next(pattern for pattern in PATTERNS if pattern.name == name)
+    return pre_tokenizers.Split(Regex(pattern.expressions[-1]), "isolated")
+
+
+def byte_level(*before: pre_tokenizers.PreTokenizer) -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Sequence([*before, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+
+
+FORMS = {
+    "llama3": plain_split("llama3"),
+    "qwen2": plain_split("qwen2"),
+    "o200k": plain_split("o200k"),
+    "gpt2": byte_level(),
+    "gpt2_numbers": byte_level(pre_tokenizers.Digits(individual_digits=False)),
+    "gpt2_digits": byte_level(pre_tokenizers.Digits(individual_digits=True)),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@settings(deadline=None, max_examples=300)
+@given(text=st.one_of(texts, st.text(st.characters(exclude_categories=("Cs",)), max_size=20)))
+@example(text="it's IT'S it'ſ I'LL 'ſx x'\u212a 12'ſ3")
+@example(text="a  12 b'1s x²Ⅳ٣ \n3\r\n4\u30005  ")
+@example(text="中文A ́A ́a ǅabc'sX!\n//y 各 8か月")
+def test_pieces_are_those_of_the_tokenizers_library(name, text):
+    kind = next(pattern.kind for pattern in PATTERNS if pattern.name == name)
+    cut = [text[start:end] for _, (start, end) in FORMS[name].pre_tokenize_str(text)]
+    assert pieces(text, kind) == cut
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)

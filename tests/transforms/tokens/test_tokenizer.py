@@ -19,10 +19,12 @@ import pyarrow as pa
 import pytest
 import tiktoken
 import tokenizers
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tiktoken_ext import openai_public
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+from transforms.kernels.split import PATTERNS, find_pattern
 from transforms.tokens import tokenizer as tokenizer_module
 from transforms.tokens.tokenizer import (
     TokenizerError,
@@ -70,6 +72,93 @@ def edited(path: Path, folder: Path, **changes) -> TokenizerSpec:
     copy = folder / "tokenizer.json"
     copy.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     return TokenizerSpec(str(copy))
+
+
+def byte_level(prefix: bool = False, regex: bool = True) -> dict:
+    return {
+        "type": "ByteLevel",
+        "add_prefix_space": prefix,
+        "trim_offsets": True,
+        "use_regex": regex,
+    }
+
+
+def digits(individual: bool) -> dict:
+    return {"type": "Digits", "individual_digits": individual}
+
+
+def split(expression: str, behavior: str = "Isolated", invert: bool = False) -> dict:
+    return {
+        "type": "Split",
+        "pattern": {"Regex": expression},
+        "behavior": behavior,
+        "invert": invert,
+    }
+
+
+def sequence(*steps: dict) -> dict:
+    return {"type": "Sequence", "pretokenizers": list(steps)}
+
+
+EXPRESSIONS = {pattern.name: pattern.expressions[-1] for pattern in PATTERNS}
+FORMS = {
+    "llama3": sequence(split(EXPRESSIONS["llama3"]), byte_level(regex=False)),
+    "inverted": sequence(split(EXPRESSIONS["llama3"], "Removed", True), byte_level(regex=False)),
+    "qwen2": sequence(split(EXPRESSIONS["qwen2"]), byte_level(regex=False)),
+    "o200k": sequence(split(EXPRESSIONS["o200k"]), byte_level(regex=False)),
+    "gpt2": byte_level(),
+    "prefix": byte_level(prefix=True),
+    "sequence of one": sequence(byte_level(prefix=True)),
+    "digits": sequence(digits(True), byte_level()),
+    "numbers": sequence(digits(False), byte_level()),
+}
+
+
+@pytest.fixture(scope="session")
+def forms(trained, tmp_path_factory) -> dict:
+    """Of each form, with and without `ignore_merges`: our tokenizer and the library's."""
+    model = json.loads(trained.read_text())["model"]
+    folder, found = tmp_path_factory.mktemp("forms"), {}
+    for name, form in FORMS.items():
+        for ignore in (False, True):
+            changes = {"pre_tokenizer": form, "model": {**model, "ignore_merges": ignore}}
+            spec = edited(trained, folder / f"{name}{ignore}", **changes)
+            library = tokenizers.Tokenizer.from_file(spec.name)
+            library.encode_special_tokens = True
+            found[name, ignore] = load_tokenizer(spec), library
+    return found
+
+
+@pytest.mark.parametrize("ignore_merges", [False, True])
+@pytest.mark.parametrize("name", FORMS)
+@settings(deadline=None, max_examples=60)
+@given(
+    texts=st.lists(
+        st.one_of(
+            st.text(st.characters(exclude_categories=("Cs",)), max_size=40),
+            st.text(
+                st.sampled_from(" \t\r\n12٣Ⅳ'sSſK\u212akLlreVE中か\u0301aéÉßǅ!/<|>"), max_size=40
+            ),
+            st.text(st.sampled_from("return selfoint_([, \n1"), max_size=120),
+        ),
+        max_size=4,
+    )
+)
+@example(texts=[*TEXTS, "", " a", "\ta", "a\r\n\r\n 12  345\u3000", "self.return  3"])
+def test_a_known_form_of_pre_tokenizer_runs_in_the_kernel_and_equals_the_library(
+    forms, name, ignore_merges, texts
+):
+    tokenizer, library = forms[name, ignore_merges]
+    assert (tokenizer.kernel, tokenizer.notice) == (True, "")
+    assert encode(tokenizer, texts) == [library.encode(text).ids for text in texts]
+
+
+def test_patterns_of_named_encodings_are_those_of_tiktoken(monkeypatch):
+    for function in ("load_tiktoken_bpe", "data_gym_to_mergeable_bpe_ranks"):
+        monkeypatch.setattr(openai_public, function, lambda *_, **__: {})
+    for name, pattern in tokenizer_module.TIKTOKEN_PATTERNS.items():
+        expression = openai_public.ENCODING_CONSTRUCTORS[name]()["pat_str"]
+        assert find_pattern(expression).name == pattern
 
 
 def test_a_trained_tokenizer_runs_in_the_kernel_and_equals_the_library(trained):
@@ -145,14 +234,11 @@ def test_a_folder_that_holds_a_tokenizer_is_its_name_too(trained):
     [
         ({"normalizer": {"type": "NFC"}}, "its normalizer (NFC) changes texts"),
         (
-            {
-                "pre_tokenizer": {
-                    "type": "ByteLevel",
-                    "add_prefix_space": True,
-                    "use_regex": True,
-                    "trim_offsets": True,
-                }
-            },
+            {"pre_tokenizer": sequence(split(r"\w+|\W"), byte_level(regex=False))},
+            "its pre-tokenizer is none of the split patterns that are compiled",
+        ),
+        (
+            {"pre_tokenizer": sequence(digits(True), byte_level(prefix=True))},
             "its pre-tokenizer is none of the split patterns that are compiled",
         ),
     ],
@@ -161,6 +247,8 @@ def test_what_the_kernel_cannot_do_the_library_does(trained, tmp_path, changes, 
     spec = edited(trained, tmp_path, **changes)
     tokenizer = load_tokenizer(spec)
     assert (tokenizer.kernel, tokenizer.reason) == (False, reason)
+    assert tokenizer.notice.startswith("the tokenizers library encodes all texts")
+    assert tokenizer.notice.endswith(f"because {reason}")
     library = tokenizers.Tokenizer.from_file(spec.name)
     library.encode_special_tokens = True
     texts = [*TEXTS, "e\u0301 combining"]
@@ -280,7 +368,7 @@ def test_a_wrong_recipe_is_told_in_a_sentence(recipe, message):
         (b"{}", {}, "must be a tokenizer.json that the tokenizers library reads"),
         (b"YQ== 0\nYg==\n", {"pattern": "gpt2"}, "line 2 must be a token in base64 and its rank"),
         (b"YQ== 0\nYg== 0\n", {"pattern": "gpt2"}, "ranks must be different"),
-        (b"YQ== 0\n", {}, "needs a 'pattern' of cl100k, llama3, qwen2, o200k, gpt2 (got None)"),
+        (b"YQ== 0\n", {}, "needs a 'pattern' of cl100k, llama3, qwen2, o200k, gpt2, gpt2_numbers"),
         (b"YQ== 0\n", {"pattern": "gpt2"}, "byte 0 must be a token of the vocabulary"),
         (
             b"YQ== 0\n",

@@ -47,7 +47,7 @@ from transforms.tokens.tokenizer import load_tokenizer
 
 __all__ = ["JOBS", "StageState", "Workflow"]
 
-CLASSIFIER = "classifier"  # the rule of which a source can have several
+NEED_OPTIONS = ("classifier", "url_lists")  # rules that measure nothing until told by what
 Place = tuple[str, ...]  # keys that lead to a value of the recipe
 # Job -> what it makes, as a plan names it before the job can be looked into.
 JOBS = {
@@ -366,17 +366,19 @@ class Workflow:
             fuzzy = self.recipe.fuzzy
             its["minhash"] = MinHash(fuzzy.ngram, fuzzy.bands, fuzzy.rows)
         named = tables_named([*self._where, *(column for column, _ in self._criteria)])
-        rules = [rule(name, {}) for name in named if name in RULE_SCHEMAS and name != CLASSIFIER]
-        # A classifier that another source has, since `where` and `keep` speak of all sources.
-        others = [
-            one
-            for other in self.recipe.sources
-            for one in other.rules
-            if one.name == CLASSIFIER and one.annotators[0].name in named
-        ]
-        for one in [*rules, *others, *source.rules]:
+        # `where` and `keep` speak of all sources: what another source's rule measures is measured
+        # here with the options of the first that has it, else with those of a rule without any.
+        lent: dict[str, Annotator] = {}
+        for one in (one for other in self.recipe.sources for one in other.rules):
             for annotator in one.annotators:
-                its[annotator.name] = annotator
+                lent.setdefault(annotator.name, annotator)
+        for name in named:
+            if name in lent:
+                its[name] = lent[name]
+            elif name in RULE_SCHEMAS and name not in NEED_OPTIONS:
+                its.update((annotator.name, annotator) for annotator in rule(name, {}).annotators)
+        for one in source.rules:
+            its.update((annotator.name, annotator) for annotator in one.annotators)
         return list(its.values())
 
     def _schemas(self, source: Source) -> dict[str, pa.Schema]:
@@ -422,6 +424,9 @@ class Workflow:
         checks = [(where, self._where, self._mixing_schemas, "boolean")]
         for source in self.recipe.sources:
             checks.append((keep, columns, self._schemas(source), "number"))
+            conditions = [one.to_sql() for its in source.rules for one in its.conditions]
+            rules = ("pool", "sources", source.name, "rules")
+            checks.append((rules, conditions, self._schemas(source), "boolean"))
         for place, expressions, schemas, kind in checks:
             try:
                 check_expressions(expressions, schemas, kind)

@@ -24,7 +24,7 @@ from transforms.quality.fasttext_model import ModelError, load_model, read_label
 __all__ = ["MAX_LABELS", "NAME_PATTERN", "Classifier"]
 
 MAX_LABELS = 1024  # columns of a table, at most
-NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$(?!\n)"  # of a table that SQL can name without quotes
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$(?!\n)"  # of a table; keywords of SQL are quoted there
 _NAMED_LABELS = 20  # labels that an error names, at most
 # Tables that stages and other rules write.
 _TAKEN = frozenset(

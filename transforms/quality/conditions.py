@@ -127,8 +127,10 @@ def rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
 
 def _quoted(column: str) -> str:
     table, _, name = column.partition(".")
+    if table not in RULE_SCHEMAS:  # a classifier can have any name, a keyword of SQL too
+        table = f"{_SQL_QUOTE}{table}{_SQL_QUOTE}"
     if _PLAIN.fullmatch(name):
-        return column
+        return f"{table}.{name}"
     return f"{table}.{_SQL_QUOTE}{name.replace(_SQL_QUOTE, 2 * _SQL_QUOTE)}{_SQL_QUOTE}"
 
 

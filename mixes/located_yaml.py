@@ -6,16 +6,20 @@ wrong with a value can be told with its line; what is no YAML is a `YamlError` w
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 __all__ = ["LocatedYaml", "YamlError", "load_yaml", "parse_scalar"]
 
 MOST_PLACES = 100_000  # keys and items of a file
+MOST_DIGITS = 100  # of a whole number
+MOST_DEPTH = 64  # mappings and lists, each in another
 Path = tuple[str | int, ...]
 
 
@@ -43,8 +47,10 @@ class LocatedYaml:
 
 
 def load_yaml(text: str) -> LocatedYaml:
-    """Parse YAML 1.2; YamlError when it is none (a key given twice included)."""
+    """Parse YAML 1.2; YamlError when it is none (a key given twice included), when it is nested
+    deeper than `MOST_DEPTH` and when a value holds itself."""
     try:
+        _check_nesting(text)
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -53,10 +59,34 @@ def load_yaml(text: str) -> LocatedYaml:
     except YAMLError as error:  # a character that YAML forbids
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
         raise YamlError(line, str(error).splitlines()[0]) from error
-    except RecursionError as error:
-        raise YamlError(1, "nested too deep") from error
+    except YamlError:
+        raise
+    except ValueError as error:  # Python reads no whole number of more digits
+        most = sys.get_int_max_str_digits()
+        lines_before = (n for n, one in enumerate(text.split("\n"), 1) if len(one) > most)
+        raise YamlError(next(lines_before, 1), f"not a value: {error}") from error
     lines: dict[Path, int] = {}
     return LocatedYaml(_plain(tree, (), lines), lines)
+
+
+def _check_nesting(text: str) -> None:
+    """Go through the text's events, which nest nothing and so cost the same at any depth."""
+    anchors: dict[str, int] = {}  # name -> number of the collection that has it last
+    open_collections: list[int] = []
+    for number, event in enumerate(YAML(typ="rt").parse(text)):
+        line = event.start_mark.line + 1
+        if isinstance(event, AliasEvent):
+            if anchors.get(event.anchor) in open_collections:
+                raise YamlError(line, f"'*{event.anchor}' stands inside what it stands for")
+            continue
+        if getattr(event, "anchor", None):
+            anchors[event.anchor] = number
+        if isinstance(event, CollectionStartEvent):
+            open_collections.append(number)
+            if len(open_collections) > MOST_DEPTH:
+                raise YamlError(line, f"nested more than {MOST_DEPTH} deep")
+        elif isinstance(event, CollectionEndEvent):
+            open_collections.pop()
 
 
 def parse_scalar(text: str) -> Any:
@@ -83,6 +113,8 @@ def _plain(node: Any, path: Path, lines: dict[Path, int]) -> Any:
     if isinstance(node, bool) or node is None:
         return node
     if isinstance(node, int):
+        if abs(node) >= 10**MOST_DIGITS:
+            raise YamlError(lines.get(path, 1), f"a number of more than {MOST_DIGITS} digits")
         return int(node)
     if isinstance(node, float):
         return float(node)

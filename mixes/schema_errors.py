@@ -18,6 +18,7 @@ from jsonschema.exceptions import ValidationError
 __all__ = ["Violation", "nearest", "violations"]
 
 MOST_LISTED = 24  # valid names that a sentence lists
+MOST_SHOWN = 100  # characters of a text that a sentence shows
 _TYPES = {
     "object": "a mapping",
     "array": "a list",
@@ -141,7 +142,7 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
                 "maximum": "at most",
                 "exclusiveMaximum": "less than",
             }[str(error.validator)]
-            yield Violation(path, f"{name} must be {bound} {value} (got {error.instance})")
+            yield Violation(path, f"{name} must be {bound} {value} (got {instance})")
         case _:
             yield Violation(path, f"{name}: {error.message}")
 
@@ -165,7 +166,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f"the text '{value}'"
+        return f"the text '{value if len(value) <= MOST_SHOWN else value[:MOST_SHOWN] + '...'}'"
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):

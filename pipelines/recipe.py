@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 SHARE_SUM_TOLERANCE = 1e-6
+MOST_TOKENS = 10**18
 HIGHEST_CHOSEN = 0.99  # similarity up to which bands are chosen; above, there is nothing to weigh
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
@@ -148,11 +149,20 @@ class Recipe:
         return _below(folder, path.replace("{workspace}", workspace))
 
     def tokenizer(self, workspace: str) -> TokenizerSpec:
-        """What the recipe says of its tokenizer; a file's path is resolved, any other name kept."""
+        """What the recipe says of its tokenizer; a file's path is resolved, any other name kept.
+
+        RecipeError for an empty name and a folder without a `tokenizer.json`.
+        """
         spec = TokenizerSpec.from_recipe(self.mix.tokenizer)
+        if not spec.name:
+            message = "'mix.tokenizer' is empty; name a tokenizer.json, a .tiktoken file or a hub's"
+            raise RecipeError([self.problem(("mix", "tokenizer"), message)])
         path = _below(self.folder, spec.name.replace("{workspace}", _absolute(workspace)))
         inside = storage.join(path, "tokenizer.json")  # a tokenizer may be named by its folder
         found = next((one for one in (inside, path) if storage.exists(one)), None)
+        if found is not None and found != inside and os.path.isdir(found):
+            message = f"the folder {found} has no tokenizer.json; name a tokenizer's file"
+            raise RecipeError([self.problem(("mix", "tokenizer"), message)])
         return spec if found is None else replace(spec, name=found)
 
 
@@ -302,6 +312,9 @@ class _Reading:
             yield from self._unknown(("mix", "max_epochs"), list(mix["max_epochs"]), known)
         if _tokens(mix["tokens"]) < 1:
             yield self.problem(("mix", "tokens"), "'mix.tokens' must be at least 1 token")
+        if _tokens(mix["tokens"]) > MOST_TOKENS:
+            message = f"'mix.tokens' must be at most {MOST_TOKENS:,} (got {mix['tokens']})"
+            yield self.problem(("mix", "tokens"), message)
         try:
             TokenizerSpec.from_recipe(mix["tokenizer"])
         except TokenizerError as error:

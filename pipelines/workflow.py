@@ -409,6 +409,7 @@ class Workflow:
         RecipeError and SuiteError tell what does not.
         """
         check_suites(self.recipe.tree)
+        self.recipe.tokenizer(self.workspace.uri)
         problems = []
         where: Place = ("mix", "where")
         keep: Place = ("pool", "dedup", "keep")

@@ -91,6 +91,10 @@ def test_scalars_are_read_as_yaml_1_2(text, value):
         ("a: 1\nb: \x00\n", 2),
         ("a: 1\n---\nb: 1\n", 2),
         ('a: "open\n\n', 3),
+        ("a: 1\nb: &x [1, *x]\n", 2),
+        ("a: &x\n  b: {c: [*x]}\n", 2),
+        ("a:\n" + "- " * 70, 2),
+        ("a: !!int x\n", 1),
     ],
 )
 def test_what_is_no_yaml_is_told_with_its_line_and_in_one(text, line):
@@ -99,3 +103,9 @@ def test_what_is_no_yaml_is_told_with_its_line_and_in_one(text, line):
     assert raised.value.line == line
     assert raised.value.message
     assert "\n" not in str(raised.value)
+
+
+def test_a_name_of_an_anchor_can_be_given_again_inside():
+    assert load_yaml("&a [&b [1], *b, *b]").value == [[1], [1], [1]]
+    with pytest.warns(match="duplicate anchor"):
+        assert load_yaml("&a [&a x, *a]").value == ["x", "x"]

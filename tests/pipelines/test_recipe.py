@@ -70,6 +70,7 @@ def test_the_recipe_that_the_mistakes_are_made_in_is_good(check):
     assert check(GOOD) == []
 
 
+WEB_RULE = "pool.sources.web.rules.0"
 # What is replaced, by what; the key, and parts of the sentence. The line is that of the new text.
 MISTAKES = [
     # unknown keys, at each level
@@ -111,6 +112,24 @@ MISTAKES = [
     ("web: 2", "web: 0", "mix.max_epochs.web", ["more than 0 (got 0)"]),
     ("at_most: 0.5", "at_most: 50", "gates.removed.at_most", ["at most 1 (got 50)"]),
     ("{at_most: 0.5}", "{at_most: 0.1, at_least: 0.2}", "gates.removed", ["nothing can pass"]),
+    ("tokens: 1000", f"tokens: {10**18 + 1}", "mix.tokens", ["at most"]),
+    ("tokens: 1000", f"tokens: {'9' * 4000}T", "mix.tokens", ["10^18 at most", "999..."]),
+    ("tokens: 1000", "tokens: 1000001T", "mix.tokens", ["at most"]),
+    ("tokens: 1000", f"tokens: 1\n  seed: {2**64}", "mix.seed", ["at most"]),
+    ("tokens: 1000", f"tokens: 1\n  file_tokens: {10**30}", "mix.file_tokens", ["at most"]),
+    ("web: 2", "web: 1e30", "mix.max_epochs.web", ["at most"]),
+    *(
+        ("- gopher", f"- {{{rule}: {{{option}: {value}}}}}", f"{WEB_RULE}.{rule}.{option}{below}",
+         ["at most"])
+        for rule, option, value, below in (
+            ("gopher", "newlines_kept", 10**30, ""),
+            ("gopher", "words", "{at_least: 1.0e+30}", ".at_least"),
+            ("c4", "word_length", 2**31, ""),
+            ("madlad", "list_case_words", 2**64, ""),
+            ("dolma3_lines", "phrase_words", 10**25, ""),
+            ("url_lists", "soft_word_hits", 10**25, ""),
+        )
+    ),
     # sense
     ("web: 0.5, code: 0.5", "web: 0.5, code: 0.6", "mix.shares", ["sum to 1 (they sum to 1.1)"]),
     ("code: 0.5}", "cod: 0.5}", "mix.shares.cod", ["is no source", "did you mean 'code'?"]),
@@ -214,6 +233,13 @@ def test_all_mistakes_are_told_at_once(check):
         (b"name: x\npool: a\x00b\n", 2, "#x0000"),
         (b"name: x\npool: a\x07b\n", 2, "#x0007"),
         (b"name: x\n---\nname: y\n", 2, "another document"),
+        (b"&a\nname: x\npool: *a\nmix: *a\n", 3, "'*a' stands inside what it stands for"),
+        (b"name: x\npool: " + b"- " * 5000, 2, "not YAML"),
+        (b"name: x\npool:\n" + b"- " * 5000, 3, "nested more than 64 deep"),
+        (b"name: x\npool: {a: " + b"{b: " * 5000, 2, "nested more than 64 deep"),
+        (b"name: x\nmix: {tokens: " + b"9" * 5000 + b"}", 2, "5000 digits"),
+        (b"name: x\nmix: {tokens: " + b"9" * 4000 + b"}", 2, "more than 100 digits"),
+        (b"name: x\nmix: {tokens: 0x" + b"f" * 9000 + b"}", 2, "more than 100 digits"),
     ],
 )
 def test_what_is_no_recipe_at_all_is_told_in_one_sentence(check, text, line, part):
@@ -313,6 +339,27 @@ def test_epochs_of_a_source_default_to_default(load):
     text = GOOD.replace("{web: 2}", "{web: 2, default: 3}")
     assert load(text).mix.max_epochs == {"web": 2.0, "code": 3.0}
     assert load(GOOD.replace("{web: 2}", "4")).mix.max_epochs == {"web": 4.0, "code": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("", "is empty"),
+        ("{name: ''}", "is empty"),
+        ("{workspace}", "has no tokenizer.json"),
+        ("in", "has no tokenizer.json"),
+        ("{name: in}", "has no tokenizer.json"),
+    ],
+)
+def test_a_tokenizer_that_is_no_file_is_told(load, tmp_path, name, part):
+    (tmp_path / "in").mkdir()
+    text = GOOD.replace("tok.json", name if name.startswith("{name") else f"'{name}'")
+    with pytest.raises(RecipeError) as raised:
+        load(text).tokenizer(str(tmp_path))
+    (problem,) = raised.value.problems
+    assert problem.line == line_of(text, "tokenizer:")
+    assert "mix.tokenizer" in problem.key
+    assert part in problem.message or "non-empty" in problem.message
 
 
 def test_paths_are_resolved_against_the_recipes_folder(load, tmp_path):

@@ -37,6 +37,8 @@ from transforms.quality.url_lists import LIST_KINDS, UrlList, UrlLists
 
 __all__ = ["RULE_SCHEMAS", "Condition", "Rule", "rule"]
 
+MOST_COUNTED = 10**9  # words, characters, lines of an option; int32 holds it
+LARGEST_BOUND = 10**15  # of a condition; a double holds it exactly
 _BOUNDS = ("at_least", "at_most", "below")
 _SQL_QUOTE = '"'
 _PLAIN = re.compile(r"[a-z][a-z0-9_]{2,}")  # needs no quotes; two letters may be a keyword of SQL
@@ -556,7 +558,12 @@ def _schema(known: _Options, **others: dict[str, Any]) -> dict[str, Any]:
             }
             continue
         bounds = {
-            name: {"type": ["number", "null"], "default": getattr(condition, name)}
+            name: {
+                "type": ["number", "null"],
+                "minimum": -LARGEST_BOUND,
+                "maximum": LARGEST_BOUND,
+                "default": getattr(condition, name),
+            }
             for name in _BOUNDS
         }
         properties[option] = {
@@ -572,7 +579,7 @@ def _schema(known: _Options, **others: dict[str, Any]) -> dict[str, Any]:
 
 
 def _positive(default: int, description: str, minimum: int = 1) -> dict[str, Any]:
-    bounds = {"minimum": minimum, "default": default}
+    bounds = {"minimum": minimum, "maximum": MOST_COUNTED, "default": default}
     return {"type": "integer", **bounds, "description": description}
 
 

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +25,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from pipelines.workflow import StageState
+    from pipelines.workflow import StageState, Workflow
     from pipelines.workspace import Workspace
 
 __all__ = ["app", "main"]
@@ -105,8 +106,9 @@ def main() -> None:
 
 
 @contextmanager
-def _outcomes(as_json: bool) -> Iterator[None]:
-    """Turn known failures into one sentence and an exit code."""
+def _outcomes(as_json: bool) -> Iterator[dict[str, Any]]:
+    """Turn known failures into one sentence and an exit code. What the caller puts into the mapping
+    stands in the JSON of a failure too."""
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -119,12 +121,13 @@ def _outcomes(as_json: bool) -> Iterator[None]:
 
     # Object stores are read before the first pipeline would tell Beam its options.
     FileSystems.set_options(PipelineOptions([]))
+    known: dict[str, Any] = {}
     try:
-        yield
+        yield known
     except RecipeError as error:
         _fail(as_json, RECIPE_WRONG, [str(problem) for problem in error.problems])
     except (QueryError, BudgetError, BenchmarkError, FileNotFoundError, ValueError) as error:
-        _fail(as_json, RECIPE_WRONG, str(error).splitlines())
+        _fail(as_json, RECIPE_WRONG, str(error).splitlines(), known)
     except GateFailed as error:
         _fail(as_json, CHECK_FAILED, [*error.sentences, f"report: {error.report}"])
     except (RunFailed, DamagedFile, OSError) as error:
@@ -138,11 +141,13 @@ def _outcomes(as_json: bool) -> Iterator[None]:
         _fail(as_json, RUN_FAILED, ["interrupted; run the same command again to go on from here"])
 
 
-def _fail(as_json: bool, code: int, sentences: list[str]) -> None:
+def _fail(
+    as_json: bool, code: int, sentences: list[str], known: dict[str, Any] | None = None
+) -> None:
     for sentence in sentences:
         _errors.print(f"error: {sentence}", markup=False, style="red")
     if as_json:
-        _print_json({"ok": False, "errors": sentences})
+        _print_json({"ok": False, "errors": sentences, **(known or {})})
     raise typer.Exit(code)
 
 
@@ -193,8 +198,8 @@ def run(
 
     `vineleaf run mixes/demo.yaml --workspace workspace -- --direct_num_workers=1`
     """
-    with _outcomes(as_json):
-        answer = _run(recipe, workspace, runner, list(context.args), set_ or [], as_json)
+    with _outcomes(as_json) as known:
+        answer = _run(recipe, workspace, runner, list(context.args), set_ or [], as_json, known)
     if as_json:
         _print_json(answer)
 
@@ -206,6 +211,7 @@ def _run(
     beam_arguments: list[str],
     overrides: list[str],
     as_json: bool,
+    known: dict[str, Any],
 ) -> dict[str, Any]:
     from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
@@ -228,7 +234,12 @@ def _run(
         console.print(sentence, markup=False)
 
     workflow = Workflow(recipe, workspace, options, progress.start, progress.observe, tell)
-    with workspace.locked(), progress.shown(), _keep_traceback(workspace, recipe.name):
+    with (
+        workspace.locked(),
+        _telling_funnel(workflow, known, workspace.report(recipe.name)),
+        progress.shown(),
+        _keep_traceback(workspace, recipe.name),
+    ):
         workflow.run()
     funnel = workflow.funnel
     storage.write_json(workspace.report(recipe.name), funnel.to_json())
@@ -253,6 +264,25 @@ def _run(
         "ledger": funnel.ledger(),
         "notes": notes,
     }
+
+
+@contextmanager
+def _telling_funnel(workflow: Workflow, known: dict[str, Any], report: str = "") -> Iterator[None]:
+    """When there are too few tokens, show where they went: the funnel as far as it is known. It is
+    written to `report`, where one is named."""
+    from transforms import storage
+    from transforms.mixing.budget import BudgetError
+
+    try:
+        yield
+    except BudgetError:
+        funnel = workflow.funnel
+        if funnel.steps:
+            known["ledger"] = funnel.ledger()
+            _errors.print(funnel.table())
+            if report:
+                storage.write_json(report, funnel.to_json())
+        raise
 
 
 @contextmanager
@@ -317,12 +347,13 @@ def plan(
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
 
-    with _outcomes(as_json):
+    with _outcomes(as_json) as known:
         loaded = load_recipe(recipe, tuple(set_ or []))
         options = _beam_options("DirectRunner", [])
         notes: list[str] = []
         workflow = Workflow(loaded, Workspace(workspace), options, tell=notes.append)
-        workflow.plan()
+        with _telling_funnel(workflow, known):
+            workflow.plan()
         from transforms.mixing.budget import divide_tokens
 
         wanted = divide_tokens(loaded.mix.tokens, loaded.mix.proportions)
@@ -600,7 +631,7 @@ def demo(
     """
     from pipelines.demo.demo import run_demo
 
-    with _outcomes(as_json):
-        answer = run_demo(workspace, as_json, _run)
+    with _outcomes(as_json) as known:
+        answer = run_demo(workspace, as_json, partial(_run, known=known))
     if as_json:
         _print_json(answer)

@@ -19,6 +19,14 @@ from transforms.datasets import Manifest
 __all__ = ["Funnel", "FunnelStep", "make_funnel"]
 
 MOST_REASONS = 5  # that a row of the table shows
+# Table -> stage, after ingest.
+_STEPS = {
+    "candidates": "rules",
+    "exact_duplicates": "exact",
+    "fuzzy_duplicates": "fuzzy",
+    "tokens": "tokenize",
+    "selection": "select",
+}
 
 
 @dataclass(frozen=True)
@@ -139,11 +147,14 @@ def _listing(reasons: Mapping[str, int]) -> str:
 
 
 def make_funnel(sources: Sequence[str], manifests: Mapping[str, Manifest]) -> Funnel:
-    """The funnel of a finished run; `manifests` are by stage name."""
+    """The funnel of a run; `manifests` are by stage name. Stages without one are left out, as in a
+    run that ended early."""
     return Funnel(tuple(step for source in sources for step in _steps(source, manifests)))
 
 
 def _steps(source: str, manifests: Mapping[str, Manifest]) -> Iterator[FunnelStep]:
+    if f"documents {source}" not in manifests:
+        return
     documents = manifests[f"documents {source}"].counts
     yield FunnelStep(
         source,
@@ -155,16 +166,13 @@ def _steps(source: str, manifests: Mapping[str, Manifest]) -> Iterator[FunnelSte
         _by_reason(documents, "removed."),
         _by_reason(documents, "quarantined."),
     )
-    judged = manifests[f"candidates {source}"].counts
-    yield _step(source, "rules", judged, _by_reason(judged, "removed."))
-    for table, name in (("exact_duplicates", "exact"), ("fuzzy_duplicates", "fuzzy")):
+    for table, name in _STEPS.items():
         if f"{table} {source}" in manifests:
             counts = manifests[f"{table} {source}"].counts
-            yield _step(source, name, counts, {"duplicate": counts.get("removed", 0)})
-    tokens = manifests[f"tokens {source}"].counts
-    yield _step(source, "tokenize", tokens, _by_reason(tokens, "removed."))
-    selected = manifests[f"selection {source}"].counts
-    yield _step(source, "select", selected, _by_reason(selected, "removed."))
+            removed = _by_reason(counts, "removed.")
+            if table.endswith("_duplicates"):
+                removed = {"duplicate": counts.get("removed", 0)}
+            yield _step(source, name, counts, removed)
 
 
 def _step(

@@ -17,6 +17,7 @@ from transforms.attributes import read_aligned, write_table
 from transforms.checks.attributes import count_attributes
 from transforms.datasets import Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
+from transforms.environment import environment
 from transforms.quality.candidates import (
     CANDIDATES_VERSION,
     candidate_columns,
@@ -46,6 +47,7 @@ class Judgement:
             "source_order": self.source_order,
             "conditions": [asdict(condition) for condition in self.conditions],
             "criteria": [list(one) for one in self.criteria],
+            "environment": environment(("duckdb",)),
         }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import apache_beam as beam
 import numpy as np
@@ -21,15 +22,16 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.recipe import Mix
-from pipelines.stages import Job, ProcessTasks, Stage, run_pipeline
+from pipelines.stages import Job, ProcessTasks, RunFailed, Stage, run_pipeline
 from pipelines.tables import TableTask, table_gate, table_job, table_stages
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.attributes import read_aligned, write_table
 from transforms.checks.attributes import count_attributes
 from transforms.checks.documents import id_hashes
-from transforms.datasets import Manifest, TaskRecord, fingerprint_of, sum_counts
+from transforms.datasets import Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
+from transforms.environment import environment
 from transforms.exchange import remove_runs
 from transforms.mixing.budget import (
     BINS,
@@ -37,6 +39,7 @@ from transforms.mixing.budget import (
     Histogram,
     SourceBudget,
     copies,
+    count_tokens,
     cut_in_bin,
     divide_tokens,
     find_bin,
@@ -147,7 +150,6 @@ def find_budgets(
     mix: Mix,
     shards: Sequence[PoolShard],
     choice: Choice,
-    inputs: Mapping[str, Mapping[str, str]],
     options: PipelineOptions,
 ) -> dict[str, SourceBudget]:
     """What the mix takes of each source. BudgetError tells all sources that hold too little, and a
@@ -155,15 +157,9 @@ def find_budgets(
     proportions = mix.proportions
     wanted = divide_tokens(mix.tokens, proportions)
     its = [shard for shard in shards if shard.source in proportions]
-    name = fingerprint_of(
-        {
-            "where": choice.where,
-            "seed": choice.seed,
-            "wanted": wanted,
-            "inputs": {source: dict(inputs[source]) for source in proportions},
-        }
-    )
-    folder = workspace.work("budget", name)
+    # A folder of this call's own: `plan` looks without a lock while a run may do the same.
+    folder = workspace.work("budget", uuid4().hex)
+    with_rows = {shard.source for shard in its if shard.file.rows}
 
     def collect(step: str, function: Callable[[PoolShard], Any], combine: Any) -> dict[str, bytes]:
         target = storage.join(folder, step)
@@ -179,36 +175,38 @@ def find_budgets(
             ),
             options,
         )
-        return {
-            source: storage.read_bytes(path)
-            for source in proportions
-            if storage.exists(path := storage.join(target, source))
-        }
+        paths = {source: storage.join(target, source) for source in sorted(with_rows)}
+        for source, path in paths.items():
+            if not storage.exists(path):
+                raise RunFailed(f"budget, {step}: {path} of {source} is gone; run it again")
+        return {source: storage.read_bytes(path) for source, path in paths.items()}
 
-    histograms = collect("histogram", partial(_histogram, choice=choice), _sum_arrays)
-    budgets: dict[str, SourceBudget] = {}
-    bins: dict[str, int] = {}
-    problems = []
-    for source in sorted(proportions):
-        raw = np.frombuffer(histograms.get(source, bytes(16 * BINS)), np.int64).reshape(2, BINS)
-        try:
-            budgets[source], bins[source] = find_bin(
-                source, Histogram(raw[0], raw[1]), wanted[source], mix.max_epochs[source]
-            )
-        except BudgetError as error:
-            problems.append(str(error))
-    if problems:
-        raise BudgetError("\n".join(problems))
-    rows = collect("cut", partial(_in_bin, choice=choice, bins=bins), _join_arrays)
-    for source, budget in budgets.items():
-        inside = np.frombuffer(rows.get(source, b""), _ORDERED)
-        budgets[source] = cut_in_bin(budget, inside["order"], inside["tokens"])
-    remove_runs(folder)
+    try:
+        histograms = collect("histogram", partial(_histogram, choice=choice), _sum_arrays)
+        budgets: dict[str, SourceBudget] = {}
+        bins: dict[str, int] = {}
+        problems = []
+        for source in sorted(proportions):
+            raw = np.frombuffer(histograms.get(source, bytes(16 * BINS)), np.int64).reshape(2, BINS)
+            try:
+                budgets[source], bins[source] = find_bin(
+                    source, Histogram(raw[0], raw[1]), wanted[source], mix.max_epochs[source]
+                )
+            except BudgetError as error:
+                problems.append(str(error))
+        if problems:
+            raise BudgetError("\n".join(problems))
+        rows = collect("cut", partial(_in_bin, choice=choice, bins=bins), _join_arrays)
+        for source, budget in budgets.items():
+            inside = np.frombuffer(rows.get(source, b""), _ORDERED)
+            budgets[source] = cut_in_bin(budget, inside["order"], inside["tokens"])
+    finally:
+        remove_runs(folder)
     if not any(budget.taken_documents for budget in budgets.values()):
         shortest = min(budget.next_document_tokens for budget in budgets.values())
         raise BudgetError(
-            f"the recipe asks for {mix.tokens:,} tokens, less than the first document of any source"
-            f" ({shortest:,} at least), so the mix would be empty; raise mix.tokens"
+            f"the recipe asks for {count_tokens(mix.tokens)}, less than the first document of"
+            f" any source ({shortest:,} at least), so the mix would be empty; raise mix.tokens"
         )
     return budgets
 
@@ -275,6 +273,7 @@ def select_stages(
             "seed": mix.seed,
             "wanted_tokens": wanted.get(source, 0),
             "max_epochs": mix.max_epochs.get(source, 0),
+            "environment": environment(("duckdb",)),
         }
         for source in documents
     }

@@ -26,6 +26,7 @@ from transforms.attributes import read_aligned, write_table
 from transforms.checks.attributes import count_attributes
 from transforms.datasets import Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard, candidate_mask
+from transforms.environment import environment
 from transforms.mixing.cuts import NOTHING_LEFT, cut_texts
 from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
 
@@ -166,4 +167,5 @@ def _parameters(tokenizer: str, cuts: Cuts) -> dict[str, Any]:
         "tokenizer": tokenizer,
         "cuts": [list(column) for column in cuts.columns],
         "index": cuts.index[1] if cuts.index else None,
+        "environment": environment(("tokenizers",)),
     }

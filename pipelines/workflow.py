@@ -10,6 +10,7 @@ run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -90,7 +91,8 @@ class Workflow:
         """Bring everything up to date; gives the manifest of the mix."""
         for job in self._jobs():
             self.start(job)
-            result = run_job(job, self.options, self.observe)
+            with self._telling_where():
+                result = run_job(job, self.options, self.observe)
             self.manifests.update(result.manifests)
             for stage in job.stages:
                 state = "up to date" if stage.name in result.up_to_date else "done"
@@ -234,9 +236,8 @@ class Workflow:
                 if manifest is not None and "budget" in manifest.details
             }
         else:
-            self.budgets = find_budgets(
-                workspace, recipe.mix, shards, choice, chosen_from, self.options
-            )
+            with self._telling_where():
+                self.budgets = find_budgets(workspace, recipe.mix, shards, choice, self.options)
         yield select_job(tree, documents, shards, stages, choice, self.budgets)
         if not self._have("selection"):
             return
@@ -253,7 +254,7 @@ class Workflow:
 
     @property
     def funnel(self) -> Funnel:
-        """What each stage kept and removed; once all sources are selected."""
+        """What each stage that is known kept and removed."""
         return make_funnel(self._sources, self.manifests)
 
     def check_ledger(self) -> None:
@@ -311,6 +312,22 @@ class Workflow:
             if not source.allow_empty:
                 raise FileNotFoundError(f"source {source.name}: {error}") from error
             return []
+
+    @contextmanager
+    def _telling_where(self) -> Iterator[None]:
+        """A task in which `where` could not be evaluated, as a problem of the recipe.
+
+        Runners hand on an error's text alone. Of all SQL only `where` holds what users wrote and
+        can fail for some documents: `check` has seen to the rest.
+        """
+        try:
+            yield
+        except RunFailed as error:
+            _, found, reason = str(error).partition(f": {QueryError.__name__}: ")
+            if not found or not self._where:
+                raise
+            message = f"mix.where fails for a document: {reason}"
+            raise RecipeError([self.recipe.problem(("mix", "where"), message)]) from error
 
     def _check_possible(self, most_text_bytes: Mapping[str, int | None], holder: str) -> None:
         """BudgetError when a source's text, whose bytes are bounded, cannot hold what it must."""

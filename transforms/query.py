@@ -23,6 +23,8 @@ __all__ = ["QueryError", "check_expressions", "columns_used", "evaluate", "table
 _REFUSED = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "*"}
 # DuckDB calls them consistent, yet they look at the clock.
 _OF_TODAY = frozenset({"age", "current_localtime", "current_localtimestamp"})
+# What columns hold, number and text, when an expression is tried; one that fails for all is wrong.
+_EXAMPLES = ((0, ""), (1, "1"), (100, "en"))
 _local = threading.local()
 
 
@@ -72,17 +74,23 @@ def tables_named(expressions: Sequence[str]) -> list[str]:
 def check_expressions(
     expressions: Sequence[str], schemas: Mapping[str, pa.Schema], kind: str = "boolean"
 ) -> None:
-    """Evaluate over no rows: QueryError when an expression is wrong or not of the wanted kind.
+    """Evaluate over made-up rows: QueryError when an expression is wrong, not of the wanted kind,
+    or fails whatever a document has, as `size.words > 'abc'` does.
 
     `kind` is boolean or number.
     """
     columns = columns_used(expressions, schemas)
-    empty = {
-        table: pa.RecordBatch.from_pylist([], pa.schema([schemas[table].field(n) for n in names]))
-        for table, names in columns.items()
-    }
+    rows = [
+        {
+            table: pa.RecordBatch.from_arrays(
+                [_example(schemas[table].field(name).type, *values) for name in names], names
+            )
+            for table, names in columns.items()
+        }
+        for values in _EXAMPLES
+    ]
     for expression in expressions:
-        (result,) = evaluate([expression], empty, rows=0)
+        result = _evaluate_one(expression, rows)
         number = pa.types.is_floating(result.type) or pa.types.is_integer(result.type)
         if not (pa.types.is_boolean(result.type) or (kind == "number" and number)):
             raise QueryError(f"a {kind} is wanted but this gives {result.type}: {expression}")
@@ -114,6 +122,27 @@ def evaluate(
     finally:
         connection.unregister("attributes")
     return [result.column(index).combine_chunks() for index in range(len(expressions))]
+
+
+def _evaluate_one(expression: str, rows: Sequence[Mapping[str, pa.RecordBatch]]) -> pa.Array:
+    """Its value for the first of the rows for which it has one."""
+    for row in rows[:-1]:
+        try:
+            return evaluate([expression], row, rows=1)[0]
+        except QueryError:
+            continue  # `ln(size.words)` fails for 0 alone
+    return evaluate([expression], rows[-1], rows=1)[0]
+
+
+def _example(kind: pa.DataType, number: int, text: str) -> pa.Array:
+    """One value of the type; null of a type that has others inside."""
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pa.array([text], kind)
+    if pa.types.is_boolean(kind):
+        return pa.array([number > 0], kind)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return pa.array([number], pa.int64()).cast(kind)
+    return pa.nulls(1, kind)
 
 
 def _column(

@@ -160,6 +160,9 @@ def test_more_tokens_than_there_are(finished: Finished, pool: Pool, tmp_path: Pa
         for stage in finished.outcome.answer["stages"]
         if stage["name"] == "tokens docs"
     ]
+    ledger = run(recipe, workspace).answer["ledger"]["docs"]
+    assert ledger["balanced"] is True
+    assert ledger["kept"] > 0
     assert "docs" in said
     assert f"{32_000:,}" in said or "32000" in said  # wanted: half of 64,000
     assert f"{docs:,}" in said or str(docs) in said  # there

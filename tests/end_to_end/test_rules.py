@@ -167,3 +167,17 @@ def test_a_missing_list_is_told_with_file_and_line_before_any_work(
     said = run(recipe, tmp_path / "workspace").failed(2)
     assert f"workspace.yaml:{line}: no file matches {tmp_path}/lists/urls.txt" in said
     assert not (tmp_path / "workspace/documents").exists()
+
+
+def test_where_asks_the_lists_of_another_source(pool: Pool, tmp_path: Path) -> None:
+    recipe = recipe_below(tmp_path, pool)
+    sources = recipe["pool"]["sources"]
+    with (tmp_path / "more.jsonl").open("w") as file:
+        for host in ("bad.example", "ok.example"):
+            line = {"id": host, "text": prose(f"more of {host}"), "source": "x"}
+            file.write(json.dumps({**line, "metadata": {"url": f"https://{host}/"}}) + "\n")
+    sources["more"] = {"ingest": "dolma", "paths": [str(tmp_path / "more.jsonl")]}
+    recipe["mix"] |= {"tokens": 4_000, "shares": {"docs": 0.9, "more": 0.1}, "max_epochs": 4}
+    recipe["mix"]["where"] = "not url_lists.domain"
+    removed = run(recipe, tmp_path / "workspace").good().answer["ledger"]["more"]["removed"]
+    assert removed["select: where"] == 1

@@ -381,9 +381,8 @@ def selection(tokens):
         seed=choice.seed,
         file_tokens=500,
     )
-    inputs = {source: {"tokens": "f"} for source in SOURCES}
     workspace = Workspace(tokens.folder)
-    budgets = find_budgets(workspace, mix, tokens.shards, choice, inputs, OPTIONS)
+    budgets = find_budgets(workspace, mix, tokens.shards, choice, OPTIONS)
     tokens.extend(
         "selection", lambda shard, to: select_shard(TableTask(shard, to), choice, budgets)
     )

@@ -71,6 +71,14 @@ def test_stages_that_a_recipe_leaves_out_are_no_steps():
     assert funnel.imbalances() == []
 
 
+def test_a_run_that_ended_early_has_the_steps_that_are_known():
+    for known in range(len(MANIFESTS) + 1):
+        funnel = steps_of(dict(list(MANIFESTS.items())[:known]))
+        assert funnel.steps == steps_of(MANIFESTS).steps[:known]
+        assert funnel.imbalances() == []
+        assert all(entry["balanced"] for entry in funnel.ledger().values())
+
+
 @pytest.mark.parametrize(
     ("stage", "counter", "more", "parts"),
     [

@@ -93,8 +93,7 @@ def run(folder, mix, splits=1):
     """Copies by id, budgets and counts by source."""
     shards = write_pool(folder, splits)
     choice = Choice(mix.where, mix.seed, SCHEMAS)
-    inputs = {source: {"tokens": f"f{splits}"} for source in POOL}
-    budgets = find_budgets(Workspace(str(folder / "w")), mix, shards, choice, inputs, OPTIONS)
+    budgets = find_budgets(Workspace(str(folder / "w")), mix, shards, choice, OPTIONS)
     copies, counts = {}, {}
     for shard in shards:
         dataset = Dataset(f"{folder}/selection/{shard.source}", "f")

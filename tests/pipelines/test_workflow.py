@@ -4,6 +4,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.recipe import RecipeError, load_recipe
+from pipelines.stages import RunFailed
 from pipelines.workflow import Workflow
 from pipelines.workspace import Workspace
 
@@ -99,6 +100,25 @@ def test_a_classifier_can_be_called_as_a_keyword_of_sql(workflow, name):
         f"[{{classifier: {{name: {name}, model: x.bin, label: {name}, at_least: 0.5}}}}]",
     )
     its.check()
+
+
+@pytest.mark.parametrize("text", ["budget: task x: QueryError: no int: size.words", "disk full"])
+def test_where_that_fails_for_a_document_is_told_with_its_line(workflow, text):
+    its = workflow("size.words > 1")
+    with pytest.raises((RecipeError, RunFailed)) as raised, its._telling_where():
+        raise RunFailed(text)
+    if "QueryError" not in text:
+        assert str(raised.value) == text
+        return
+    (problem,) = raised.value.problems
+    assert problem.line == LINES["WHERE"]
+    assert problem.message == "mix.where fails for a document: no int: size.words"
+
+
+def test_where_that_fails_for_all_documents_is_told_before_any_work(workflow):
+    ((line, message),) = problems_of(workflow("\"size.words > 'abc'\""))
+    assert line == LINES["WHERE"]
+    assert "Could not convert string 'abc'" in message
 
 
 def test_conditions_of_rules_are_checked_before_any_work(workflow, monkeypatch):

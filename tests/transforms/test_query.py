@@ -37,6 +37,9 @@ GOOD = [
     "true",
     "size.bytes > 1 /* a comment */",
     "size.bytes > 1 -- a comment",
+    "ln(size.words) > 1",  # which fails for 0
+    "cast(size.label as int) > 1",  # which fails for what is no number
+    "case when size.label <> '' then cast(size.label as int) > 1 and ln(size.words) > 1 end",
 ]
 
 
@@ -303,3 +306,16 @@ def test_doubles_are_compared_as_doubles():
     batch = pa.record_batch({"en": [value, math.nextafter(value, 0), None]})
     (result,) = evaluate([f"language.en >= {value!r}"], {"language": batch}, 3)
     assert result.to_pylist() == [True, False, None]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "size.words > 'abc'",
+        "size.words > cast('x' || size.label as int)",
+        "case when size.bytes >= 0 then 'a'::int > 1 end",
+    ],
+)
+def test_what_fails_for_all_documents_is_refused_before_any_is_seen(expression):
+    with pytest.raises(QueryError, match="Could not convert string"):
+        check_expressions([expression], SCHEMAS)

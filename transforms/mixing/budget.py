@@ -28,6 +28,7 @@ __all__ = [
     "SourceBudget",
     "check_possible",
     "copies",
+    "count_tokens",
     "cut_in_bin",
     "divide_tokens",
     "find_bin",
@@ -83,6 +84,11 @@ class SourceBudget:
         return SourceBudget(**{key: item for key, item in value.items() if key != "epochs"})
 
 
+def count_tokens(count: int) -> str:
+    """As a sentence says it: "1 token", "1,000 tokens"."""
+    return f"{count:,} token{'' if count == 1 else 's'}"
+
+
 def order_key(hashes: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
     """The order of documents from a 64-bit hash of their ids, uint64[rows]; another seed,
     another order.
@@ -115,8 +121,8 @@ def check_possible(
     most = int(2 * text_bytes * Fraction(str(max_epochs)))
     if wanted_tokens > most:
         raise BudgetError(
-            f"{source}: the recipe asks for {wanted_tokens:,} tokens but {holder} can hold no more"
-            f" than {most:,} at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
+            f"{source}: the recipe asks for {count_tokens(wanted_tokens)} but {holder} can hold no"
+            f" more than {most:,} at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
             f" at least {wanted_tokens - most:,} too many; lower mix.tokens or its share,"
             " raise mix.max_epochs, or add input"
         )
@@ -140,14 +146,15 @@ def find_bin(
     available = int(histogram.tokens.sum())
     most = int(available * Fraction(str(max_epochs)))  # 0.6 as it is written, not the float
     if wanted_tokens > most:
+        asked = f"{source}: the recipe asks for {count_tokens(wanted_tokens)}"
         enough = math.ceil(Fraction(100 * wanted_tokens, max(available, 1))) / 100
         raise BudgetError(
-            f"{source}: the recipe asks for {wanted_tokens:,} tokens but there are {available:,}"
+            f"{asked} but there are {available:,}"
             f" at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
             f" {wanted_tokens - most:,} too many; lower mix.tokens or its share,"
             f" or raise mix.max_epochs to {enough:.2f}"
             if available
-            else f"{source}: the recipe asks for {wanted_tokens:,} tokens but no document is left"
+            else f"{asked} but no document is left"
         )
     whole = wanted_tokens // available if available else 0
     rest = wanted_tokens - whole * available

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from apache_beam.io.filesystems import FileSystems
-
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.ingest.origins import printable
@@ -97,7 +95,8 @@ def _digests(workspace: Workspace, files: Sequence[FileInfo]) -> list[str]:
     with ThreadPoolExecutor(HASH_THREADS) as threads:
         digests = list(
             threads.map(
-                lambda pair: cache.get(pair[0]) or _digest(pair[1]), zip(keys, files, strict=True)
+                lambda pair: cache.get(pair[0]) or storage.content_digest(pair[1].path),
+                zip(keys, files, strict=True),
             )
         )
     known = {key: digest for key, digest in zip(keys, digests, strict=True) if key}
@@ -122,9 +121,3 @@ def _key(file: FileInfo) -> str:
     if "://" in file.path:
         return ""
     return f"{printable(file.path)} {file.size_bytes} {os.stat(file.path).st_mtime_ns}"
-
-
-def _digest(file: FileInfo) -> str:
-    if "://" in file.path:
-        return f"checksum {FileSystems.checksum(file.path)}"
-    return storage.sha256_of(file.path)[0]

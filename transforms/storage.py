@@ -25,6 +25,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 __all__ = [
+    "content_digest",
     "DamagedFile",
     "FileInfo",
     "HashingFile",
@@ -197,6 +198,14 @@ def sha256_of(path: str) -> tuple[str, int]:
             digest.update(block)
             size_bytes += len(block)
     return digest.hexdigest(), size_bytes
+
+
+def content_digest(path: str) -> str:
+    """What tells a file's content from another's: SHA-256 in hex, or "checksum " and the object
+    store's own checksum."""
+    if "://" in path:
+        return f"checksum {FileSystems.checksum(path)}"
+    return sha256_of(path)[0]
 
 
 class HashingFile:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -55,7 +56,8 @@ WHOLE_FIELD_WORDS = 5  # words from which a question of fewer than n words count
 WHOLE_JOINED_WORDS = 4  # words from which fields joined count when they have fewer than n
 MAX_NGRAM_WORDS = 64
 MAX_FIELDS = 32  # field names of one benchmark: bits of a mask
-_STORED_VERSION = f"{INDEX_VERSION}.{WORDS_VERSION}"  # an index fits one definition of words only
+# An index fits one definition of words only, and Unicode's tables have a part in that.
+_STORED_VERSION = f"{INDEX_VERSION}.{WORDS_VERSION}.{unicodedata.unidata_version}"
 
 
 @dataclass(frozen=True)

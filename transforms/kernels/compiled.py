@@ -62,7 +62,7 @@ def _digest() -> str:
 
 def keep_compiled() -> None:
     """Let Numba use the folder; called before the first kernel is defined."""
-    config.CACHE_DIR = str(cache_folder())
+    config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
 
 
 def is_compiled() -> bool:

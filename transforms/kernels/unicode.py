@@ -33,16 +33,21 @@ __all__ = [
 ]
 
 CODE_POINTS = 0x110000
-WORDS_VERSION = 3  # raised when another text makes the same words, or the same text others
+WORDS_VERSION = 4  # raised when another text makes the same words, or the same text others
 OTHER = 0  # punctuation, symbols, controls
 SPACE = 1  # str.isspace
 WORD = 2  # str.isalnum
 MARK = 3  # combining mark: goes on with a word, starts none
 IDEOGRAPH = 4  # Han, Hiragana: a word by itself, as in UAX 29
-INVISIBLE = 5  # soft hyphen, zero-width, variation selectors: no part of a word, no end of one
-_INVISIBLE = frozenset(
-    {0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
-)
+INVISIBLE = 5  # nothing that is seen: no part of a word, no end of one
+# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties, which Python does not tell: soft
+# hyphens, joiners, direction marks, fillers, variation selectors, tags. First and last.
+_INVISIBLE = (
+    (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5),
+    (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
 FOLD_INDEX = 0xC0000000  # of `fold_table`: from here on an index; no UTF-8 ends in 0xC0 or above
 REPLACEMENT = 0xFFFD
 NO_DIGIT = 255  # of `digit_table`: str.isdigit is false
@@ -61,10 +66,10 @@ def class_table() -> npt.NDArray[np.uint8]:
             table[code] = IDEOGRAPH if ideograph else WORD
         elif char.isspace():
             table[code] = SPACE
-        elif code in _INVISIBLE:
-            table[code] = INVISIBLE
         elif code >= 0x300 and unicodedata.category(char)[0] == "M":
             table[code] = MARK
+    for first, last in _INVISIBLE:
+        table[first : last + 1] = INVISIBLE
     return table
 
 

@@ -4,9 +4,9 @@ their case, and in whatever code points Unicode lets the same letters be written
 This one definition serves quality rules, deduplication and decontamination, so words are found
 once a batch. It is Dolma 3's (words with punctuation ignored), with `_` a separator. `str.isalnum`
 of the running Python decides where words begin and end; an ideograph, with the marks on it, is
-a word by itself. Soft hyphens, zero-width characters and variation selectors are passed over, as
-a reader does. A hash is that of the characters' foldings (`kernels.unicode.fold_table`): of their
-UTF-8 in blocks of eight bytes, the last filled with zeros, h = mix(h ^ block) from h = 0.
+a word by itself. Soft hyphens, zero-width characters, direction marks and the like are passed
+over, as a reader does. A hash is that of the characters' foldings (`kernels.unicode.fold_table`):
+of their UTF-8 in blocks of eight bytes, the last filled with zeros, h = mix(h ^ block) from h = 0.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from typing import IO, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
-from apache_beam.io.filesystems import FileSystems
 from numba import njit
 
 from transforms import storage
@@ -75,7 +74,7 @@ def load_model(path: str, digest: str) -> Model:
                 model = _read_model(reader)
             found = reader.sha256
             if digest.startswith("checksum "):
-                found = f"checksum {FileSystems.checksum(path)}"
+                found = storage.content_digest(path)
             if found != digest:
                 raise ModelError(f"{path} was changed while the run went on: run again")
             _loaded[path, digest] = model

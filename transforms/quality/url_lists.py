@@ -191,6 +191,8 @@ def _loaded(lists: tuple[UrlList, ...], subdomains: bool) -> UrlTables:
                 phrases, words = hash_phrases(data, *entries)
                 most_words = max(most_words, words)
                 parts.append(phrases)
+        if storage.content_digest(one.file.path) != one.file.digest:
+            raise ValueError(f"{one.file.path} was changed while the run went on: run again")
         its = np.concatenate(parts)
         its.sort()  # entries that stand twice may stay: look-ups end at the first
         hashes.append(its)
@@ -211,7 +213,8 @@ def load_lists(lists: tuple[UrlList, ...], subdomains: bool) -> UrlTables:
     """Read lists, plain, gzip or zstd, once a process.
 
     Memory: 16 bytes an entry while they are read and some 40 MiB, 8 bytes an entry after; 5 million
-    hosts take about a second. ValueError, in one sentence, for a file that cannot be decompressed.
+    hosts take about a second. ValueError, in one sentence, for a file that cannot be decompressed,
+    and for one that is no longer the one that was found.
     """
     with _lock:
         return _loaded(lists, subdomains)

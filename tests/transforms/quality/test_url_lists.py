@@ -38,6 +38,13 @@ def flags(row):
     return {name for name, value in row.items() if name not in ("has_url", "hit") and value}
 
 
+def test_a_list_that_changed_after_it_was_found_is_refused(annotate, make_list):
+    one = make_list("domains", "bad.org\n")
+    storage.write_bytes(one.file.path, b"other.org\n")
+    with pytest.raises(ValueError, match=r"list.txt was changed while the run went on: run again"):
+        annotate([{"url": "http://bad.org"}], one)
+
+
 def test_hits_name_their_kind_list_and_what_was_found(annotate, make_list):
     lists = [
         make_list("domains", "bad.org\n", "hosts.txt"),

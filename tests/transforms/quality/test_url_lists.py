@@ -18,7 +18,7 @@ def make_list(tmp_path):
     def write(kind, content, name="list.txt", folder=str(tmp_path)):
         path = storage.join(folder, kind, name)
         storage.write_bytes(path, content if isinstance(content, bytes) else content.encode())
-        return UrlList(kind, RuleFile(path, name, storage.sha256_of(path)[0]))
+        return UrlList(kind, RuleFile(path, name, storage.content_digest(path)))
 
     return write
 

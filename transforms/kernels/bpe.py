@@ -26,7 +26,8 @@ from numba.extending import intrinsic
 
 from transforms.kernels.eight_bytes import load_eight
 from transforms.kernels.loops import INLINE, LOOP, LOOP_WITH_ARRAYS
-from transforms.kernels.split import find_pieces, piece_classes
+from transforms.kernels.split import find_pieces
+from transforms.kernels.words import read_only
 
 __all__ = [
     "MOST_IDS",
@@ -48,7 +49,8 @@ FEW_LANES = 16  # those in use where a piece has fewer bytes
 CACHE_BITS = 16  # 2**16 pieces are remembered per thread
 CACHED_TOKENS = 11  # tokens of a remembered piece, at most
 EXACT_BYTES = 15  # pieces up to here are their own key in hash tables
-PIECES = 256  # pieces that are cut at a time
+PIECES = 1 << 14  # pieces that are cut at a time
+AHEAD = 256  # pieces whose place in the cache is asked for before they are looked up
 PENDING = 64  # pieces that are merged at a time
 MOST_IDS = (1 << 20) - 1  # ids of a vocabulary, at most: two of them and a rank are one uint64
 MOST_MERGES = (1 << 24) - 1
@@ -428,21 +430,27 @@ def _push(heap, size, rank, at):  # type: ignore[no-untyped-def]
     return size + 1
 
 
-@njit(**LOOP)
-def _merge_heap(data, start, end, v, ids, ranks, after, before, heap):  # type: ignore[no-untyped-def]
-    """Encode data[start:end] into ids[0:n], returns n. ids, ranks, after, before hold end - start
-    entries, heap three times as many: entries are rank << 32 | place, those overtaken by another
-    merge are recognised by their rank when they come up."""
+@njit(**INLINE)
+def _begin(data, start, end, v, ids, ranks):  # type: ignore[no-untyped-def]
+    """Symbols of data[start:end] for `_merge_heap`: bytes. Returns how many."""
     n = end - start
     for i in range(n):
         ids[i] = v.byte_ids[data[start + i]]
-        after[i] = i + 1
-        before[i] = i - 1
+        ranks[i] = _NO_RANK
+    for i in range(n - 1):
+        ranks[i] = v.byte_ranks[int64(data[start + i]) << 8 | int64(data[start + i + 1])]
+    return n
+
+
+@njit(**LOOP)
+def _merge_heap(n, v, ids, ranks, after, before, heap):  # type: ignore[no-untyped-def]
+    """Encode a piece of n bytes, whose symbols `_begin` has set, into ids[0:m], returns m. ids,
+    ranks, after, before hold n entries, heap three times as many: entries are rank << 32 | place,
+    those overtaken by another merge are recognised by their rank when they come up."""
     size = 0
     for i in range(n):
-        ranks[i] = _NO_RANK
-        if i + 1 < n:
-            ranks[i] = v.byte_ranks[int64(data[start + i]) << 8 | int64(data[start + i + 1])]
+        after[i] = i + 1
+        before[i] = i - 1
         if ranks[i] != _NO_RANK:
             heap[size] = (uint64(ranks[i]) << uint64(32)) | uint64(i)
             size += 1
@@ -500,14 +508,16 @@ def _merge_long(data, start, end, v, window, out, o):  # type: ignore[no-untyped
         at, q, holds = start, o, True
         while at < end:
             stop = min(at + room, end)
-            n = _merge_heap(data, at, stop, v, ids, ranks, after, before, heap)
+            n = _begin(data, at, stop, v, ids, ranks)
+            n = _merge_heap(n, v, ids, ranks, after, before, heap)
             if at > start:
                 m = 0
                 for token in (int64(out[q - 1]), int64(ids[0])):
                     for i in range(v.token_bytes.offsets[token], v.token_bytes.offsets[token + 1]):
                         seam[m] = v.token_bytes.data[i]
                         m += 1
-                k = _merge_heap(seam, 0, m, v, seam_ids, ranks, after, before, heap)
+                k = _begin(seam, 0, m, v, seam_ids, ranks)
+                k = _merge_heap(k, v, seam_ids, ranks, after, before, heap)
                 if k != 2 or seam_ids[0] != int32(out[q - 1]) or seam_ids[1] != ids[0]:
                     holds = False
                     break
@@ -524,72 +534,76 @@ def _merge_long(data, start, end, v, window, out, o):  # type: ignore[no-untyped
 
 
 @njit(**LOOP)
-def _encode(data, text_offsets, classes, kind, v, cache, window, ends, ahead, pending, out, bounds):  # type: ignore[no-untyped-def]
-    """Fill out (room for a token a byte and two more) and bounds; returns the number of tokens.
+def _encode(  # type: ignore[no-untyped-def]
+    data, text_offsets, d, i, pieces, ends, v, cache, window, ahead, pending, out, o, bounds
+):
+    """Encode pieces, the first of which begins at data[i] of text d, into out[o:] (room for a token
+    a byte and two more) and fill the bounds of the texts that end with them; returns the new o.
 
     Pieces that the cache does not hold get a place in `out` for each byte, to be settled when there
     are enough of them to be merged together.
     """
     limit = text_offsets[len(text_offsets) - 1]
-    o = 0
-    bounds[0] = 0
     missing = 0
-    settled = 1
-    for d in range(len(text_offsets) - 1):
-        i, end = text_offsets[d], text_offsets[d + 1]
-        while i < end:
-            cut = find_pieces(data, i, end, classes, kind, ends)
+    settled = d + 1
+    for first in range(0, pieces, len(ahead)):
+        last = min(first + len(ahead), pieces)
+        start = i
+        for p in range(first, last):
+            if ends[p] - start <= SHORT_BYTES:
+                low, high = _piece_key(data, start, ends[p], limit)
+                ahead[p - first, 0] = low
+                ahead[p - first, 1] = high
+                _prefetch(cache, _slot(low, high, len(cache)) * uint64(cache.shape[1]))
+            start = ends[p]
+        for p in range(first, last):
+            while i == text_offsets[d + 1]:
+                d += 1
+                bounds[d] = o
             start = i
-            for p in range(cut):
-                if ends[p] - start <= SHORT_BYTES:
-                    low, high = _piece_key(data, start, ends[p], limit)
-                    ahead[p, 0] = low
-                    ahead[p, 1] = high
-                    _prefetch(cache, _slot(low, high, len(cache)) * uint64(cache.shape[1]))
-                start = ends[p]
-            for p in range(cut):
-                start = i
-                i = ends[p]
-                n = i - start
-                if n > SHORT_BYTES:
-                    token = int64(-1)
-                    if n <= v.longest:
-                        low, high = _piece_key(data, start, i, limit)
-                        token = _token_of(
-                            data, start, i, low, high, v.token_bytes, v.piece_keys, v.piece_tokens
-                        )
-                    if token >= 0:
-                        out[o] = uint32(token)
-                        o += 1
-                    else:
-                        o = _merge_long(data, start, i, v, window, out, o)
-                    continue
-                low = ahead[p, 0]
-                high = ahead[p, 1]
-                if high < _HASHED:
-                    slot = _slot(low, high, len(cache))
-                    if cache[slot, 0] == low and cache[slot, 1] == high:
-                        o += _recall(cache, slot, out, o)
-                        continue
+            i = ends[p]
+            n = i - start
+            if n > SHORT_BYTES:
+                token = int64(-1)
+                if n <= v.longest:
+                    low, high = _piece_key(data, start, i, limit)
+                    token = _token_of(
+                        data, start, i, low, high, v.token_bytes, v.piece_keys, v.piece_tokens
+                    )
+                if token >= 0:
+                    out[o] = uint32(token)
+                    o += 1
                 else:
-                    known = _recall_hashed(data, start, i, low, high, v, cache, out, o)
-                    if known > 0:
-                        o += known
-                        continue
-                _prefetch(v.piece_keys, _slot(low, high, len(v.piece_tokens)) * uint64(2))
-                pending.keys[missing, 0] = low
-                pending.keys[missing, 1] = high
-                pending.starts[missing] = start
-                pending.lengths[missing] = n
-                pending.places[missing] = o
-                missing += 1
-                o += n
-                if missing == len(pending.starts):
-                    o = _settle(data, pending, missing, v, cache, out, o, bounds, settled, d + 1)
-                    settled = d + 1
-                    missing = 0
-        bounds[d + 1] = o
-    return _settle(data, pending, missing, v, cache, out, o, bounds, settled, len(bounds))
+                    o = _merge_long(data, start, i, v, window, out, o)
+                continue
+            low = ahead[p - first, 0]
+            high = ahead[p - first, 1]
+            if high < _HASHED:
+                slot = _slot(low, high, len(cache))
+                if cache[slot, 0] == low and cache[slot, 1] == high:
+                    o += _recall(cache, slot, out, o)
+                    continue
+            else:
+                known = _recall_hashed(data, start, i, low, high, v, cache, out, o)
+                if known > 0:
+                    o += known
+                    continue
+            _prefetch(v.piece_keys, _slot(low, high, len(v.piece_tokens)) * uint64(2))
+            pending.keys[missing, 0] = low
+            pending.keys[missing, 1] = high
+            pending.starts[missing] = start
+            pending.lengths[missing] = n
+            pending.places[missing] = o
+            missing += 1
+            o += n
+            if missing == len(pending.starts):
+                o = _settle(data, pending, missing, v, cache, out, o, bounds, settled, d + 1)
+                settled = d + 1
+                missing = 0
+    while d < len(text_offsets) - 1 and i == text_offsets[d + 1]:
+        d += 1
+        bounds[d] = o
+    return _settle(data, pending, missing, v, cache, out, o, bounds, settled, d + 1)
 
 
 def encode_texts(
@@ -606,23 +620,32 @@ def encode_texts(
     Nothing in a text is taken for a special token. `window_bytes` bounds scratch memory and changes
     nothing else.
     """
+    data, text_offsets = read_only(data), read_only(text_offsets)
     tokens = np.empty(int(text_offsets[-1] - text_offsets[0]) + 2, np.uint32)
-    bounds = np.empty(len(text_offsets), np.int64)
-    total = _encode(
-        data,
-        text_offsets,
-        piece_classes(),
-        kind,
-        vocabulary,
-        cache,
-        window_bytes,
-        np.empty(PIECES, np.int64),
-        np.empty((PIECES, 2), np.uint64),
-        _new_pending(),
-        tokens,
-        bounds,
-    )
-    tokens.resize(total, refcheck=False)  # gives the room that was not needed back, without a copy
+    bounds = np.zeros(len(text_offsets), np.int64)
+    ends, ahead = np.empty(PIECES, np.int64), np.empty((AHEAD, 2), np.uint64)
+    pending = _new_pending()
+    d, i, o = 0, int(text_offsets[0]), 0
+    while d < len(text_offsets) - 1:
+        pieces, next_d, next_i = find_pieces(data, text_offsets, d, i, kind, ends)
+        o = _encode(
+            data,
+            text_offsets,
+            d,
+            i,
+            pieces,
+            ends,
+            vocabulary,
+            cache,
+            window_bytes,
+            ahead,
+            pending,
+            tokens,
+            o,
+            bounds,
+        )
+        d, i = next_d, next_i
+    tokens.resize(o, refcheck=False)  # gives the room that was not needed back, without a copy
     return tokens, bounds
 
 
@@ -738,8 +761,8 @@ def _reached(v, ids, out):  # type: ignore[no-untyped-def]
     heap = np.empty(3 * v.longest, np.uint64)
     data, offsets = v.token_bytes.data, v.token_bytes.offsets
     for i in range(len(ids)):
-        start, end = offsets[ids[i]], offsets[ids[i] + 1]
-        n = _merge_heap(data, start, end, v, scratch, ranks, after, before, heap)
+        n = _begin(data, offsets[ids[i]], offsets[ids[i] + 1], v, scratch, ranks)
+        n = _merge_heap(n, v, scratch, ranks, after, before, heap)
         out[i] = n == 1 and scratch[0] == ids[i]
 
 

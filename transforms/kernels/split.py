@@ -446,46 +446,70 @@ def _o200k_piece(data, i, end, classes):  # type: ignore[no-untyped-def]
 
 
 @njit(**LOOP)
-def _fill_cl100k(data, i, end, classes, most_digits, end_whole, ends):  # type: ignore[no-untyped-def]
+def _fill_cl100k(data, text_offsets, d, i, classes, most_digits, end_whole, ends):  # type: ignore[no-untyped-def]
     n = 0
-    while i < end and n < len(ends):
-        i = _cl100k_piece(data, i, end, classes, most_digits, end_whole)
-        ends[n] = i
-        n += 1
-    return n
+    while d < len(text_offsets) - 1 and n < len(ends):
+        end = text_offsets[d + 1]
+        while i < end and n < len(ends):
+            i = _cl100k_piece(data, i, end, classes, most_digits, end_whole)
+            ends[n] = i
+            n += 1
+        if i >= end:
+            d += 1
+    return n, d, i
 
 
 @njit(**LOOP)
-def _fill_o200k(data, i, end, classes, ends):  # type: ignore[no-untyped-def]
+def _fill_o200k(data, text_offsets, d, i, classes, ends):  # type: ignore[no-untyped-def]
     n = 0
-    while i < end and n < len(ends):
-        i = _o200k_piece(data, i, end, classes)
-        ends[n] = i
-        n += 1
-    return n
+    while d < len(text_offsets) - 1 and n < len(ends):
+        end = text_offsets[d + 1]
+        while i < end and n < len(ends):
+            i = _o200k_piece(data, i, end, classes)
+            ends[n] = i
+            n += 1
+        if i >= end:
+            d += 1
+    return n, d, i
 
 
 @njit(**LOOP)
-def _fill_gpt2(data, i, end, classes, apart, single, ends):  # type: ignore[no-untyped-def]
+def _fill_gpt2(data, text_offsets, d, i, classes, apart, single, ends):  # type: ignore[no-untyped-def]
     n = 0
-    while i < end and n < len(ends):
-        i = _gpt2_piece(data, i, end, classes, apart, single)
-        ends[n] = i
-        n += 1
-    return n
+    while d < len(text_offsets) - 1 and n < len(ends):
+        end = text_offsets[d + 1]
+        while i < end and n < len(ends):
+            i = _gpt2_piece(data, i, end, classes, apart, single)
+            ends[n] = i
+            n += 1
+        if i >= end:
+            d += 1
+    return n, d, i
 
 
-@njit(**LOOP)
-def find_pieces(data, i, end, classes, kind, ends):  # type: ignore[no-untyped-def]
-    """Cut data[i:end], the rest of one text, into pieces by a pattern's kind.
+def find_pieces(
+    data: npt.NDArray[np.uint8],
+    text_offsets: npt.NDArray[np.int64],
+    d: int,
+    i: int,
+    kind: int,
+    ends: npt.NDArray[np.int64],
+) -> tuple[int, int, int]:
+    """Cut texts into pieces by a pattern's kind, from data[i] of text d on.
 
-    Fills ends (int64) with the end of each piece, up to its length or the end of the text; returns
-    how many. The first piece begins at i, each other where the one before ends.
+    Text d is data[text_offsets[d]:text_offsets[d + 1]]. Fills ends (int64) with the end of each
+    piece, up to its length or to the end of the last text; returns (pieces, text and place to go on
+    from), the number of texts as the text when there are no more. A piece begins where the one
+    before ends. Only the loop of the kind that is asked for is ever compiled.
     """
+    classes = piece_classes()
+    single = kind & SINGLE_DIGITS != 0
     if kind < O200K:
-        digits = 1 if kind & SINGLE_DIGITS else 3
-        return _fill_cl100k(data, i, end, classes, digits, kind & END_WHOLE != 0, ends)
-    if kind == O200K:
-        return _fill_o200k(data, i, end, classes, ends)
-    apart, single = kind & NUMBERS_APART != 0, kind & SINGLE_DIGITS != 0
-    return _fill_gpt2(data, i, end, classes, apart, single, ends)
+        whole = kind & END_WHOLE != 0
+        filled = _fill_cl100k(data, text_offsets, d, i, classes, 1 if single else 3, whole, ends)
+    elif kind == O200K:
+        filled = _fill_o200k(data, text_offsets, d, i, classes, ends)
+    else:
+        apart = kind & NUMBERS_APART != 0
+        filled = _fill_gpt2(data, text_offsets, d, i, classes, apart, single, ends)
+    return int(filled[0]), int(filled[1]), int(filled[2])

@@ -12,6 +12,7 @@ from tokenizers import Regex, pre_tokenizers
 
 from transforms.kernels import split
 from transforms.kernels.split import PATTERNS, find_pattern, find_pieces, piece_classes
+from transforms.kernels.words import read_only
 
 CASES = [(pattern, expression) for pattern in PATTERNS for expression in pattern.expressions]
 TRICKY = (
@@ -32,15 +33,23 @@ texts = st.one_of(
 )
 
 
+def pack(documents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """Data and offsets as buffers of Arrow give them."""
+    offsets = np.cumsum([0, *map(len, documents)], dtype=np.int64)
+    return np.frombuffer(b"".join(documents), np.uint8), read_only(offsets)
+
+
 def pieces(text: str, kind: int, room: int = 1000) -> list[str]:
     data = text.encode()
-    buffer, ends = np.frombuffer(data, np.uint8), np.empty(room, np.int64)
-    found, at = [], 0
+    buffer, offsets = pack([data])
+    found, at, ends = [], 0, np.empty(room, np.int64)
     while at < len(data):
-        n = find_pieces(buffer, at, len(data), piece_classes(), kind, ends)
+        n, text_number, after = find_pieces(buffer, offsets, 0, at, kind, ends)
+        assert text_number == (after == len(data))
         for end in ends[:n].tolist():
             found.append(data[at:end].decode())
             at = end
+        assert at == after
     return found
 
 
@@ -102,15 +111,28 @@ def test_room_for_one_piece_at_a_time_gives_the_same_pieces(pattern, text):
 @example(data=b"a\xe4\xb8")
 @example(data=b" \xf0\x9f\x98")
 def test_malformed_utf8_is_cut_without_reading_past_the_end(pattern, data):
-    guarded = np.frombuffer(data + b"\xbf\xbf\xbf", np.uint8)
-    ends = np.empty(100, np.int64)
-    n = find_pieces(guarded, 0, len(data), piece_classes(), pattern.kind, ends)
-    cut = [0, *ends[:n].tolist()]
-    assert cut[-1] == len(data)
-    assert all(a < b for a, b in itertools.pairwise(cut))
-    alone = np.frombuffer(data, np.uint8)
-    m = find_pieces(alone, 0, len(data), piece_classes(), pattern.kind, ends)
-    assert [0, *ends[:m].tolist()] == cut
+    offsets, ends = pack([data])[1], np.empty(100, np.int64)
+    cuts = []
+    for buffer in (data + b"\xbf\xbf\xbf", data):
+        n, *_ = find_pieces(pack([buffer])[0], offsets, 0, 0, pattern.kind, ends)
+        cuts.append([0, *ends[:n].tolist()])
+    assert cuts[0] == cuts[1]
+    assert cuts[0][-1] == len(data)
+    assert all(a < b for a, b in itertools.pairwise(cuts[0]))
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts_of_batch=st.lists(texts, max_size=6), room=st.integers(1, 12))
+def test_pieces_of_a_batch_are_those_of_its_texts(texts_of_batch, room):
+    kind = PATTERNS[0].kind
+    packed = [text.encode() for text in texts_of_batch]
+    data, offsets = pack(packed)
+    d, i, found, ends = 0, 0, [], np.empty(room, np.int64)
+    while d < len(packed):
+        n, d, i = find_pieces(data, offsets, d, i, kind, ends)
+        found.extend(ends[:n].tolist())
+    cut = [len(piece.encode()) for text in texts_of_batch for piece in pieces(text, kind)]
+    assert found == np.cumsum(cut).tolist()
 
 
 @pytest.mark.parametrize(

@@ -421,11 +421,13 @@ def test_url_lists(tmp_path):
         "soft_words": "cam\nlive",
         "subwords": "poker",
     }
+    files = []
     for kind, text in lists.items():
-        (tmp_path / kind).write_text(text)
-    annotator = UrlLists(
-        tuple(UrlList(kind, RuleFile(str(tmp_path / kind), f"{kind}.txt")) for kind in lists)
-    )
+        path = tmp_path / kind
+        path.write_text(text)
+        file = RuleFile(str(path), f"{kind}.txt", storage.content_digest(str(path)))
+        files.append(UrlList(kind, file))
+    annotator = UrlLists(tuple(files))
     urls = [
         "http://a.bad.org:80/x#y", "https://BÜCHER.example.", "only.org", "//www.some.org/page",
         "http://ok.org/free-money", "http://ok.org/live.cam", "http://ok.org/po-ker", None, "",

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -50,14 +49,13 @@ __all__ = [
     "load_index",
 ]
 
-INDEX_VERSION = 3  # raised when equal items and parameters make another index
+INDEX_VERSION = 4  # raised when equal items and parameters make another index
 NGRAM_WORDS = 8  # words
 WHOLE_FIELD_WORDS = 5  # words from which a question of fewer than n words counts by itself
 WHOLE_JOINED_WORDS = 4  # words from which fields joined count when they have fewer than n
 MAX_NGRAM_WORDS = 64
 MAX_FIELDS = 32  # field names of one benchmark: bits of a mask
-# An index fits one definition of words only, and Unicode's tables have a part in that.
-_STORED_VERSION = f"{INDEX_VERSION}.{WORDS_VERSION}.{unicodedata.unidata_version}"
+_STORED_VERSION = f"{INDEX_VERSION}.{WORDS_VERSION}"  # an index fits one definition of words only
 
 
 @dataclass(frozen=True)

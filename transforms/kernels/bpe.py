@@ -45,7 +45,7 @@ __all__ = [
 WINDOW_BYTES = 1 << 16  # bytes of a long piece that are encoded at once; 40 bytes of scratch each
 SHORT_BYTES = 63  # pieces up to here are merged many at a time, longer ones with a heap
 LANES = 64  # places of a short piece's scratch, one more than it has bytes
-FEW_LANES = 16  # those in use where a piece has fewer bytes
+LANES_AT_ONCE = 16  # of these as many as hold the piece and one more are in use
 CACHE_BITS = 16  # 2**16 pieces are remembered per thread
 CACHED_TOKENS = 11  # tokens of a remembered piece, at most
 EXACT_BYTES = 15  # pieces up to here are their own key in hash tables
@@ -61,6 +61,7 @@ _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)  # also: an empty slot of the table of pair
 _HASHED = np.uint64(0xFF << 56)  # second words of keys from here on: the first is a hash
 _NO_RANK = np.uint32(0xFFFFFF)  # of a pair that does not merge
 _NONE = np.uint32(0xFFFFFF00)  # the same as rank << 8 | place
+_ALL_BITS = np.uint32(0xFFFFFFFF)
 
 
 class TokenBytes(NamedTuple):
@@ -99,9 +100,9 @@ class _Pending(NamedTuple):
 
     Piece k is `lengths[k]` bytes from `starts[k]` of the data on, its key `keys[k]`. It has as many
     places in the output from `places[k]` on, of which its tokens take `counts[k]`. The symbol that
-    begins at its byte i is token `ids[k, i]`; `after[k, i]` and `before[k, i]` are its neighbours,
-    `ranks[k, i]` is the rank of it and the one after << 8 | i. `going` are the pieces that are not
-    done, `last` where each merged last.
+    begins at its byte i is at p = LANES * k + i of the other columns: `ids[p]` its token,
+    `before[p]` and `after[p]` the bytes where its neighbours begin, `ranks[p]` the rank of it and
+    the one after << 8 | i. `going` are the pieces that are not done, `last` where each merged last.
     """
 
     starts: npt.NDArray[np.int64]
@@ -110,7 +111,7 @@ class _Pending(NamedTuple):
     places: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
     going: npt.NDArray[np.int64]
-    last: npt.NDArray[np.int64]
+    last: npt.NDArray[np.uint64]
     ids: npt.NDArray[np.int32]
     ranks: npt.NDArray[np.uint32]
     after: npt.NDArray[np.uint8]
@@ -125,11 +126,11 @@ def _new_pending() -> _Pending:
         places=np.empty(PENDING, np.int64),
         counts=np.empty(PENDING, np.int64),
         going=np.empty(PENDING, np.int64),
-        last=np.empty(PENDING, np.int64),
-        ids=np.empty((PENDING, LANES), np.int32),
-        ranks=np.empty((PENDING, LANES), np.uint32),
-        after=np.empty((PENDING, LANES), np.uint8),
-        before=np.empty((PENDING, LANES), np.uint8),
+        last=np.empty(PENDING, np.uint64),
+        ids=np.empty(PENDING * LANES, np.int32),
+        ranks=np.empty(PENDING * LANES, np.uint32),
+        after=np.empty(PENDING * LANES, np.uint8),
+        before=np.empty(PENDING * LANES, np.uint8),
     )
 
 
@@ -249,63 +250,70 @@ def _merge_together(data, pending, words, v, out):  # type: ignore[no-untyped-de
     after, before = pending.after, pending.before
     for a in range(words):
         k = going[a]
+        row = uint64(k) * uint64(LANES)  # places are unsigned, which needs no check of their sign
         start, n = pending.starts[k], pending.lengths[k]
-        for i in range(FEW_LANES if n < FEW_LANES else LANES):
-            ranks[k, i] = _NONE | uint32(i)
+        for i in range(n // LANES_AT_ONCE * LANES_AT_ONCE + LANES_AT_ONCE):
+            ranks[row + uint64(i)] = _NONE | uint32(i)
         for i in range(n):
-            ids[k, i] = v.byte_ids[data[start + i]]
-            after[k, i] = i + 1
-            before[k, i] = max(i - 1, 0)
+            at = row + uint64(i)
+            ids[at] = v.byte_ids[data[start + i]]
+            after[at] = i + 1
+            before[at] = max(i - 1, 0)
         for i in range(n - 1):
-            rank = v.byte_ranks[int64(data[start + i]) << 8 | int64(data[start + i + 1])]
-            ranks[k, i] = (rank << uint32(8)) | uint32(i)
+            rank = v.byte_ranks[uint64(data[start + i]) << uint64(8) | uint64(data[start + i + 1])]
+            ranks[row + uint64(i)] = (rank << uint32(8)) | uint32(i)
     while words > 0:
         left = 0
         for a in range(words):
             k = going[a]
+            row = uint64(k) * uint64(LANES)
             n = pending.lengths[k]
-            best = ranks[k, 0]
-            for i in range(1, FEW_LANES):
-                best = min(best, ranks[k, i])
-            if n >= FEW_LANES:
-                for i in range(FEW_LANES, LANES):
-                    best = min(best, ranks[k, i])
+            best = _ALL_BITS
+            for i in range(LANES_AT_ONCE):
+                best = min(best, ranks[row + uint64(i)])
+            for first in range(LANES_AT_ONCE, n + 1, LANES_AT_ONCE):
+                for i in range(LANES_AT_ONCE):
+                    best = min(best, ranks[row + uint64(first + i)])
             if best >= _NONE:
                 o = pending.places[k]
-                at = int64(0)
-                while at < n:
-                    out[o] = uint32(ids[k, at])
+                at = uint64(0)
+                while at < uint64(n):
+                    out[o] = uint32(ids[row + at])
                     o += 1
-                    at = int64(after[k, at])
+                    at = uint64(after[row + at])
                 pending.counts[k] = o - pending.places[k]
                 continue
-            i = int64(best & uint32(0xFF))
-            token = v.merged[best >> uint32(8)]
-            ids[k, i] = token
-            gone = int64(after[k, i])
-            right = int64(after[k, gone])
-            ranks[k, gone] = _NONE | uint32(gone)
-            after[k, i] = right
-            if right < n:
-                before[k, right] = i
-                _prefetch(v.pairs, _pair_slot(_pair_key(token, ids[k, right]), v.pairs))
-            if i > 0:
-                _prefetch(v.pairs, _pair_slot(_pair_key(ids[k, before[k, i]], token), v.pairs))
+            at = uint64(best & uint32(0xFF))
+            token = v.merged[uint64(best >> uint32(8))]
+            ids[row + at] = token
+            gone = uint64(after[row + at])
+            right = uint64(after[row + gone])
+            ranks[row + gone] = _NONE | uint32(gone)
+            after[row + at] = right
+            if right < uint64(n):
+                before[row + right] = at
+                key = _pair_key(token, ids[row + right])
+                _prefetch(v.pairs, _pair_slot(key, v.pairs))
+            if at > uint64(0):
+                key = _pair_key(ids[row + uint64(before[row + at])], token)
+                _prefetch(v.pairs, _pair_slot(key, v.pairs))
             going[left] = k
-            last[left] = i
+            last[left] = row + at
             left += 1
         words = left
         for a in range(words):
-            k, i = going[a], last[a]
-            right = int64(after[k, i])
+            at = last[a]
+            k = going[a]
+            row = uint64(k) * uint64(LANES)
+            right = uint64(after[at])
             rank = _NO_RANK
-            if right < pending.lengths[k]:
-                rank = _rank(ids[k, i], ids[k, right], v.pairs)
-            ranks[k, i] = (rank << uint32(8)) | uint32(i)
-            if i > 0:
-                at = int64(before[k, i])
-                rank = _rank(ids[k, at], ids[k, i], v.pairs)
-                ranks[k, at] = (rank << uint32(8)) | uint32(at)
+            if right < uint64(pending.lengths[k]):
+                rank = _rank(ids[at], ids[row + right], v.pairs)
+            ranks[at] = (rank << uint32(8)) | uint32(at - row)
+            if at > row:
+                other = row + uint64(before[at])
+                rank = _rank(ids[other], ids[at], v.pairs)
+                ranks[other] = (rank << uint32(8)) | uint32(other - row)
 
 
 @njit(**LOOP)
@@ -343,12 +351,13 @@ def _settle(data, pending, missing, v, cache, out, o, bounds, first, last):  # t
             first += 1
         if count <= CACHED_TOKENS:
             _remember(cache, keys[k, 0], keys[k, 1], out, place, count)
-        for x in range(place, place + count):
-            out[x - shift] = out[x]
+        for x in range(count):
+            out[uint64(place - shift + x)] = out[uint64(place + x)]
         gap_end = place + lengths[k]
         shift += lengths[k] - count
-        for x in range(gap_end, places[k + 1] if k + 1 < missing else o):
-            out[x - shift] = out[x]
+        stop = places[k + 1] if k + 1 < missing else o
+        for x in range(stop - gap_end):
+            out[uint64(gap_end - shift + x)] = out[uint64(gap_end + x)]
     for x in range(first, last):
         bounds[x] -= shift
     return o - shift

@@ -104,7 +104,7 @@ TABLES: Mapping[str, MetricTable] = {
             "document_tokens": "sum of the tokens of its documents, EOS included",
             "listed_documents": "documents that the mix lists",
             "listed_files": "token files that the mix lists",
-            "largest_document_tokens": "tokens of its longest document, EOS included",
+            "largest_document_tokens": "tokens of its next document, which is not in the mix",
             "share_tolerance": "share that one document of each source can make, 0..1",
         },
         notes={"shares": "share seen and share of the recipe"},
@@ -214,12 +214,12 @@ def mix_metrics(counts: Mapping[str, Counts], wanted_shares: Mapping[str, float]
     """The mixes rows: one per source that the recipe or the mix names, in order of their names.
 
     `counts`, per source: `wanted_tokens`, and of what the mix lists `documents`, `tokens` (EOS
-    included), `files`, `largest_document_tokens` (the largest, which does not add up over tasks);
+    included), `files`, `largest_document_tokens` (of the next document, which is not in the mix);
     of what a rescan of the files finds `rescan.*` (`transforms.checks.tokens`) and `rescan.hits`
     (benchmark n-grams). `wanted_shares`: the recipe's shares after exclusions, in 0..1.
 
-    `share_tolerance` is how far a share can be off when each source is within one of its longest
-    documents (and a token of rounding) of its wanted tokens: (own + share * sum of all) / all
+    `share_tolerance` is how far a share can be off when each source is within its next
+    document (and a token of rounding) of its wanted tokens: (own + share * sum of all) / all
     wanted tokens.
     """
     total = sum(one.get("rescan.tokens", 0) for one in counts.values())

@@ -11,7 +11,7 @@ scanned for benchmark n-grams.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from expectations.gate import Verdict, run_gate
 from expectations.metrics import mix_metrics
 from pipelines.recipe import Recipe
+from pipelines.select import DIGEST
 from pipelines.stages import Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
 from transforms import storage
@@ -38,21 +39,21 @@ from transforms.tokens.token_files import (
     read_document_bounds,
     read_token_file,
 )
-from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
+from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, as_file, load_tokenizer
 
 __all__ = [
     "INDEX_FILE",
-    "LARGEST",
     "MIX_VERSION",
     "RECIPE_FILE",
     "TOKENIZER_FILE",
     "csv_of",
     "mix_job",
     "scan_tokens",
+    "selected_counts",
     "source_of",
 ]
 
-MIX_VERSION = 1
+MIX_VERSION = 2
 ABOUT = "about"  # task that stores recipe, tokenizer and index beside the tokens
 RECIPE_FILE = "about/recipe.json"
 TOKENIZER_FILE = "about/tokenizer"
@@ -92,7 +93,7 @@ def write_shard(task: MixTask) -> MixTask:
         return task
     shard = task.shard
     origin = "/".join(shard.documents.rsplit("/", 4)[1:])
-    documents = tokens = largest = 0
+    documents = tokens = 0
     writer = TokenFileWriter(
         task.dataset.base,
         f"tokens/{shard.source}",
@@ -107,18 +108,13 @@ def write_shard(task: MixTask) -> MixTask:
                 writer.write(chosen.tokens, chosen.bounds, chosen.ids, paths, chosen.lines)
                 documents += len(chosen.ids)
                 tokens += len(chosen.tokens) + len(chosen.ids)
-                largest = max(largest, int(np.diff(chosen.bounds).max(initial=-1)) + 1)
     counts = {
         "documents": documents,
         "tokens": tokens,
         "files": sum(file.path.endswith(".npy") for file in writer.files),
-        LARGEST: largest,
     }
     task.dataset.write_record(TaskRecord(task.name, list(writer.files), counts))
     return task
-
-
-LARGEST = "largest_document_tokens"  # EOS included
 
 
 def _most_copies(shard: PoolShard) -> int:
@@ -227,21 +223,22 @@ class AboutTask:
 
     dataset: Dataset
     tokenizer: TokenizerSpec
+    fingerprint: str  # of the tokenizer
     index: tuple[str, str] | None
     recipe: Mapping[str, Any]
     name: str = ABOUT
 
 
 def write_about(task: AboutTask) -> str:
-    """Store the recipe, the tokenizer (its file where it is one) and the n-gram index."""
+    """Store the recipe, the tokenizer (as a file, however it was named) and the n-gram index."""
     if storage.exists(task.dataset.record_path(task.name)):
         return task.name
-    paths = [RECIPE_FILE]
+    paths = [RECIPE_FILE, TOKENIZER_FILE]
     storage.write_json(task.dataset.path(RECIPE_FILE), task.recipe)
-    if storage.exists(task.tokenizer.name):
-        content = storage.read_bytes(task.tokenizer.name)
-        storage.write_bytes(task.dataset.path(TOKENIZER_FILE), content)
-        paths.append(TOKENIZER_FILE)
+    stored = task.dataset.path(TOKENIZER_FILE)
+    content, spec = as_file(task.tokenizer)
+    storage.write_bytes(stored, content)
+    load_tokenizer(replace(spec, name=stored), task.fingerprint)
     if task.index:
         storage.write_bytes(task.dataset.path(INDEX_FILE), storage.read_bytes(task.index[0]))
         paths.append(INDEX_FILE)
@@ -251,6 +248,21 @@ def write_about(task: AboutTask) -> str:
         files.append(OutputFile(path, size_bytes, digest))
     task.dataset.write_record(TaskRecord(task.name, files, {}))
     return task.name
+
+
+def selected_counts(budget: SourceBudget, selected: Mapping[str, int]) -> dict[str, Any]:
+    """What must be in the mix of one source: it is part of the stage's fingerprint.
+
+    `selected`: counts of the stage `selection`. Less than `next_document_tokens` is missing to
+    `wanted_tokens`; `digest`: see `transforms.mixing.identity`, 16 hex digits.
+    """
+    return {
+        "wanted_tokens": budget.wanted_tokens,
+        "next_document_tokens": budget.next_document_tokens,
+        "tokens": selected["tokens"],
+        "documents": selected["copies"],
+        "digest": f"{selected[DIGEST] % (1 << 64):016x}",
+    }
 
 
 def mix_job(
@@ -278,6 +290,10 @@ def mix_job(
             "recipe": recipe.tree,
             "tokenizer": fingerprint,
             "index": index[1] if index else None,
+            "selected": {
+                source: selected_counts(budget, selected[source])
+                for source, budget in sorted(budgets.items())
+            },
         },
         inputs=inputs,
         tasks=[ABOUT, *names, *(f"{name}.rescan" for name in names)],
@@ -291,7 +307,7 @@ def mix_job(
         for name, shard in zip(names, mixed, strict=True)
         for task in (name, f"{name}.rescan")
     }
-    about = AboutTask(stage.dataset, tokenizer, index, recipe.tree)
+    about = AboutTask(stage.dataset, tokenizer, fingerprint, index, recipe.tree)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         (
@@ -307,34 +323,28 @@ def mix_job(
         )
 
     def by_source(records: Sequence[TaskRecord]) -> dict[str, dict[str, int]]:
+        """What the files hold, beside what was selected (which writers' records cannot change)."""
         counts: dict[str, dict[str, int]] = {}
         for source, budget in budgets.items():
             its = [one.counts for one in records if source_of_task.get(one.task) == source]
-            asked = {
-                LARGEST: budget.next_document_tokens,
+            counts[source] = {
+                **sum_counts(its),
+                "documents": selected[source]["copies"],
+                "tokens": selected[source]["tokens"],
                 "wanted_tokens": budget.wanted_tokens,
+                # Less than that is missing.
+                "largest_document_tokens": budget.next_document_tokens,
             }
-            counts[source] = sum_counts([*its, asked])
         return counts
 
     def gate(stage: Stage, records: Sequence[TaskRecord]) -> Verdict:
-        # What the files hold is held against what was selected, not against what was written.
-        counts = {
-            source: {
-                **its,
-                "documents": selected[source]["copies"],
-                "tokens": selected[source]["tokens"],
-            }
-            for source, its in by_source(records).items()
-        }
-        rows = mix_metrics(counts, recipe.mix.proportions)
+        rows = mix_metrics(by_source(records), recipe.mix.proportions)
         return run_gate("mixes", rows, recipe.tree)
 
     def details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
         loaded = load_tokenizer(tokenizer)
-        spec = asdict(tokenizer)
-        if storage.exists(stage.dataset.path(TOKENIZER_FILE)):
-            spec["name"] = TOKENIZER_FILE  # below the mix's own folder, wherever that is copied to
+        # The name is below the mix's own folder, wherever that is copied to.
+        spec = asdict(replace(as_file(tokenizer)[1], name=TOKENIZER_FILE))
         return {
             "sources": by_source(records),
             "shares": recipe.mix.proportions,
@@ -348,4 +358,6 @@ def mix_job(
             "benchmarks": {"file": INDEX_FILE, "fingerprint": index[1]} if index else None,
         }
 
-    return Job("mix", [stage], build, gate, details)
+    # An earlier run's files were read back by that run: what they hold now is seen anew.
+    proofs = [f"{name}.rescan" for name in names]
+    return Job("mix", [stage], build, gate, details, proofs=proofs)

@@ -46,17 +46,27 @@ from transforms.mixing.budget import (
     order_key,
     tokens_by_bin,
 )
+from transforms.mixing.identity import document_digests, sum_digests
 from transforms.query import columns_used, evaluate
 
-__all__ = ["SELECTION_SCHEMA", "SELECTION_VERSION", "Choice", "find_budgets", "select_job"]
+__all__ = [
+    "DIGEST",
+    "SELECTION_SCHEMA",
+    "SELECTION_VERSION",
+    "Choice",
+    "find_budgets",
+    "select_job",
+    "select_stages",
+]
 
-SELECTION_VERSION = 1
+SELECTION_VERSION = 2
 SELECTION_SCHEMA = pa.schema(
     [
         pa.field("eligible", pa.bool_(), nullable=False),
         pa.field("copies", pa.uint32(), nullable=False),
     ]
 )
+DIGEST = "documents_digest"  # counter, whose sum counts modulo 2**64
 _ORDERED = np.dtype([("order", "<u8"), ("tokens", "<i8")])
 
 
@@ -75,11 +85,12 @@ class Choice:
 @dataclass(frozen=True)
 class _Scored:
     """One row group, an entry a row: order uint64, tokens int64 (EOS included), text_bytes int64
-    (what is left after cuts), pooled and eligible bool."""
+    (what is left after cuts), digest uint64 (of id and tokens), pooled and eligible bool."""
 
     order: npt.NDArray[np.uint64]
     tokens: npt.NDArray[np.int64]
     text_bytes: npt.NDArray[np.int64]
+    digest: npt.NDArray[np.uint64]
     pooled: npt.NDArray[np.bool_]
     eligible: npt.NDArray[np.bool_]
 
@@ -87,7 +98,7 @@ class _Scored:
 def _score(shard: PoolShard, choice: Choice) -> Iterator[_Scored]:
     used = columns_used([choice.where], choice.schemas) if choice.where else {}
     columns: dict[str, list[str] | None] = {table: list(names) for table, names in used.items()}
-    columns["tokens"] = sorted({*(columns.get("tokens") or []), "count", "cut_bytes"})
+    columns["tokens"] = sorted({*(columns.get("tokens") or []), "count", "cut_bytes", "digest"})
     columns["size"] = sorted({*(columns.get("size") or []), "bytes"})
     tables = {name: shard.tables[name] for name in columns}
     columns["documents"] = ["id"]
@@ -105,7 +116,9 @@ def _score(shard: PoolShard, choice: Choice) -> Iterator[_Scored]:
         sizes = aligned["size"].column("bytes").to_numpy()
         cut = aligned["tokens"].column("cut_bytes").fill_null(0).to_numpy(zero_copy_only=False)
         order = order_key(id_hashes(ids)[0], choice.seed)
-        yield _Scored(order, tokens, sizes - cut, pooled, eligible)
+        hashes = aligned["tokens"].column("digest").fill_null(0).to_numpy()
+        digest = document_digests(ids, hashes)
+        yield _Scored(order, tokens, sizes - cut, digest, pooled, eligible)
 
 
 def _histogram(shard: PoolShard, choice: Choice) -> tuple[str, npt.NDArray[np.int64]]:
@@ -152,8 +165,8 @@ def find_budgets(
     choice: Choice,
     options: PipelineOptions,
 ) -> dict[str, SourceBudget]:
-    """What the mix takes of each source. BudgetError tells all sources that hold too little, and a
-    mix that would be empty."""
+    """What the mix takes of each source. BudgetError tells all sources that hold too little, and
+    those of which not even the first document would fit."""
     proportions = mix.proportions
     wanted = divide_tokens(mix.tokens, proportions)
     its = [shard for shard in shards if shard.source in proportions]
@@ -202,12 +215,15 @@ def find_budgets(
             budgets[source] = cut_in_bin(budget, inside["order"], inside["tokens"])
     finally:
         remove_runs(folder)
-    if not any(budget.taken_documents for budget in budgets.values()):
-        shortest = min(budget.next_document_tokens for budget in budgets.values())
-        raise BudgetError(
-            f"the recipe asks for {count_tokens(mix.tokens)}, less than the first document of"
-            f" any source ({shortest:,} at least), so the mix would be empty; raise mix.tokens"
-        )
+    empty = [
+        f"{source}: the recipe asks for {count_tokens(budget.wanted_tokens)}, less than its first"
+        f" document ({budget.next_document_tokens:,}), so the mix would hold nothing of it;"
+        f" raise mix.tokens or its share, or name it in mix.exclude"
+        for source, budget in budgets.items()
+        if budget.wanted_tokens and not budget.taken_documents
+    ]
+    if empty:
+        raise BudgetError("\n".join(empty))
     return budgets
 
 
@@ -253,6 +269,7 @@ def _count(
         "kept": int((chosen > 0).sum()),
         "kept_text_bytes": int((chosen.astype(np.int64) * scored.text_bytes).sum()),
         "copies": int(chosen.sum()),
+        DIGEST: sum_digests(scored.digest, chosen),
         "tokens": int((chosen.astype(np.int64) * scored.tokens).sum()),
     }
 

@@ -90,6 +90,9 @@ class Job:
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
     cleanup: Callable[[], None] = lambda: None
     bounds: Mapping[str, Any] = field(default_factory=dict)  # of the recipe, that the gate applies
+    # Tasks that read back what others wrote. Where a job has them, a run that goes on from an
+    # earlier one does them again and hashes the files that it finds.
+    proofs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def run_job(
 
     missing = {}
     for stage in unfinished:
-        done = stage.dataset.whole_tasks()
+        done = stage.dataset.whole_tasks(job.proofs)
         missing[stage.name] = [task for task in stage.tasks if task not in done]
     if any(missing.values()):
         with _watch(unfinished, observe):

@@ -3,8 +3,9 @@ shard.
 
 In: documents, candidates, duplicates, spans to cut. Out: per source the table `tokens`, aligned
 with the documents: `tokens` list<uint32> without EOS (null where a document is not in the pool),
-`count` uint32 with EOS, `cut_bytes` int64 (bytes of UTF-8 that were cut), `reason` string (why a
-document left the pool here, else null). Text is tokenized once for any number of mixes.
+`count` uint32 with EOS, `digest` uint64 (a hash of the tokens), `cut_bytes` int64 (bytes of UTF-8
+that were cut), `reason` string (why a document left the pool here, else null). Text is tokenized
+once for any number of mixes.
 """
 
 from __future__ import annotations
@@ -28,15 +29,17 @@ from transforms.datasets import Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard, candidate_mask
 from transforms.environment import environment
 from transforms.mixing.cuts import NOTHING_LEFT, cut_texts
+from transforms.mixing.identity import hash_tokens
 from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
 
 __all__ = ["TOKENS_SCHEMA", "TOKENS_VERSION", "Cuts", "tokenize_job", "tokenize_shard"]
 
-TOKENS_VERSION = 1
+TOKENS_VERSION = 2
 TOKENS_SCHEMA = pa.schema(
     [
         pa.field("tokens", pa.list_(pa.uint32())),
         pa.field("count", pa.uint32()),
+        pa.field("digest", pa.uint64()),
         pa.field("cut_bytes", pa.int64()),
         pa.field("reason", pa.string()),
     ]
@@ -100,6 +103,8 @@ def _tokenize(
 
     lengths = np.zeros(rows_total, np.int64)
     lengths[alive] = np.diff(offsets)
+    digest = np.zeros(rows_total, np.uint64)
+    digest[alive] = hash_tokens(tokens, offsets[:-1], offsets[1:])
     absent = np.ones(rows_total, np.bool_)
     absent[alive] = False
     cut_bytes = np.zeros(rows_total, np.int64)
@@ -112,6 +117,7 @@ def _tokenize(
                 mask=pa.array(absent),
             ),
             pa.array((lengths + 1).astype(np.uint32), mask=absent),
+            pa.array(digest, mask=absent),
             pa.array(cut_bytes, mask=~pooled),
             pa.array(np.full(rows_total, NOTHING_LEFT, object), pa.string(), mask=absent != pooled),
         ],

@@ -2,20 +2,23 @@
 
 Each check says what was seen and what was wanted. Nothing that the pipeline counted is believed:
 hashes are computed again, tokens counted, documents decoded, shares computed, and the text scanned
-for benchmark n-grams.
+for benchmark n-grams. What the files must hold stands in the manifest's parameters, which its
+fingerprint covers; its details are compared with them.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pipelines.mix import (
-    LARGEST,
+    INDEX_FILE,
     RECIPE_FILE,
     TOKENIZER_FILE,
     csv_of,
@@ -28,10 +31,13 @@ from transforms import storage
 from transforms.datasets import Dataset, Manifest, sum_counts
 from transforms.decontamination.index import NgramIndex, load_index
 from transforms.mixing.budget import divide_tokens
+from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
 from transforms.tokens.token_files import DocumentBounds, read_document_bounds, read_token_file
 from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
 
 __all__ = ["Check", "verify_mix"]
+
+_RECORD = re.compile(r"records/[^/]+\.json")  # what remains of the run beside the mix's files
 
 
 @dataclass(frozen=True)
@@ -48,45 +54,75 @@ class Check:
 
 
 def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
-    """All checks of a mix. FileNotFoundError when there is no mix at `mix`.
+    """All checks of a mix. FileNotFoundError when there is no mix at `mix`, DamagedFile when its
+    manifest is none.
 
     `index`: benchmark n-grams to scan for; None takes the index that the mix holds itself.
     """
     dataset, manifest = Dataset.published(mix)
+    outside = sorted(file.path for file in manifest.files if not _is_inside(file.path))
+    if outside:  # nothing that lies elsewhere is read
+        return [Check("files lie in the mix's folder", False, outside[:10], [])]
     checks = list(_check_files(dataset, manifest))
     broken = {check.name.removeprefix("hash of ") for check in checks if not check.ok}
-    paths = [file.path for file in manifest.files if file.path.endswith(".npy")]
+    paths = [
+        file.path
+        for file in manifest.files
+        if file.path.startswith("tokens/") and file.path.endswith(".npy")
+    ]
     readable = [path for path in paths if not {path, csv_of(path)} & broken]
     try:
         tokenizer = _tokenizer(dataset, manifest)
         index = index or _index(dataset, manifest)
         asked = _asked(dataset)
-    except (KeyError, ValueError, OSError, storage.DamagedFile) as error:
+        checks += _check_identity(dataset, manifest, tokenizer, index)
+        selected = _selected(manifest)
+        checks += _check_details(manifest, selected)
+    except (KeyError, TypeError, AttributeError, ValueError, OSError, storage.DamagedFile) as error:
         name = "tokenizer, benchmark index and recipe load"
-        return [*checks, Check(name, False, str(error), "loaded")]
-    fingerprint = manifest.details["tokenizer"]["fingerprint"]
-    checks.append(
-        Check(
-            "tokenizer is the one named",
-            tokenizer.fingerprint == fingerprint,
-            tokenizer.fingerprint,
-            fingerprint,
-        )
-    )
+        reason = f"{type(error).__name__}: {error}"
+        return [*checks, Check(name, False, reason, "loaded")]
     counts: dict[str, dict[str, int]] = {}
+    digests: dict[str, int] = {}
     texts_bad = 0
     for path in readable:
-        tokens = read_token_file(dataset.path(path))
-        bounds = read_document_bounds(dataset.path(csv_of(path)))
+        try:
+            tokens = read_token_file(dataset.path(path))
+            bounds = read_document_bounds(dataset.path(csv_of(path)))
+        except (ValueError, OSError) as error:
+            checks.append(Check(f"{path} and its bounds are read", False, str(error), "read"))
+            continue
         found = scan_tokens(tokens, bounds, tokenizer, index)
-        if not found["rescan.tokens_out_of_range"] and not found["rescan.misplaced_documents"]:
-            texts_bad += _undecodable(tokens, bounds, tokenizer)
-        found[LARGEST] = int((bounds.ends - bounds.starts).max(initial=0))
         source = source_of(path)
+        if not found["rescan.misplaced_documents"]:
+            digests[source] = digests.get(source, 0) + _digest(tokens, bounds)
+            if not found["rescan.tokens_out_of_range"]:
+                texts_bad += _undecodable(tokens, bounds, tokenizer)
         counts[source] = sum_counts([counts.get(source, {}), found])
-    checks += _check_identity(dataset, manifest, index)
-    checks += _check_counts(manifest, asked, counts, texts_bad, index is not None)
+    checks += _check_counts(manifest, selected, counts, texts_bad, index is not None)
+    checks += _check_shares(manifest, asked, selected, counts)
+    wanted = {source: its["digest"] for source, its in sorted(selected.items())}
+    seen = {source: f"{digests.get(source, 0) % (1 << 64):016x}" for source in wanted}
+    checks.append(Check("documents are those selected", seen == wanted, seen, wanted))
     return checks
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path is a relative one that stays below its folder."""
+    return "://" not in path and "\\" not in path and not {"", ".", ".."} & {*path.split("/")}
+
+
+def _selected(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """What must be in the mix, by source: see `pipelines.mix.selected_counts`."""
+    names = ("wanted_tokens", "next_document_tokens", "tokens", "documents", "digest")
+    selected = manifest.parameters["selected"]
+    return {source: {name: its[name] for name in names} for source, its in selected.items()}
+
+
+def _digest(tokens: np.ndarray[Any, Any], bounds: DocumentBounds) -> int:
+    hashes = hash_tokens(tokens, bounds.starts, np.maximum(bounds.ends - 1, bounds.starts))
+    digests = document_digests(pa.array(bounds.ids, pa.large_string()), hashes)
+    return sum_digests(digests, np.ones(len(digests), np.uint32))
 
 
 def _check_files(dataset: Dataset, manifest: Manifest) -> Iterator[Check]:
@@ -102,17 +138,21 @@ def _check_files(dataset: Dataset, manifest: Manifest) -> Iterator[Check]:
         else:
             yield Check(f"hash of {file.path}", False, seen, file.sha256)
     yield Check("files with the right hash", good == len(manifest.files), good, len(manifest.files))
-    listed = {file.path for file in manifest.files}
+    names = [file.path for file in manifest.files]
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
+    yield Check("files that the manifest lists twice", not twice, twice[:10], [])
+    listed = {*names, "manifest.json"}
+    base = dataset.base
     stray = [
         file.name
-        for file in storage.list_files([storage.join(storage.escape(dataset.base), "tokens/**")])
-        if f"tokens/{file.name}" not in listed and "aside" not in file.name.split("/")[:-1]
+        for file in storage.list_files([storage.join(storage.escape(base), "**")], base)
+        if file.name not in listed and not _RECORD.fullmatch(file.name)
     ]
-    yield Check("token files that the manifest does not list", not stray, len(stray), 0)
+    yield Check("files that the manifest does not list", not stray, stray[:10], [])
 
 
 def _check_identity(
-    dataset: Dataset, manifest: Manifest, index: NgramIndex | None
+    dataset: Dataset, manifest: Manifest, tokenizer: Tokenizer, index: NgramIndex | None
 ) -> Iterator[Check]:
     """The manifest is of the recipe, the inputs and the index that its fingerprint was made of."""
     stage = Stage(
@@ -123,6 +163,14 @@ def _check_identity(
         stage.fingerprint == manifest.fingerprint,
         stage.fingerprint,
         manifest.fingerprint,
+    )
+    named = manifest.parameters["tokenizer"]
+    told = manifest.details["tokenizer"]["fingerprint"]
+    yield Check(
+        "tokenizer is the one named",
+        tokenizer.fingerprint == named == told,
+        tokenizer.fingerprint,
+        named if named == told else [named, told],
     )
     recipe = storage.read_json(dataset.path(RECIPE_FILE))
     same = manifest.parameters.get("recipe") == recipe
@@ -136,10 +184,9 @@ def _check_identity(
 
 def _tokenizer(dataset: Dataset, manifest: Manifest) -> Tokenizer:
     spec = dict(manifest.details["tokenizer"]["spec"])
-    if spec["name"] == TOKENIZER_FILE:  # its file, else a name that is the same everywhere
-        spec["name"] = dataset.path(TOKENIZER_FILE)
-        if not storage.exists(spec["name"]):
-            raise FileNotFoundError(f"the mix lacks its {TOKENIZER_FILE}")
+    spec["name"] = dataset.path(TOKENIZER_FILE)  # never one that lies elsewhere
+    if not storage.exists(spec["name"]):
+        raise FileNotFoundError(f"the mix lacks its {TOKENIZER_FILE}")
     spec["special_tokens"] = tuple((name, number) for name, number in spec["special_tokens"])
     return load_tokenizer(TokenizerSpec(**spec))
 
@@ -148,7 +195,7 @@ def _index(dataset: Dataset, manifest: Manifest) -> NgramIndex | None:
     stored = manifest.details["benchmarks"]
     if not stored:
         return None
-    return load_index(dataset.path(stored["file"]), stored["fingerprint"])
+    return load_index(dataset.path(INDEX_FILE), stored["fingerprint"])
 
 
 def _undecodable(tokens: np.ndarray[Any, Any], bounds: DocumentBounds, tokenizer: Tokenizer) -> int:
@@ -164,18 +211,22 @@ def _undecodable(tokens: np.ndarray[Any, Any], bounds: DocumentBounds, tokenizer
 
 def _check_counts(
     manifest: Manifest,
-    asked: Mix,
-    counts: dict[str, dict[str, int]],
+    selected: Mapping[str, Mapping[str, Any]],
+    counts: Mapping[str, Mapping[str, int]],
     texts_bad: int,
     scanned: bool,
 ) -> Iterator[Check]:
     total = Counter[str]()
     for one in counts.values():
         total.update(one)
-    listed = manifest.details["sources"]
+    sources = sorted({*selected, *counts})
+    paths = [source_of(file.path) for file in manifest.files if file.path.endswith(".npy")]
     for name in ("tokens", "documents", "files"):
-        wanted = {source: its.get(name, 0) for source, its in sorted(listed.items())}
-        seen = {source: counts.get(source, {}).get(f"rescan.{name}", 0) for source in wanted}
+        wanted = {
+            source: paths.count(source) if name == "files" else selected.get(source, {}).get(name)
+            for source in sources
+        }
+        seen = {source: counts.get(source, {}).get(f"rescan.{name}", 0) for source in sources}
         yield Check(f"{name} per source", seen == wanted, seen, wanted)
     for name, meaning in (
         ("tokens_out_of_range", "tokens outside the vocabulary"),
@@ -187,7 +238,6 @@ def _check_counts(
     ):
         yield Check(meaning, total[f"rescan.{name}"] == 0, total[f"rescan.{name}"], 0)
     yield Check("documents that decode to no valid UTF-8", texts_bad == 0, texts_bad, 0)
-    yield from _check_shares(manifest, asked, counts)
     if scanned:
         hits = total["rescan.hits"]
         yield Check("benchmark n-grams in the decoded tokens", hits == 0, hits, 0)
@@ -200,29 +250,37 @@ def _asked(dataset: Dataset) -> Mix:
     return read_mix(storage.read_json(dataset.path(RECIPE_FILE))["mix"])
 
 
+def _check_details(
+    manifest: Manifest, selected: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Check]:
+    """What the manifest tells its readers is what its fingerprint covers."""
+    names = ("tokens", "documents", "wanted_tokens")
+    told = manifest.details["sources"]
+    seen = {source: {name: its.get(name) for name in names} for source, its in told.items()}
+    wanted = {source: {name: its[name] for name in names} for source, its in selected.items()}
+    yield Check("counts in the manifest are those selected", seen == wanted, seen, wanted)
+
+
 def _check_shares(
-    manifest: Manifest, asked: Mix, counts: dict[str, dict[str, int]]
+    manifest: Manifest,
+    asked: Mix,
+    selected: Mapping[str, Mapping[str, Any]],
+    counts: Mapping[str, Mapping[str, int]],
 ) -> Iterator[Check]:
     """Each source holds what its share of the recipe asks, but for less than its next document.
 
-    That document is not in the mix. Where less is missing than the longest that is there, nobody
-    needs to be believed; else the manifest's word is taken, and the check says so.
+    That document is not in the mix; its length stands in the parameters.
     """
-    listed = manifest.details["sources"]
-    told, shares = manifest.details["shares"], asked.proportions
+    told, shares = manifest.details.get("shares"), asked.proportions
     yield Check("shares in the manifest are the recipe's", told == shares, told, shares)
     tokens = divide_tokens(asked.tokens, shares)
     for source in sorted({*tokens, *counts}):
         seen = counts.get(source, {}).get("rescan.tokens", 0)
-        longest = counts.get(source, {}).get(LARGEST, 0)
         wanted = tokens.get(source, 0)
-        most, which = longest, "the longest document here"
-        if wanted - seen > longest:
-            most = listed.get(source, {}).get(LARGEST, 0)
-            which = "the next document by the manifest"
+        following = selected.get(source, {}).get("next_document_tokens", 0)
         yield Check(
             f"share of {source}",
-            0 <= wanted - seen <= most,
+            0 <= wanted - seen < max(following, 1),
             f"{seen:,} tokens",
-            f"{wanted:,} tokens or up to {most:,} less ({which})",
+            f"{wanted:,} tokens or less, by less than the {following:,} of its next document",
         )

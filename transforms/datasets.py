@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -109,6 +109,9 @@ class Manifest:
     def from_json(value: Mapping[str, Any]) -> Manifest:
         fields = dict(value)
         fields["files"] = [OutputFile(**file) for file in value["files"]]
+        for name in ("parameters", "inputs", "counts", "gate", "bounds", "details"):
+            if not isinstance(fields[name], dict):
+                raise TypeError(f"'{name}' must be a mapping")
         return Manifest(**fields)
 
 
@@ -125,7 +128,11 @@ class Dataset:
         path = storage.join(folder, "manifest.json")
         if not storage.exists(path):
             raise FileNotFoundError(f"no finished dataset at {folder}: {path} does not exist")
-        manifest = Manifest.from_json(storage.read_json(path))
+        manifest = _read_manifest(path)
+        if manifest is None:
+            raise storage.DamagedFile(
+                f"{path} is no manifest, it was cut or changed: delete it and run again"
+            )
         return Dataset(folder, manifest.fingerprint), manifest
 
     @property
@@ -147,10 +154,12 @@ class Dataset:
         found = storage.list_files([storage.join(storage.escape(self.base), "records/*.json")])
         return {file.path.rpartition("/")[2].removesuffix(".json") for file in found}
 
-    def whole_tasks(self) -> set[str]:
+    def whole_tasks(self, proofs: Collection[str] = ()) -> set[str]:
         """Names of the tasks whose record and files are there, the files of the size recorded.
 
-        Records of the others are deleted: their work is to be done again.
+        Records of the others are deleted: their work is to be done again. With `proofs`, tasks that
+        read back what others wrote, files must have the hash recorded, too, and no proof of an
+        earlier run stands.
         """
         found = storage.list_files([storage.join(storage.escape(self.base), "**")], self.base)
         sizes = {file.name: file.size_bytes for file in found}
@@ -158,13 +167,21 @@ class Dataset:
         for task in self.finished_tasks():
             try:
                 record = self.read_record(task)
-            except storage.DamagedFile:
+            except (storage.DamagedFile, TypeError, KeyError, ValueError):
                 record = None
-            if record and all(sizes.get(one.path) == one.size_bytes for one in record.files):
+            if (
+                record
+                and task not in proofs
+                and all(sizes.get(one.path) == one.size_bytes for one in record.files)
+                and (not proofs or all(self._agrees(one) for one in record.files))
+            ):
                 whole.add(task)
             else:
                 storage.delete([self.record_path(task)])
         return whole
+
+    def _agrees(self, file: OutputFile) -> bool:
+        return storage.sha256_of(self.path(file.path)) == (file.sha256, file.size_bytes)
 
     def holds(self, files: Sequence[OutputFile]) -> bool:
         """Whether all these files of this version are there, in the size recorded."""
@@ -205,5 +222,5 @@ class Dataset:
 def _read_manifest(path: str) -> Manifest | None:
     try:
         return Manifest.from_json(storage.read_json(path)) if storage.exists(path) else None
-    except (storage.DamagedFile, TypeError, KeyError):
+    except (storage.DamagedFile, TypeError, KeyError, ValueError):
         return None

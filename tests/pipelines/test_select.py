@@ -12,10 +12,11 @@ from pipelines.tables import TableTask
 from pipelines.tokenize import TOKENS_SCHEMA
 from pipelines.workspace import Workspace
 from transforms.attributes import write_table
+from transforms.checks.documents import id_hashes
 from transforms.datasets import Dataset, OutputFile
 from transforms.dedup.pool import PoolShard
 from transforms.documents import ROWS_DIGEST_KEY, SCHEMA, rows_digest
-from transforms.mixing.budget import BudgetError
+from transforms.mixing.budget import BudgetError, order_key
 from transforms.quality.size import Size
 
 OPTIONS = PipelineOptions(["--direct_num_workers=1"])
@@ -71,8 +72,9 @@ def write_documents(folder, source, part, ids):
 
 def tokens_row(count):
     if count is None:
-        return {"tokens": None, "count": None, "cut_bytes": None, "reason": None}
-    return {"tokens": [0] * (count - 1), "count": count, "cut_bytes": 0, "reason": None}
+        return dict.fromkeys(TOKENS_SCHEMA.names)
+    tokens = [0] * (count - 1)
+    return {"tokens": tokens, "count": count, "digest": count, "cut_bytes": 0, "reason": None}
 
 
 def mix_of(tokens, **more):
@@ -127,6 +129,34 @@ def test_the_split_into_shards_changes_no_choice(tmp_path):
     three, budgets_of_three, _ = run(tmp_path / "three", mix_of(2000), splits=3)
     assert three == one
     assert budgets_of_three == budgets
+
+
+def test_the_digest_tells_which_documents_are_taken_however_they_are_split(tmp_path):
+    digests = []
+    for name, total, splits in (("one", 2000, 1), ("three", 2000, 3), ("more", 3000, 1)):
+        _, _, counts = run(tmp_path / name, mix_of(total), splits)
+        digests.append(sum(one["documents_digest"] for one in counts["web"]) % (1 << 64))
+    assert digests[0] == digests[1]
+    assert digests[2] not in (0, digests[0])
+
+
+def test_a_source_that_would_hold_nothing_is_an_error_that_says_so(tmp_path):
+    first = find_first(tmp_path, "code")
+    with pytest.raises(BudgetError, match=rf"^code: .* {first - 1:,} tokens.*\({first:,}\)"):
+        run(tmp_path / "less", mix_of(4 * (first - 1)))
+
+
+def find_first(folder, source):
+    """Tokens of the first document that is taken of a source."""
+    copies, _, _ = run(folder / "all", mix_of(3000))
+    order = {
+        name: int(order_key(id_hashes(pa.array([name]))[0], 0)[0])
+        for name, count, _ in POOL[source]
+        if count
+    }
+    first = min(order, key=order.get)
+    assert copies[first]
+    return next(count for name, count, _ in POOL[source] if name == first)
 
 
 def test_another_seed_is_another_choice(tmp_path):

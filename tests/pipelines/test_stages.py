@@ -144,6 +144,25 @@ def test_when_all_records_are_there_only_the_gate_is_run(tmp_path):
     assert job.stages[0].dataset.manifest() is not None
 
 
+@pytest.mark.parametrize("harm", ["flip", "cut", "lose", "none"])
+def test_a_job_with_proofs_believes_no_file_and_no_proof_of_an_earlier_run(tmp_path, harm):
+    more = {"stages": ("a",), "tasks": ("t0", "t1", "proof"), "proofs": ("proof",)}
+    job, _ = job_of(tmp_path, **more)
+    run_job(job, OPTIONS)
+    dataset = job.stages[0].dataset
+    content = {"flip": b"u0", "cut": b"t", "lose": None, "none": b"t0"}[harm]
+    storage.delete([dataset.path("t0"), dataset.path("manifest.json")])
+    if content:
+        storage.write_bytes(dataset.path("t0"), content)
+    job, built = job_of(tmp_path, **more)
+    run_job(job, OPTIONS)
+    assert built == [{"a": ["proof"] if harm == "none" else ["t0", "proof"]}]
+    assert storage.read_bytes(dataset.path("t0")) == b"t0"
+    job, built = job_of(tmp_path, **more)  # what is published is not proved again
+    run_job(job, OPTIONS)
+    assert built == []
+
+
 def test_a_task_without_a_record_fails_the_job(tmp_path):
     job, _ = job_of(tmp_path, function=write_file_alone)
     with pytest.raises(RunFailed, match=r"a: .*2 tasks have no record"):

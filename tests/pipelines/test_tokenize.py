@@ -91,6 +91,7 @@ def test_the_pool_is_tokenized_and_what_is_cut_is_not(tmp_path, tokenizer, group
     texts = [None if row["tokens"] is None else bytes(row["tokens"]).decode() for row in rows]
     assert texts == ["plain text", "cut out", None, None, None, None, "nï 🍎", "..."]
     assert [row["count"] for row in rows] == [11, 8, None, None, None, None, 9, 4]
+    assert [row["digest"] is None for row in rows] == [text is None for text in texts]
     assert [row["cut_bytes"] for row in rows] == [0, 5, 4, None, None, None, 2, 0]
     assert [row["reason"] for row in rows] == [None, None, NOTHING_LEFT, *[None] * 5]
     wanted = {

@@ -17,6 +17,7 @@ from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
 from transforms.decontamination.benchmarks import Item
 from transforms.decontamination.index import IndexParameters, build_index
+from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
 from transforms.tokens.token_files import TokenFileWriter
 from transforms.tokens.tokenizer import TokenizerSpec, load_tokenizer
 
@@ -26,6 +27,7 @@ TEXTS = {
     "code": ["def add(a, b):\n    return a + b\n"],
 }
 EOS = 300
+NEXT_TOKENS = 7  # of the first document that is not in the mix
 ABOUT = ("about/tokenizer", "about/benchmarks.arrow", "about/recipe.json")
 
 
@@ -48,9 +50,11 @@ def write_source(base, source, tokenizer, texts):
         "documents": len(texts),
         "files": 1,
         "wanted_tokens": len(tokens) + len(texts),
-        "largest_document_tokens": int(np.diff(bounds).max()) + 1,
     }
-    return writer.files, counts
+    digests = document_digests(pa.array(ids), hash_tokens(tokens, bounds[:-1], bounds[1:]))
+    digest = f"{sum_digests(digests, np.ones(len(ids), np.uint32)):016x}"
+    selected = {**counts, "next_document_tokens": NEXT_TOKENS, "digest": digest}
+    return writer.files, counts, selected
 
 
 def make_mix(folder, texts=TEXTS, shares=None, **details):
@@ -60,9 +64,11 @@ def make_mix(folder, texts=TEXTS, shares=None, **details):
     tokenizer = load_tokenizer(spec)
     index = build_index([Item("GSM8K", "1", "question", QUESTION, True)], IndexParameters())
     index.save(dataset.path("about/benchmarks.arrow"))
-    files, sources = [], {}
+    files, sources, selected = [], {}, {}
     for source, its in texts.items():
-        written, sources[source] = write_source(dataset.base, source, tokenizer, its)
+        written, sources[source], selected[source] = write_source(
+            dataset.base, source, tokenizer, its
+        )
         files += written
     total = sum(one["wanted_tokens"] for one in sources.values())
     shares = shares or {name: one["wanted_tokens"] / total for name, one in sources.items()}
@@ -86,7 +92,12 @@ def make_mix(folder, texts=TEXTS, shares=None, **details):
         **details,
     }
     stored = its_details["benchmarks"]
-    parameters = {"recipe": recipe, "index": stored["fingerprint"] if stored else None}
+    parameters = {
+        "recipe": recipe,
+        "tokenizer": tokenizer.fingerprint,
+        "index": stored["fingerprint"] if stored else None,
+        "selected": selected,
+    }
     fingerprint = Stage("mix", "", 1, parameters, {}, ()).fingerprint
     Path(dataset.base).rename(Path(folder) / fingerprint)
     manifest = Manifest("mix", fingerprint, 1, parameters, {}, files, {}, {}, {}, "0", its_details)
@@ -179,7 +190,42 @@ def test_a_missing_file_is_found(mix, path):
 
 def test_a_file_too_many_is_found(mix):
     shutil.copy(tokens_of(mix), tokens_of(mix).with_name("part-999-00000.npy"))
-    assert failed(mix) == ["token files that the manifest does not list"]
+    assert failed(mix) == ["files that the manifest does not list"]
+
+
+@pytest.mark.parametrize("path", ["more/x.npy", "tokens/web/aside/x.npy", "about/x", "x.txt"])
+def test_a_file_too_many_is_found_anywhere(mix, path):
+    (base_of(mix) / path).parent.mkdir(exist_ok=True)
+    (base_of(mix) / path).write_bytes(b"1234")
+    assert failed(mix) == ["files that the manifest does not list"]
+
+
+@pytest.mark.parametrize("path", ["../x.npy", "tokens/../../x.npy", "/tmp/x.npy", "file:///x.npy"])
+def test_a_path_that_leaves_the_mix_is_found_and_not_read(mix, path):
+    dataset, manifest = Dataset.published(str(mix))
+    dataset.publish(replace(manifest, files=[*manifest.files, OutputFile(path, 4, "0")]))
+    assert failed(mix) == ["files lie in the mix's folder"]
+
+
+def test_a_file_listed_twice_is_found(mix):
+    dataset, manifest = Dataset.published(str(mix))
+    dataset.publish(replace(manifest, files=[*manifest.files, manifest.files[0]]))
+    assert "files that the manifest lists twice" in failed(mix)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "1", "[{}]", '{"files": 1}', "nonsense"])
+def test_a_damaged_manifest_is_one_sentence(mix, content):
+    (mix / "manifest.json").write_text(content)
+    with pytest.raises(storage.DamagedFile, match="is no manifest"):
+        verify_mix(str(mix))
+
+
+@pytest.mark.parametrize("content", [b"no gzip", b"", gzip.compress(b"1,2,3\n"), b"\x1f\x8b\x08"])
+def test_bounds_that_cannot_be_read_are_a_failed_check(mix, content):
+    tokens_of(mix).with_suffix(".csv.gz").write_bytes(content)
+    seal(mix)
+    found = failed(mix)
+    assert {"documents per source", "documents are those selected"} <= set(found)
 
 
 @pytest.mark.parametrize("path", ABOUT)
@@ -194,6 +240,46 @@ def test_what_does_not_load_is_a_failed_check(mix, path, content):
 
 
 # What is covered up: hashes are right, the content is not.
+
+
+def test_documents_whose_tokens_are_swapped_are_found(mix):
+    def swap(tokens):
+        ends = np.flatnonzero(tokens == EOS) + 1
+        return np.concatenate([tokens[ends[0] :], tokens[: ends[0]]])
+
+    def swap_bounds(rows):
+        split = [row.split(",") for row in rows]
+        length = int(split[1][1]) - int(split[0][1])
+        split[0][:2], split[1][:2] = ["0", str(length)], [str(length), split[1][1]]
+        return [",".join(row) for row in split]
+
+    change_tokens(mix, swap)
+    change_bounds(mix, swap_bounds)
+    seal(mix)
+    assert failed(mix) == ["documents are those selected"]
+
+
+def test_two_tokens_that_are_swapped_in_a_document_are_found(mix):
+    def swap(tokens):
+        tokens[[0, 1]] = tokens[[1, 0]]
+        return tokens
+
+    change_tokens(mix, swap)
+    seal(mix)
+    assert failed(mix) == ["documents are those selected"]
+
+
+def test_another_id_is_found(mix):
+    change_bounds(mix, lambda rows: [rows[0].replace("web0", "web7"), rows[1]])
+    seal(mix)
+    assert failed(mix) == ["documents are those selected"]
+
+
+def test_a_document_in_the_place_of_another_is_found(mix):
+    change_tokens(mix, lambda tokens: np.tile(tokens[: np.flatnonzero(tokens == EOS)[0] + 1], 2))
+    change_bounds(mix, lambda rows: [rows[0], rows[0]])
+    seal(mix)
+    assert "documents are those selected" in failed(mix)
 
 
 def test_an_end_of_text_inside_a_document_is_found(mix):
@@ -269,18 +355,38 @@ def test_a_source_that_holds_one_token_more_than_asked_is_found(tmp_path):
     assert failed(make_mix(tmp_path / "mix", texts, shares=shares)) == ["share of web"]
 
 
-def test_where_the_manifest_is_believed_the_check_says_so(tmp_path):
+@pytest.mark.parametrize(("missing", "ok"), [(0, True), (6, True), (7, False), (-1, False)])
+def test_less_than_the_next_document_may_be_missing(tmp_path, missing, ok):
     texts = {"web": ["a b c d e f"] * 40, "code": ["x y z"] * 40}
-    shares = {"web": (40 * 12 + 20) / 720, "code": (40 * 6 - 20) / 720}
+    shares = {"web": (40 * 12 + missing) / 720, "code": (40 * 6 - missing) / 720}
     mix = make_mix(tmp_path / "mix", texts, shares=shares)
-    assert "share of web" in failed(mix)
-    path = mix / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["details"]["sources"]["web"]["largest_document_tokens"] = 21
-    path.write_text(json.dumps(manifest))
-    (web,) = [check for check in verify_mix(str(mix)) if check.name == "share of web"]
-    assert web.ok
-    assert "up to 21 less (the next document by the manifest)" in str(web.wanted)
+    assert ("share of web" not in failed(mix)) == ok
+
+
+@pytest.mark.parametrize("name", ["largest_document_tokens", "next_document_tokens"])
+def test_no_detail_of_the_manifest_makes_a_dropped_file_pass(mix, name):
+    for path in (tokens_of(mix), tokens_of(mix).with_suffix(".csv.gz")):
+        path.unlink()
+    dataset, manifest = Dataset.published(str(mix))
+    files = [file for file in manifest.files if not file.path.startswith("tokens/web/")]
+    web = {"tokens": 0, "documents": 0, "files": 0, "wanted_tokens": 0, name: 10**9}
+    details = {**manifest.details, "sources": {**manifest.details["sources"], "web": web}}
+    dataset.publish(replace(manifest, files=files, details=details))
+    assert {
+        "counts in the manifest are those selected",
+        "documents are those selected",
+        "documents per source",
+        "share of web",
+        "tokens per source",
+    } <= set(failed(mix))
+
+
+def test_parameters_are_covered_by_the_fingerprint(mix):
+    dataset, manifest = Dataset.published(str(mix))
+    selected = {**manifest.parameters["selected"]}
+    selected["web"] = {**selected["web"], "next_document_tokens": 10**9}
+    dataset.publish(replace(manifest, parameters={**manifest.parameters, "selected": selected}))
+    assert failed(mix) == ["fingerprint of the manifest"]
 
 
 def test_another_tokenizer_than_the_one_named_is_found(mix):

@@ -95,6 +95,13 @@ def test_a_dataset_without_a_manifest_does_not_exist_for_readers(folder):
         Dataset.published(folder)
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", "[{}]", "7", '{"files": []}', "{"])
+def test_a_damaged_manifest_is_one_sentence(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(storage.DamagedFile, match="is no manifest, it was cut or changed"):
+        Dataset.published(str(tmp_path))
+
+
 def test_finished_tasks_are_those_with_a_record(folder):
     dataset = Dataset(folder, "f1")
     for task in ("00001-00000", "web-0.rescan"):

@@ -73,8 +73,8 @@ class SourceBudget:
 
     @property
     def epochs(self) -> float:
-        """Wanted over available tokens."""
-        return self.wanted_tokens / self.available_tokens if self.available_tokens else 0.0
+        """Taken over available tokens."""
+        return self.taken_tokens / self.available_tokens if self.available_tokens else 0.0
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "epochs": round(self.epochs, 6)}

@@ -50,6 +50,7 @@ __all__ = [
     "Tokenizer",
     "TokenizerError",
     "TokenizerSpec",
+    "as_file",
     "load_tokenizer",
 ]
 
@@ -397,6 +398,26 @@ def _load(spec: TokenizerSpec) -> Tokenizer:
     )
 
 
+def as_file(spec: TokenizerSpec) -> tuple[bytes, TokenizerSpec]:
+    """The content of a file from which the same tokenizer loads, and what to say of that file (all
+    but its name). TokenizerError when it cannot be had."""
+    name = spec.name
+    if "://" not in name and storage.exists(storage.join(name, "tokenizer.json")):
+        name = storage.join(name, "tokenizer.json")
+    if storage.exists(name):
+        return storage.read_bytes(name), spec
+    if name not in TIKTOKEN_PATTERNS:
+        return _fetch_from_hub(name), spec
+    ranks, special = _tiktoken_ranks(spec)
+    lines = [
+        b"%s %d\n" % (base64.b64encode(token), rank)
+        for token, rank in sorted(ranks.items(), key=lambda item: item[1])
+    ]
+    pattern = TIKTOKEN_PATTERNS[name]
+    tokens = tuple(sorted(special.items()))
+    return b"".join(lines), TokenizerSpec(name, pattern, tokens, spec.eos, spec.pad)
+
+
 def _fetch_from_hub(name: str) -> bytes:
     try:
         return tokenizers.Tokenizer.from_pretrained(name).to_str().encode()
@@ -408,6 +429,13 @@ def _fetch_from_hub(name: str) -> bytes:
 
 
 def _from_tiktoken(spec: TokenizerSpec) -> Tokenizer:
+    pattern = TIKTOKEN_PATTERNS[spec.name]
+    named = TokenizerSpec(spec.name, pattern, (), spec.eos, spec.pad)
+    return _from_ranks(*_tiktoken_ranks(spec), named)
+
+
+def _tiktoken_ranks(spec: TokenizerSpec) -> tuple[dict[bytes, int], dict[str, int]]:
+    """Ranks and special tokens of an encoding that tiktoken has by name."""
     import tiktoken  # only where a recipe names one of its encodings
 
     try:
@@ -419,8 +447,7 @@ def _from_tiktoken(spec: TokenizerSpec) -> Tokenizer:
         ) from error
     ranks = {token: encoding.encode_single_token(token) for token in encoding.token_byte_values()}
     special = {token: encoding.encode_single_token(token) for token in encoding.special_tokens_set}
-    pattern = TIKTOKEN_PATTERNS[spec.name]
-    return _from_ranks(ranks, special, TokenizerSpec(spec.name, pattern, (), spec.eos, spec.pad))
+    return ranks, special
 
 
 def _read_ranks(content: bytes, name: str) -> dict[bytes, int]:

@@ -134,6 +134,12 @@ def test_half_an_epoch_takes_about_half_of_the_documents():
     assert budget.epochs == 0.5
 
 
+def test_epochs_are_those_taken_not_those_wanted():
+    order = order_key(np.arange(4, dtype=np.uint64), 3)
+    assert budget_of(order, np.full(4, 10), 19).epochs == 0.25
+    assert budget_of(order, np.full(4, 10), 9).epochs == 0
+
+
 def test_documents_that_are_not_eligible_are_never_taken():
     order = order_key(np.arange(10, dtype=np.uint64), 0)
     budget = budget_of(order, np.full(10, 5), 125)

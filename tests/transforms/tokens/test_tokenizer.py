@@ -11,6 +11,7 @@ import pydoc
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from transforms.tokens import tokenizer as tokenizer_module
 from transforms.tokens.tokenizer import (
     TokenizerError,
     TokenizerSpec,
+    as_file,
     load_tokenizer,
 )
 from transforms.tokens.training import train_bpe
@@ -452,6 +454,31 @@ def test_without_a_network_a_hub_name_is_told_in_a_sentence(tmp_path):
     told = load_elsewhere("org/name", tmp_path, HF_HUB_OFFLINE="1")
     assert "tokenizer 'org/name' could not be fetched from the hub" in told
     assert "\n" not in told
+
+
+def test_an_encoding_of_tiktoken_is_the_same_tokenizer_as_the_file_made_of_it(
+    tmp_path, monkeypatch
+):
+    ranks = {bytes([byte]): byte for byte in range(256)} | {b"th": 256, b" the": 257}
+    special = {"<|endoftext|>": 300, "<|fim|>": 301}
+    small = tiktoken.Encoding(
+        "small", pat_str=r"\w+|\W+", mergeable_ranks=ranks, special_tokens=special
+    )
+    monkeypatch.setattr(tiktoken, "get_encoding", lambda name: small)
+    named = TokenizerSpec("p50k_base", pad="<|fim|>")
+    content, spec = as_file(named)
+    path = tmp_path / "ranks"
+    path.write_bytes(content)
+    loaded = load_tokenizer(replace(spec, name=str(path)))
+    assert loaded.fingerprint == load_tokenizer(named).fingerprint
+    assert (loaded.eos, loaded.pad) == (300, 301)
+
+
+def test_a_tokenizer_of_the_hub_is_stored_as_its_json(monkeypatch):
+    library = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<eos>": 0}, "<eos>"))
+    monkeypatch.setattr(tokenizers.Tokenizer, "from_pretrained", lambda name: library)
+    spec = TokenizerSpec("org/name")
+    assert as_file(spec) == (library.to_str().encode(), spec)
 
 
 def test_without_a_network_a_tiktoken_name_is_told_in_a_sentence(tmp_path):

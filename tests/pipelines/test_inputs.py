@@ -4,8 +4,8 @@ import hashlib
 import os
 
 import pytest
+from apache_beam.io.filesystems import FileSystems
 
-from pipelines import inputs as module
 from pipelines.inputs import find_inputs
 from pipelines.workspace import Workspace
 from transforms import storage
@@ -74,7 +74,7 @@ def test_an_object_that_changes_and_keeps_its_size_is_noticed(workspace, monkeyp
     monkeypatch.setattr(storage, "list_files", lambda *arguments: [file])
     digests = []
     for checksum in ("one", "two"):
-        monkeypatch.setattr(module.FileSystems, "checksum", lambda path, c=checksum: c)
+        monkeypatch.setattr(FileSystems, "checksum", lambda path, c=checksum: c)
         digests += [one.digest for one in find_inputs(workspace, ["s3://bucket/*"])]
     assert digests == ["checksum one", "checksum two"]
 

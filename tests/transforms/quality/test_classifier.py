@@ -96,7 +96,7 @@ def test_names_of_columns_are_quoted():
     condition = rule(
         "classifier", {"name": "x", "model": "m", "label": 'a "b" & c', "at_most": 0.1}
     ).conditions[0]
-    assert condition.to_sql() == 'x."a ""b"" & c" <= 0.1'
+    assert condition.to_sql() == '"x"."a ""b"" & c" <= 0.1'
 
 
 @pytest.mark.parametrize(

@@ -149,8 +149,9 @@ def test_no_list_is_in_memory_whole_while_it_is_read(tmp_path, monkeypatch):
     entries = 200_000
     with open(path, "w") as file:
         file.writelines(f"{'x' * 90}{n}.org\n" for n in range(entries))
-    hosts = (UrlList("domains", RuleFile(path, "hosts.txt", "a")),)
-    load_lists((UrlList("domains", RuleFile("/dev/null", "none", "a")),), True)  # compiles
+    hosts = (UrlList("domains", RuleFile(path, "hosts.txt", storage.content_digest(path))),)
+    nothing = RuleFile("/dev/null", "none", storage.content_digest("/dev/null"))
+    load_lists((UrlList("domains", nothing),), True)  # compiles
     tracemalloc.start()
     tables = load_lists(hosts, True)
     _, peak_bytes = tracemalloc.get_traced_memory()

@@ -82,6 +82,8 @@ class Training:
                 raise ValueError(f"{name} must be at least 1 (got {getattr(self, name)})")
         if not 0 < self.held_out < 1:
             raise ValueError(f"held_out must be between 0 and 1 (got {self.held_out})")
+        if not 0 <= self.seed < 2**31:  # fastText's is a C int
+            raise ValueError(f"seed must be between 0 and 2147483647 (got {self.seed})")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0 (got {self.learning_rate})")
 
@@ -145,7 +147,7 @@ def train_classifier(
             )
         model = Path(folder) / "model.bin"
         _train(corpus, model, training)
-        sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+        sha256, _ = storage.sha256_of(str(model))
         accuracy, labels = _evaluate(corpus, str(model), sha256)
         with storage.write_aside(output) as target, model.open("rb") as source:
             while block := source.read(_COPY_BYTES):
@@ -205,7 +207,7 @@ def _write_lines(
     """Write held-out lines as they come, and training lines in the order of their hashes."""
     parts = [corpus.folder / f"part-{number:02}" for number in range(_PARTITIONS)]
     files = [part.open("wb") for part in parts]
-    key = training.seed.to_bytes(8, "little", signed=True)
+    key = training.seed.to_bytes(8, "little")
     with corpus.held_out_file.open("wb") as held_out:
         for label, document in examples:
             if not label or _BLANKS.search(label):

@@ -106,6 +106,15 @@ def test_one_label_is_nothing_to_learn(labelled, tmp_path):
     assert not (tmp_path / "m.bin").exists()
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"dim": 0}, {"held_out": 1.0}, {"learning_rate": 0.0}, {"seed": -1}, {"seed": 2**31}]
+)
+def test_numbers_that_fasttext_cannot_take_are_told_by_name(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        Training(**wrong)
+
+
 def test_a_label_is_one_word(labelled, tmp_path):
     with pytest.raises(ValueError, match="a label must be one word"):
         train_classifier(str(tmp_path / "m.bin"), {"the sea": labelled["sea"]}, SMALL)

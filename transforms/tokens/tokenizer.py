@@ -418,6 +418,7 @@ def as_file(spec: TokenizerSpec) -> tuple[bytes, TokenizerSpec]:
     return b"".join(lines), TokenizerSpec(name, pattern, tokens, spec.eos, spec.pad)
 
 
+@cache  # what is stored beside a mix is what encoded it
 def _fetch_from_hub(name: str) -> bytes:
     try:
         return tokenizers.Tokenizer.from_pretrained(name).to_str().encode()

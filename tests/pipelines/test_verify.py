@@ -5,6 +5,7 @@ import gzip
 import json
 import shutil
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ from transforms.decontamination.index import IndexParameters, build_index
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
 from transforms.tokens.token_files import TokenFileWriter
 from transforms.tokens.tokenizer import TokenizerSpec, load_tokenizer
+
+# Of no time: parameters' ids must be the same in every process.
+compress = partial(gzip.compress, mtime=0)
 
 QUESTION = "how many apples does little anna have left at home today"
 TEXTS = {
@@ -151,7 +155,7 @@ def change_tokens(mix, change, source="web"):
 def change_bounds(mix, change, source="web"):
     path = tokens_of(mix, source).with_suffix(".csv.gz")
     rows = gzip.decompress(path.read_bytes()).decode().splitlines()
-    path.write_bytes(gzip.compress("".join(f"{row}\n" for row in change(rows)).encode(), mtime=0))
+    path.write_bytes(compress("".join(f"{row}\n" for row in change(rows)).encode(), mtime=0))
 
 
 def put(place, token):
@@ -220,7 +224,7 @@ def test_a_damaged_manifest_is_one_sentence(mix, content):
         verify_mix(str(mix))
 
 
-@pytest.mark.parametrize("content", [b"no gzip", b"", gzip.compress(b"1,2,3\n"), b"\x1f\x8b\x08"])
+@pytest.mark.parametrize("content", [b"no gzip", b"", compress(b"1,2,3\n"), b"\x1f\x8b\x08"])
 def test_bounds_that_cannot_be_read_are_a_failed_check(mix, content):
     tokens_of(mix).with_suffix(".csv.gz").write_bytes(content)
     seal(mix)

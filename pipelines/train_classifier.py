@@ -42,6 +42,7 @@ _BLOCK_BYTES = 8 << 20  # of held-out text that is scored at a time, about
 _BLANKS = re.compile(r"(?:[ \n\r\t\v\f\0]|</s>)+")
 _COPY_BYTES = 1 << 20
 
+_INSTALL = "pip install fasttext, for which a C++ compiler must be there"
 _REINSTALL = (
     "the package fasttext-predict has overwritten files of fasttext, which trains; run: pip"
     " uninstall -y fasttext-predict && pip install --force-reinstall --no-deps fasttext"
@@ -162,7 +163,7 @@ def _check_fasttext() -> None:
     try:
         parts = [import_module(name) for name in ("fasttext", "fasttext_pybind")]
     except ImportError as error:
-        raise ValueError(f"fastText cannot be imported ({error}): pip install fasttext") from error
+        raise ValueError(f"fastText cannot be imported ({error}): {_INSTALL}") from error
     if not all(map(hasattr, parts, ("train_supervised", "train"))):
         raise ValueError(_REINSTALL)
 

@@ -5,10 +5,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 from apache_beam.runners.portability.stager import Stager
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ("setup.py", "MANIFEST.in", "pyproject.toml", "constraints.txt", "README.md")
@@ -54,8 +57,48 @@ def test_a_worker_that_installs_it_has_every_module_and_data_file(unpacked, tmp_
     subprocess.run([sys.executable, "-m", "pip", "install", *offline, *target], check=True)
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*")):
-            if path.suffix in (".py", ".yaml", ".json"):
+            if path.is_file() and "__pycache__" not in path.parts:
                 assert (tmp_path / "site" / path.relative_to(ROOT)).is_file(), path
+
+
+def needed_distributions(requirements):
+    """The installed distributions that requirements need, directly or not, by name."""
+    found = {}
+    wanted = [Requirement(line) for line in requirements]
+    seen = set()
+    while wanted:
+        asked = wanted.pop()
+        name, extras = canonicalize_name(asked.name), frozenset(asked.extras)
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        found[name] = distribution(name)
+        for one in map(Requirement, found[name].requires or ()):
+            environments = [{"extra": extra} for extra in ("", *extras)]
+            if one.marker is None or any(map(one.marker.evaluate, environments)):
+                wanted.append(one)
+    return found
+
+
+def built_here(found):
+    """Those that pip compiled on this machine: the index gave a source distribution alone, and its
+    wheel is for this very platform instead of the ones that an index accepts."""
+    wheels = {name: one.read_text("WHEEL") or "" for name, one in found.items()}
+    return sorted(
+        name for name, wheel in wheels.items() if re.search(r"^Tag: .*-linux_", wheel, re.M)
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells wheels of an index by name")
+def test_no_dependency_is_compiled_as_it_is_installed(unpacked):
+    """A worker has no compiler. fasttext, which only training needs, shows what would be found."""
+    pytest.importorskip("fasttext")
+    metadata = (unpacked / "PKG-INFO").read_text()
+    required = re.findall(r"^Requires-Dist: ([^;\n]+)$", metadata, re.M)
+    found = needed_distributions(required)
+    assert {"apache-beam", "boto3", "numba", "grpcio"} <= set(found)
+    assert built_here(found) == []
+    assert built_here(needed_distributions(["fasttext"])) == ["fasttext"]
 
 
 def test_a_dependency_without_a_tested_version_is_refused(tmp_path):

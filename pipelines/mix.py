@@ -33,13 +33,20 @@ from transforms.datasets import Dataset, OutputFile, TaskRecord, sum_counts
 from transforms.decontamination.index import NgramIndex, count_document_hits, load_index
 from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import SourceBudget
+from transforms.tokens.loading import (
+    Description,
+    as_file,
+    describe_tokenizer,
+    load_tokenizer,
+)
+from transforms.tokens.specification import TokenizerError, TokenizerSpec
 from transforms.tokens.token_files import (
     DocumentBounds,
     TokenFileWriter,
     read_document_bounds,
     read_token_file,
 )
-from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, as_file, load_tokenizer
+from transforms.tokens.tokenizer import Tokenizer
 
 __all__ = [
     "INDEX_FILE",
@@ -98,7 +105,7 @@ def write_shard(task: MixTask) -> MixTask:
         task.dataset.base,
         f"tokens/{shard.source}",
         f"{shard.number:03d}",
-        load_tokenizer(task.tokenizer, task.fingerprint).eos,
+        load_tokenizer(task.tokenizer, task.fingerprint).identity.eos,
         task.file_tokens,
     )
     with writer:
@@ -186,8 +193,9 @@ def scan_tokens(
     `rescan.hits` are benchmark n-grams in the decoded documents; 0 without an index. Documents
     whose bounds or tokens are wrong are counted and not decoded.
     """
+    identity = tokenizer.identity
     counts = check_tokens(
-        tokens, bounds.starts, bounds.ends, tokenizer.vocabulary_size, tokenizer.eos
+        tokens, bounds.starts, bounds.ends, identity.vocabulary_size, identity.eos
     )
     counts["rescan.hits"] = 0
     if index is None or counts["rescan.misplaced_documents"] or counts["rescan.stray_tokens"]:
@@ -224,6 +232,7 @@ class AboutTask:
     dataset: Dataset
     tokenizer: TokenizerSpec
     fingerprint: str  # of the tokenizer
+    memory: str  # see `describe_tokenizer`
     index: tuple[str, str] | None
     recipe: Mapping[str, Any]
     name: str = ABOUT
@@ -238,7 +247,10 @@ def write_about(task: AboutTask) -> str:
     stored = task.dataset.path(TOKENIZER_FILE)
     content, spec = as_file(task.tokenizer)
     storage.write_bytes(stored, content)
-    load_tokenizer(replace(spec, name=stored), task.fingerprint)
+    if describe_tokenizer(replace(spec, name=stored), task.memory).fingerprint != task.fingerprint:
+        raise TokenizerError(
+            f"tokenizer {task.tokenizer.name!r} has changed since this run began: run again"
+        )
     if task.index:
         storage.write_bytes(task.dataset.path(INDEX_FILE), storage.read_bytes(task.index[0]))
         paths.append(INDEX_FILE)
@@ -269,6 +281,7 @@ def mix_job(
     workspace: Workspace,
     recipe: Recipe,
     tokenizer: TokenizerSpec,
+    described: Description,
     shards: Sequence[PoolShard],
     inputs: Mapping[str, str],
     index: tuple[str, str] | None,
@@ -281,7 +294,7 @@ def mix_job(
     """
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]
     names = [f"{shard.source}-{shard.task}" for shard in mixed]
-    fingerprint = load_tokenizer(tokenizer).fingerprint
+    fingerprint = described.fingerprint
     stage = Stage(
         name="mix",
         folder=workspace.mix(recipe.name),
@@ -307,7 +320,8 @@ def mix_job(
         for name, shard in zip(names, mixed, strict=True)
         for task in (name, f"{name}.rescan")
     }
-    about = AboutTask(stage.dataset, tokenizer, fingerprint, index, recipe.tree)
+    memory = workspace.tokenizers
+    about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, recipe.tree)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         (
@@ -342,7 +356,6 @@ def mix_job(
         return run_gate("mixes", rows, recipe.tree)
 
     def details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
-        loaded = load_tokenizer(tokenizer)
         # The name is below the mix's own folder, wherever that is copied to.
         spec = asdict(replace(as_file(tokenizer)[1], name=TOKENIZER_FILE))
         return {
@@ -350,10 +363,10 @@ def mix_job(
             "shares": recipe.mix.proportions,
             "tokenizer": {
                 "spec": spec,
-                "fingerprint": loaded.fingerprint,
-                "vocabulary_size": loaded.vocabulary_size,
-                "eos": loaded.eos,
-                "pad": loaded.pad,
+                "fingerprint": fingerprint,
+                "vocabulary_size": described.vocabulary_size,
+                "eos": described.eos,
+                "pad": described.pad,
             },
             "benchmarks": {"file": INDEX_FILE, "fingerprint": index[1]} if index else None,
         }

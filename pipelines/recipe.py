@@ -24,7 +24,7 @@ from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
 from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import BANDS, NGRAM, ROWS, choose_bands
 from transforms.quality.conditions import RULE_SCHEMAS, Rule, rule
-from transforms.tokens.tokenizer import TokenizerError, TokenizerSpec
+from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
 __all__ = [
     "Decontamination",

@@ -30,7 +30,9 @@ from transforms.dedup.pool import PoolShard, candidate_mask
 from transforms.environment import environment
 from transforms.mixing.cuts import NOTHING_LEFT, cut_texts
 from transforms.mixing.identity import hash_tokens
-from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
+from transforms.tokens.loading import load_tokenizer
+from transforms.tokens.specification import TokenizerSpec
+from transforms.tokens.tokenizer import Tokenizer
 
 __all__ = ["TOKENS_SCHEMA", "TOKENS_VERSION", "Cuts", "tokenize_job", "tokenize_shard"]
 
@@ -151,11 +153,12 @@ def tokenize_job(
     documents: Mapping[str, Manifest],
     shards: Sequence[PoolShard],
     tokenizer: TokenizerSpec,
+    fingerprint: str,
     cuts: Mapping[str, Cuts],
     inputs: Mapping[str, Mapping[str, str]],
 ) -> Job:
-    """The job that tokenizes what is left of each source. `cuts` and `inputs` are by source."""
-    fingerprint = load_tokenizer(tokenizer).fingerprint
+    """The job that tokenizes what is left of each source. `fingerprint`: of the tokenizer. `cuts`
+    and `inputs` are by source."""
     stages = table_stages(
         "tokens",
         lambda source: workspace.attributes("tokens", source),

@@ -32,8 +32,10 @@ from transforms.datasets import Dataset, Manifest, sum_counts
 from transforms.decontamination.index import NgramIndex, load_index
 from transforms.mixing.budget import divide_tokens
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
+from transforms.tokens.loading import load_tokenizer
+from transforms.tokens.specification import TokenizerSpec
 from transforms.tokens.token_files import DocumentBounds, read_document_bounds, read_token_file
-from transforms.tokens.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer
+from transforms.tokens.tokenizer import Tokenizer
 
 __all__ = ["Check", "verify_mix"]
 
@@ -168,8 +170,8 @@ def _check_identity(
     told = manifest.details["tokenizer"]["fingerprint"]
     yield Check(
         "tokenizer is the one named",
-        tokenizer.fingerprint == named == told,
-        tokenizer.fingerprint,
+        tokenizer.identity.fingerprint == named == told,
+        tokenizer.identity.fingerprint,
         named if named == told else [named, told],
     )
     recipe = storage.read_json(dataset.path(RECIPE_FILE))

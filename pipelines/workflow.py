@@ -44,7 +44,7 @@ from transforms.mixing.budget import BudgetError, SourceBudget, check_possible, 
 from transforms.quality.conditions import RULE_SCHEMAS, Condition, rule
 from transforms.quality.size import Size
 from transforms.query import QueryError, check_expressions, tables_named
-from transforms.tokens.tokenizer import load_tokenizer
+from transforms.tokens.loading import describe_tokenizer
 
 __all__ = ["JOBS", "StageState", "Workflow"]
 
@@ -146,9 +146,10 @@ class Workflow:
             "its input",
         )
         tokenizer = recipe.tokenizer(workspace.uri)
-        notice = load_tokenizer(tokenizer).notice  # one that cannot be had is told before any work
-        if notice:
-            self.tell(f"Tokenizer {tokenizer.name}: {notice}.")
+        # One that cannot be had is told before any work.
+        described = describe_tokenizer(tokenizer, workspace.tokenizers)
+        if described.notice:
+            self.tell(f"Tokenizer {tokenizer.name}: {described.notice}.")
         jobs = [
             ingest_job(workspace, source, make_reader(source), inputs[source.name], tree)
             for source in recipe.sources
@@ -208,7 +209,7 @@ class Workflow:
         cuts = {source.name: self._cuts(source) for source in recipe.sources}
         removed = "fuzzy_duplicates" if recipe.fuzzy else "exact_duplicates"
         yield tokenize_job(
-            workspace, tree, documents, shards, tokenizer, cuts,
+            workspace, tree, documents, shards, tokenizer, described.fingerprint, cuts,
             {
                 source: self._inputs(
                     source,
@@ -250,7 +251,9 @@ class Workflow:
         if recipe.decontamination:
             index = (self._index_path, self._index_fingerprint)
         pool = self._pool("selection")
-        yield mix_job(workspace, recipe, tokenizer, shards, pool, index, self.budgets, selected)
+        yield mix_job(
+            workspace, recipe, tokenizer, described, shards, pool, index, self.budgets, selected
+        )
 
     @property
     def funnel(self) -> Funnel:

@@ -42,6 +42,11 @@ class Workspace:
         """What of a source could not be read, and why."""
         return storage.join(self.uri, "quarantine", source)
 
+    @property
+    def tokenizers(self) -> str:
+        """What tokenizers said of themselves; see `describe_tokenizer`."""
+        return storage.join(self.uri, "work", "tokenizers")
+
     def report(self, recipe: str) -> str:
         """The funnel of a recipe's last run, as JSON."""
         return storage.join(self.uri, "reports", f"{recipe}.json")

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from benchmarks.ours.batches import read_record_batches, text_bytes
 from benchmarks.work import Task, Work
-from transforms.tokens.tokenizer import TokenizerSpec, load_tokenizer
+from transforms.tokens.loading import load_tokenizer
+from transforms.tokens.specification import TokenizerSpec
 
 __all__ = ["encode"]
 

@@ -79,7 +79,7 @@ from transforms.quality.pdf_quality import PdfQuality
 from transforms.quality.pii import Pii
 from transforms.quality.size import Size
 from transforms.quality.url_lists import UrlList, UrlLists
-from transforms.tokens.tokenizer import TokenizerSpec
+from transforms.tokens.specification import TokenizerSpec
 
 FOLDER = Path(__file__).parent / "outputs"
 RECORD = "VINELEAF_RECORD_OUTPUTS"

@@ -16,7 +16,7 @@ from transforms.dedup.fuzzy import FUZZY_SCHEMA
 from transforms.dedup.pool import PoolShard
 from transforms.documents import ROWS_DIGEST_KEY, SCHEMA, rows_digest
 from transforms.mixing.cuts import NOTHING_LEFT
-from transforms.tokens.tokenizer import TokenizerSpec
+from transforms.tokens.specification import TokenizerSpec
 
 TEXTS = ["plain text", "cut this out", "gone", "no candidate", "a copy", "nearly", "ünï 🍎", "..."]
 ROWS = [

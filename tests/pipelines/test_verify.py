@@ -19,8 +19,9 @@ from transforms.datasets import Dataset, Manifest, OutputFile
 from transforms.decontamination.benchmarks import Item
 from transforms.decontamination.index import IndexParameters, build_index
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
+from transforms.tokens.loading import load_tokenizer
+from transforms.tokens.specification import TokenizerSpec
 from transforms.tokens.token_files import TokenFileWriter
-from transforms.tokens.tokenizer import TokenizerSpec, load_tokenizer
 
 # Of no time: parameters' ids must be the same in every process.
 compress = partial(gzip.compress, mtime=0)
@@ -87,10 +88,10 @@ def make_mix(folder, texts=TEXTS, shares=None, **details):
         "shares": shares,
         "tokenizer": {
             "spec": {**asdict(spec), "name": "about/tokenizer"},
-            "fingerprint": tokenizer.fingerprint,
-            "vocabulary_size": tokenizer.vocabulary_size,
+            "fingerprint": tokenizer.identity.fingerprint,
+            "vocabulary_size": tokenizer.identity.vocabulary_size,
             "eos": EOS,
-            "pad": tokenizer.pad,
+            "pad": tokenizer.identity.pad,
         },
         "benchmarks": {"file": "about/benchmarks.arrow", "fingerprint": index.fingerprint},
         **details,
@@ -98,7 +99,7 @@ def make_mix(folder, texts=TEXTS, shares=None, **details):
     stored = its_details["benchmarks"]
     parameters = {
         "recipe": recipe,
-        "tokenizer": tokenizer.fingerprint,
+        "tokenizer": tokenizer.identity.fingerprint,
         "index": stored["fingerprint"] if stored else None,
         "selected": selected,
     }

@@ -27,12 +27,9 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from transforms.kernels.split import PATTERNS, find_pattern
 from transforms.tokens import tokenizer as tokenizer_module
-from transforms.tokens.tokenizer import (
-    TokenizerError,
-    TokenizerSpec,
-    as_file,
-    load_tokenizer,
-)
+from transforms.tokens.loading import as_file, load_tokenizer
+from transforms.tokens.ranks import TIKTOKEN_PATTERNS
+from transforms.tokens.specification import TokenizerError, TokenizerSpec
 from transforms.tokens.training import train_bpe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -158,7 +155,7 @@ def test_a_known_form_of_pre_tokenizer_runs_in_the_kernel_and_equals_the_library
 def test_patterns_of_named_encodings_are_those_of_tiktoken(monkeypatch):
     for function in ("load_tiktoken_bpe", "data_gym_to_mergeable_bpe_ranks"):
         monkeypatch.setattr(openai_public, function, lambda *_, **__: {})
-    for name, pattern in tokenizer_module.TIKTOKEN_PATTERNS.items():
+    for name, pattern in TIKTOKEN_PATTERNS.items():
         expression = openai_public.ENCODING_CONSTRUCTORS[name]()["pat_str"]
         assert find_pattern(expression).name == pattern
 
@@ -166,7 +163,11 @@ def test_patterns_of_named_encodings_are_those_of_tiktoken(monkeypatch):
 def test_a_trained_tokenizer_runs_in_the_kernel_and_equals_the_library(trained):
     tokenizer = load_tokenizer(TokenizerSpec(str(trained)))
     assert (tokenizer.kernel, tokenizer.reason) == (True, "")
-    assert (tokenizer.eos, tokenizer.pad, tokenizer.vocabulary_size) == (0, 1, 1000)
+    assert (tokenizer.identity.eos, tokenizer.identity.pad, tokenizer.identity.vocabulary_size) == (
+        0,
+        1,
+        1000,
+    )
     library = tokenizers.Tokenizer.from_file(str(trained))
     library.encode_special_tokens = True
     assert encode(tokenizer, TEXTS) == [library.encode(text).ids for text in TEXTS]
@@ -188,25 +189,29 @@ def test_text_that_spells_a_special_token_is_ordinary_text(trained, rank_file):
     spec = TokenizerSpec(str(rank_file), "cl100k", (("<|endoftext|>", 100257),))
     for tokenizer in (load_tokenizer(TokenizerSpec(str(trained))), load_tokenizer(spec)):
         (tokens,) = encode(tokenizer, [spelled])
-        assert tokenizer.eos not in tokens
-        assert tokenizer.pad not in tokens
+        assert tokenizer.identity.eos not in tokens
+        assert tokenizer.identity.pad not in tokens
         assert tokenizer.decode(np.array(tokens, np.uint32)) == spelled.encode()
-        assert tokenizer.decode(np.array([tokenizer.eos], np.uint32)) == b"<|endoftext|>"
+        assert tokenizer.decode(np.array([tokenizer.identity.eos], np.uint32)) == b"<|endoftext|>"
 
 
 def test_a_rank_file_has_the_tokens_of_tiktoken(rank_file, monkeypatch, tmp_path):
     special = {"<|endoftext|>": 100257, "<|pad|>": 100277}
     recipe = {"name": str(rank_file), "pattern": "cl100k", "special_tokens": special}
     tokenizer = load_tokenizer(TokenizerSpec.from_recipe(recipe))
-    assert (tokenizer.eos, tokenizer.pad, tokenizer.vocabulary_size) == (100257, 100277, 100278)
+    assert (tokenizer.identity.eos, tokenizer.identity.pad, tokenizer.identity.vocabulary_size) == (
+        100257,
+        100277,
+        100278,
+    )
     cached = tmp_path / hashlib.sha1(CL100K_URL.encode()).hexdigest()
     cached.write_bytes(rank_file.read_bytes())
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     wanted = tiktoken.get_encoding("cl100k_base")
     assert encode(tokenizer, TEXTS) == wanted.encode_ordinary_batch(TEXTS)
     by_name = load_tokenizer(TokenizerSpec("cl100k_base"))
-    assert (by_name.kernel, by_name.eos, by_name.pad) == (True, 100257, 100257)
-    assert by_name.vocabulary_size == wanted.n_vocab
+    assert (by_name.kernel, by_name.identity.eos, by_name.identity.pad) == (True, 100257, 100257)
+    assert by_name.identity.vocabulary_size == wanted.n_vocab
     assert encode(by_name, TEXTS) == encode(tokenizer, TEXTS)
 
 
@@ -215,7 +220,7 @@ def test_the_fingerprint_is_of_the_tokenizer_and_not_of_its_path(trained, tmp_pa
     padding = {"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None}
     padding.update(pad_id=1, pad_type_id=0, pad_token="<|pad|>")
     there = load_tokenizer(edited(trained, tmp_path / "a", padding=padding))
-    assert there.fingerprint == here.fingerprint
+    assert there.identity.fingerprint == here.identity.fingerprint
     model = json.loads(trained.read_text())["model"]
     shorter = {**model, "merges": model["merges"][:-1]}
     others = [
@@ -228,7 +233,10 @@ def test_the_fingerprint_is_of_the_tokenizer_and_not_of_its_path(trained, tmp_pa
 
 def test_a_folder_that_holds_a_tokenizer_is_its_name_too(trained):
     by_folder = load_tokenizer(TokenizerSpec(str(trained.parent)))
-    assert by_folder.fingerprint == load_tokenizer(TokenizerSpec(str(trained))).fingerprint
+    assert (
+        by_folder.identity.fingerprint
+        == load_tokenizer(TokenizerSpec(str(trained))).identity.fingerprint
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,7 +263,7 @@ def test_what_the_kernel_cannot_do_the_library_does(trained, tmp_path, changes, 
     library.encode_special_tokens = True
     texts = [*TEXTS, "e\u0301 combining"]
     assert encode(tokenizer, texts) == [library.encode(text).ids for text in texts]
-    assert all(tokenizer.eos not in tokens for tokens in encode(tokenizer, texts))
+    assert all(tokenizer.identity.eos not in tokens for tokens in encode(tokenizer, texts))
     tokens, bounds = tokenizer.encode(large(TEXTS[:3]))
     decoded = tokenizer.decode_documents(tokens, bounds)[0].tobytes().decode()
     assert decoded.replace(" ", "") == "".join(TEXTS[:3]).replace(" ", "")
@@ -402,9 +410,10 @@ def test_a_name_that_is_nothing_is_told(name):
 
 LOAD = """
 import sys
-from transforms.tokens.tokenizer import TokenizerError, TokenizerSpec, load_tokenizer
+from transforms.tokens.loading import load_tokenizer
+from transforms.tokens.specification import TokenizerError, TokenizerSpec
 try:
-    print(load_tokenizer(TokenizerSpec(sys.argv[1])).fingerprint)
+    print(load_tokenizer(TokenizerSpec(sys.argv[1])).identity.fingerprint)
 except TokenizerError as error:
     print(error)
 """
@@ -447,7 +456,7 @@ def test_a_hub_name_is_fetched_from_the_hub(trained, tmp_path):
         endpoint = f"http://127.0.0.1:{hub.server_port}"
         fetched = load_elsewhere("org/name", tmp_path, HF_ENDPOINT=endpoint)
         hub.shutdown()
-    assert fetched == load_tokenizer(TokenizerSpec(str(trained))).fingerprint
+    assert fetched == load_tokenizer(TokenizerSpec(str(trained))).identity.fingerprint
 
 
 def test_without_a_network_a_hub_name_is_told_in_a_sentence(tmp_path):
@@ -470,8 +479,8 @@ def test_an_encoding_of_tiktoken_is_the_same_tokenizer_as_the_file_made_of_it(
     path = tmp_path / "ranks"
     path.write_bytes(content)
     loaded = load_tokenizer(replace(spec, name=str(path)))
-    assert loaded.fingerprint == load_tokenizer(named).fingerprint
-    assert (loaded.eos, loaded.pad) == (300, 301)
+    assert loaded.identity.fingerprint == load_tokenizer(named).identity.fingerprint
+    assert (loaded.identity.eos, loaded.identity.pad) == (300, 301)
 
 
 def test_a_tokenizer_of_the_hub_is_stored_as_its_json(monkeypatch):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from transforms.tokens.tokenizer import TokenizerSpec, load_tokenizer
+from transforms.tokens.loading import load_tokenizer
+from transforms.tokens.specification import TokenizerSpec
 from transforms.tokens.training import train_bpe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,13 +40,17 @@ def test_the_vocabulary_has_the_size_that_was_asked_and_its_special_tokens_first
     train_bpe(iter([train_bpe.__doc__, Path(__file__).read_text()]), 280, path)
     tokenizer = load_tokenizer(TokenizerSpec(path))
     assert tokenizer.kernel
-    assert (tokenizer.vocabulary_size, tokenizer.eos, tokenizer.pad) == (280, 0, 1)
+    assert (tokenizer.identity.vocabulary_size, tokenizer.identity.eos, tokenizer.identity.pad) == (
+        280,
+        0,
+        1,
+    )
 
 
 def test_few_texts_give_the_bytes_alone(tmp_path):
     path = str(tmp_path / "tokenizer.json")
     train_bpe(iter([]), 500, path)
-    assert load_tokenizer(TokenizerSpec(path)).vocabulary_size == 258
+    assert load_tokenizer(TokenizerSpec(path)).identity.vocabulary_size == 258
 
 
 def test_a_vocabulary_without_room_for_the_bytes_is_refused(tmp_path):

@@ -1,0 +1,138 @@
+"""Loading the tokenizer that a recipe names.
+
+That is the path or URI of a `tokenizer.json` or of a tiktoken rank file, a tiktoken encoding
+(`cl100k_base`), or a name on the Hugging Face hub (`org/name`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, replace
+from functools import cache
+from importlib.metadata import version
+from typing import NamedTuple
+
+import tokenizers
+
+from transforms import storage
+from transforms.datasets import fingerprint_of
+from transforms.tokens.ranks import (
+    TIKTOKEN_PATTERNS,
+    from_ranks,
+    read_ranks,
+    tiktoken_ranks,
+    write_ranks,
+)
+from transforms.tokens.specification import TokenizerError, TokenizerSpec
+from transforms.tokens.tokenizer import Tokenizer
+from transforms.tokens.tokenizer_json import from_json
+
+__all__ = ["Description", "as_file", "describe_tokenizer", "load_tokenizer"]
+
+LOADING_VERSION = 1  # raised when a file is read as another tokenizer, or told of otherwise
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Description(NamedTuple):
+    """A tokenizer's identity (`transforms.tokens.specification`), and the sentence for the user who
+    waits for it, "" for none."""
+
+    fingerprint: str
+    vocabulary_size: int
+    eos: int
+    pad: int
+    notice: str
+
+
+def load_tokenizer(spec: TokenizerSpec, fingerprint: str = "") -> Tokenizer:
+    """The tokenizer of a recipe, loaded once a process. TokenizerError says what is wrong.
+
+    `fingerprint`: which one it must be, where an earlier stage has settled that.
+    """
+    tokenizer = _load(spec)
+    if fingerprint and tokenizer.identity.fingerprint != fingerprint:
+        raise TokenizerError(
+            f"tokenizer {spec.name!r} has changed since this run began: run the command again"
+        )
+    return tokenizer
+
+
+@cache
+def _load(spec: TokenizerSpec) -> Tokenizer:
+    path = _file_of(spec)
+    if path:
+        content = storage.read_bytes(path)
+        if content.lstrip().startswith(b"{"):
+            return from_json(content, spec)
+        return from_ranks(read_ranks(content, path), dict(spec.special_tokens), spec)
+    if spec.name in TIKTOKEN_PATTERNS:
+        ranks, special = tiktoken_ranks(spec)
+        return from_ranks(ranks, special, replace(spec, pattern=TIKTOKEN_PATTERNS[spec.name]))
+    if _HUB_NAME.fullmatch(spec.name) and not spec.name.endswith((".json", ".tiktoken")):
+        return from_json(_fetch_from_hub(spec.name), spec)
+    raise TokenizerError(
+        f"tokenizer {spec.name!r} must be a tokenizer.json or rank file that exists, one of "
+        f"{', '.join(TIKTOKEN_PATTERNS)}, or a hub name like org/name"
+    )
+
+
+def _file_of(spec: TokenizerSpec) -> str:
+    """Path of the file that a name stands for, "" where it is no file."""
+    if "://" not in spec.name:
+        inside = storage.join(spec.name, "tokenizer.json")
+        if storage.exists(inside):
+            return inside
+    return spec.name if storage.exists(spec.name) else ""
+
+
+def as_file(spec: TokenizerSpec) -> tuple[bytes, TokenizerSpec]:
+    """The content of a file from which the same tokenizer loads, and what to say of that file (all
+    but its name). TokenizerError when it cannot be had."""
+    path = _file_of(spec)
+    if path:
+        return storage.read_bytes(path), spec
+    if spec.name not in TIKTOKEN_PATTERNS:
+        return _fetch_from_hub(spec.name), spec
+    ranks, special = tiktoken_ranks(spec)
+    pattern, tokens = TIKTOKEN_PATTERNS[spec.name], tuple(sorted(special.items()))
+    return write_ranks(ranks), replace(spec, pattern=pattern, special_tokens=tokens)
+
+
+def describe_tokenizer(spec: TokenizerSpec, memory: str) -> Description:
+    """What `load_tokenizer` would tell of a tokenizer, without loading a file that was described
+    before: its tables take a second.
+
+    `memory`: the folder that remembers descriptions, each under the digest of the file and of all
+    else that it depends on. What is no file is loaded. TokenizerError as `load_tokenizer`.
+    """
+    path = _file_of(spec)
+    if not path:
+        return _describe(spec)
+    said = {**asdict(spec), "name": storage.content_digest(path)}
+    key = fingerprint_of([said, LOADING_VERSION, version("tokenizers")])
+    remembered = storage.join(memory, f"{key}.json")
+    if storage.exists(remembered):
+        try:
+            return Description(**storage.read_json(remembered))
+        except (storage.DamagedFile, TypeError):
+            pass  # it is written anew
+    description = _describe(spec)
+    storage.write_json(remembered, description._asdict())
+    return description
+
+
+def _describe(spec: TokenizerSpec) -> Description:
+    tokenizer = load_tokenizer(spec)
+    return Description(**asdict(tokenizer.identity), notice=tokenizer.notice)
+
+
+@cache  # what is stored beside a mix is what encoded it
+def _fetch_from_hub(name: str) -> bytes:
+    try:
+        return tokenizers.Tokenizer.from_pretrained(name).to_str().encode()
+    except Exception as error:  # the hub's client raises errors of many libraries
+        raise TokenizerError(
+            f"tokenizer {name!r} could not be fetched from the hub ({type(error).__name__}): check "
+            "the name and the network, or give the path of its tokenizer.json"
+        ) from error

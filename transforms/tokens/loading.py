@@ -29,8 +29,6 @@ from transforms.tokens.tokenizer_json import from_json
 
 __all__ = ["Description", "as_file", "describe_tokenizer", "load_tokenizer"]
 
-LOADING_VERSION = 1  # raised when a file is read as another tokenizer, or told of otherwise
-
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -110,7 +108,7 @@ def describe_tokenizer(spec: TokenizerSpec, memory: str) -> Description:
     if not path:
         return _describe(spec)
     said = {**asdict(spec), "name": storage.content_digest(path)}
-    key = fingerprint_of([said, LOADING_VERSION, version("tokenizers")])
+    key = fingerprint_of([said, version("vineleaf"), version("tokenizers")])
     remembered = storage.join(memory, f"{key}.json")
     if storage.exists(remembered):
         try:

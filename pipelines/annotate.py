@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
+from pipelines.stage_names import ANNOTATE
 from pipelines.stages import Job, ProcessTasks, Stage
 from pipelines.tables import table_gate
 from pipelines.workspace import Workspace
@@ -111,6 +112,6 @@ def annotate_job(
             )
             if its:
                 tasks.append(AnnotateTask(shard, its))
-        pipeline | "Shards" >> beam.Create(tasks) | ProcessTasks(annotate_shard, "annotate")
+        pipeline | "Shards" >> beam.Create(tasks) | ProcessTasks(annotate_shard, ANNOTATE)
 
-    return Job("annotate", list(stages.values()), build, table_gate(documents, recipe))
+    return Job(ANNOTATE, list(stages.values()), build, table_gate(documents, recipe))

@@ -16,6 +16,7 @@ import apache_beam as beam
 
 from pipelines.inputs import find_inputs
 from pipelines.recipe import Decontamination, Problem, Recipe, RecipeError
+from pipelines.stage_names import BENCHMARKS
 from pipelines.stages import Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
 from transforms.datasets import Dataset, OutputFile, TaskRecord
@@ -184,6 +185,6 @@ def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
     task = _IndexTask(stage.dataset, tuple(benchmarks), parameters)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
-        pipeline | "Benchmarks" >> beam.Create([task]) | ProcessTasks(_write_index, "benchmarks")
+        pipeline | "Benchmarks" >> beam.Create([task]) | ProcessTasks(_write_index, BENCHMARKS)
 
-    return Job("benchmarks", [stage], build, gate=None, details=_details)
+    return Job(BENCHMARKS, [stage], build, gate=None, details=_details)

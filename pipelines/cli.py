@@ -246,7 +246,9 @@ def _run(
         notes.append(sentence)
         console.print(sentence, markup=False)
 
-    workflow = Workflow(recipe, workspace, options, progress.start, progress.observe, tell)
+    workflow = Workflow(
+        recipe, workspace, options, progress.job, progress.phase, progress.observe, tell
+    )
     with (
         workspace.locked(),
         _telling_funnel(workflow, known, workspace.report(recipe.name)),
@@ -258,7 +260,7 @@ def _run(
     storage.write_json(workspace.report(recipe.name), funnel.to_json())
     mix = workspace.mix(recipe.name)
     if not as_json:
-        _answers.print(funnel.table())
+        _answers.print(funnel)
         _answers.print(_mix_table(recipe, workflow))
         if "benchmarks" in workflow.manifests:
             counts = workflow.manifests["benchmarks"].counts
@@ -269,10 +271,7 @@ def _run(
         tokens = storage.join(mix, workflow.manifests["mix"].fingerprint, "tokens")
         _answers.print(f"The mix: {mix}, its token files: {tokens}", markup=False)
     return {
-        "stages": [
-            {"name": state.name, "state": state.state, "counts": dict(state.counts)}
-            for state in workflow.states
-        ],
+        "stages": [state.to_json() for state in workflow.states],
         "mix": mix,
         "ledger": funnel.ledger(),
         "notes": notes,
@@ -292,7 +291,7 @@ def _telling_funnel(workflow: Workflow, known: dict[str, Any], report: str = "")
         funnel = workflow.funnel
         if funnel.steps:
             known["ledger"] = funnel.ledger()
-            _errors.print(funnel.table())
+            _errors.print(funnel)
             if report:
                 storage.write_json(report, funnel.to_json())
         raise
@@ -380,10 +379,7 @@ def plan(
                 "epochs": budget.epochs if budget else None,
             }
         answer = {
-            "stages": [
-                {"name": state.name, "state": state.state, "counts": dict(state.counts)}
-                for state in workflow.states
-            ],
+            "stages": [state.to_json() for state in workflow.states],
             "sources": sources,
             "notes": notes,
         }
@@ -410,18 +406,18 @@ def plan(
 
 
 def _stages_table(states: list[StageState]) -> Table:
-    """One row per dataset, its sources together."""
+    """One row per stage, its sources and tables together."""
     from transforms.datasets import sum_counts
 
-    by_name: dict[str, list[StageState]] = {}
+    by_stage: dict[str, list[StageState]] = {}
     for state in states:
-        by_name.setdefault(state.name.split(" ")[0], []).append(state)
+        by_stage.setdefault(state.stage, []).append(state)
     table = Table(title="Stages", title_justify="left")
     for title in ("stage", "state", "removes"):
         table.add_column(title, overflow="fold")
-    for name, its in by_name.items():
+    for stage, its in by_stage.items():
         to_do = [one.name.partition(" ")[2] for one in its if one.state == "to do"]
-        sources = f": {', '.join(to_do)}" if 0 < len(to_do) < len(its) else ""
+        named = f": {', '.join(to_do)}" if 0 < len(to_do) < len(its) else ""
         counts = sum_counts(one.counts for one in its)
         reasons = [
             f"{count:,} {reason.removeprefix('removed.').replace('quarantined.', 'quarantined: ')}"
@@ -429,12 +425,12 @@ def _stages_table(states: list[StageState]) -> Table:
             if reason.startswith(("removed.", "quarantined.")) and count
         ]
         if not reasons and counts.get("removed"):
-            reasons = [f"{counts['removed']:,} duplicates"]
+            reasons = [f"{counts['removed']:,} duplicate"]
         if counts.get("unmatchable_items"):
             reasons.append(f"{counts['unmatchable_items']:,} items too short to be looked for")
         if to_do:
             reasons = []  # of some sources only, or of another version
-        table.add_row(name, f"to do{sources}" if to_do else "up to date", "\n".join(reasons))
+        table.add_row(stage, f"to do{named}" if to_do else "up to date", "\n".join(reasons))
     return table
 
 

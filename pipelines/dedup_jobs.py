@@ -12,9 +12,11 @@ import apache_beam as beam
 
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.recipe import Fuzzy
+from pipelines.stage_names import EXACT_DEDUP, FUZZY_DEDUP
 from pipelines.stages import Job, Stage
 from pipelines.tables import table_gate, table_stages
 from pipelines.workspace import Workspace
+from transforms import storage
 from transforms.datasets import Manifest, fingerprint_of
 from transforms.dedup.exact import EXACT_VERSION
 from transforms.dedup.fuzzy import FUZZY_VERSION
@@ -22,6 +24,16 @@ from transforms.dedup.pool import PoolShard
 from transforms.exchange import remove_runs
 
 __all__ = ["exact_job", "fuzzy_job"]
+
+# Folder of an exchange (dedup_graphs) -> what is done while its runs are written, in order.
+_EXACT_STEPS = {"hashes": "reading hashes", "found": "grouping equal texts"}
+_FUZZY_STEPS = {
+    "bands": "reading signatures",
+    "links": "linking equal bands",
+    "components": "joining links",
+    "members": "reading linked texts",
+    "found": "comparing them",
+}
 
 
 def exact_job(
@@ -43,7 +55,14 @@ def exact_job(
         build_exact(pipeline, shards, outputs, work, ranks)
 
     gate = table_gate(documents, recipe, "duplicates")
-    return Job("exact", list(stages.values()), build, gate, cleanup=partial(remove_runs, work))
+    return Job(
+        EXACT_DEDUP,
+        list(stages.values()),
+        build,
+        gate,
+        cleanup=partial(remove_runs, work),
+        step=partial(_step, work, _EXACT_STEPS),
+    )
 
 
 def fuzzy_job(
@@ -69,7 +88,14 @@ def fuzzy_job(
         )
 
     gate = table_gate(documents, recipe, "duplicates")
-    return Job("fuzzy", list(stages.values()), build, gate, cleanup=partial(remove_runs, work))
+    return Job(
+        FUZZY_DEDUP,
+        list(stages.values()),
+        build,
+        gate,
+        cleanup=partial(remove_runs, work),
+        step=partial(_step, work, _FUZZY_STEPS),
+    )
 
 
 def _stages(
@@ -94,3 +120,12 @@ def _stages(
 def _work(workspace: Workspace, name: str, stages: Mapping[str, Stage]) -> str:
     fingerprints = sorted(stage.fingerprint for stage in stages.values())
     return workspace.work(name, fingerprint_of(fingerprints))
+
+
+def _step(work: str, steps: Mapping[str, str]) -> str:
+    """The last step that has written something, and how many runs."""
+    for number, (folder, doing) in reversed(list(enumerate(steps.items(), 1))):
+        runs = storage.list_files([storage.join(storage.escape(work), folder, "*.run")])
+        if runs:
+            return f"step {number} of {len(steps)}, {doing}: {len(runs)} written"
+    return ""

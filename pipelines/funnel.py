@@ -7,32 +7,42 @@ by reason + quarantined, and what one stage kept is what the next one saw.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.filesize import decimal
-from rich.table import Table
+from rich.text import Text
 
+from pipelines.filter import CONTAMINATED
+from pipelines.stage_names import (
+    EXACT_DEDUP,
+    FILTER,
+    FUZZY_DEDUP,
+    INGEST,
+    SELECT,
+    TABLES,
+    TOKENIZE,
+)
 from transforms.datasets import Manifest
 
 __all__ = ["Funnel", "FunnelStep", "make_funnel"]
 
-MOST_REASONS = 5  # that a row of the table shows
-# Table -> stage, after ingest.
-_STEPS = {
-    "candidates": "rules",
-    "exact_duplicates": "exact",
-    "fuzzy_duplicates": "fuzzy",
-    "tokens": "tokenize",
-    "selection": "select",
-}
+MOST_REASONS = 5  # that a row shows; one more when nothing else would be left out
+HEADER = ("source", "stage", "in", "kept", "size", "tokens")
+COLUMN_GAP = "  "
+FOUND_MEANS = (
+    "A document counts under the first rule that removes it; 'found' counts all that the rule"
+    " would remove."
+)
+_STEPS = (FILTER, EXACT_DEDUP, FUZZY_DEDUP, TOKENIZE, SELECT)  # after ingest
 
 
 @dataclass(frozen=True)
 class FunnelStep:
     """One stage of one source: documents that came in and were kept, bytes and tokens kept (None
-    where the stage does not know), removed and quarantined by reason."""
+    where the stage does not know), removed and quarantined by reason. `removed` counts a document
+    under the first reason, `found` (of filter only) under every one."""
 
     source: str
     stage: str
@@ -42,6 +52,12 @@ class FunnelStep:
     tokens: int | None
     removed: Mapping[str, int]
     quarantined: Mapping[str, int]
+    found: Mapping[str, int] = field(default_factory=dict)
+
+    def also_found(self, reason: str) -> str:
+        """` (8 found)` when earlier rules removed some of the documents that this one would."""
+        found = self.found.get(reason, 0)
+        return f" ({found:,} found)" if found > self.removed.get(reason, 0) else ""
 
 
 @dataclass(frozen=True)
@@ -101,49 +117,87 @@ class Funnel:
                     "tokens": step.tokens,
                     "removed": dict(step.removed),
                     "quarantined": dict(step.quarantined),
+                    "found": dict(step.found),
                 }
                 for step in self.steps
             ],
         }
 
-    def table(self) -> Table:
-        """The funnel for a terminal."""
-        table = Table(title="Funnel", title_justify="left", box=SIMPLE_HEAD)
-        for name in ("source", "stage"):
-            table.add_column(name, no_wrap=True)
-        for name in ("in", "kept", "size", "tokens"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("removed or quarantined", overflow="fold")
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The funnel for a terminal or a log, as wide as there is room: aligned columns and below
+        each row its reasons, one a line; where that is too wide, one below another."""
+        yield Text("Funnel: documents in and kept; below each stage, why the others are not")
+        rows = [HEADER, *(_cells(step) for step in self.steps)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+        if sum(widths) + len(COLUMN_GAP) * (len(widths) - 1) <= console.width:
+            yield from self._aligned(widths, console.width)
+        else:
+            yield from self._stacked()
+        if any("found)" in reason for step in self.steps for _, reason in _listing(step)):
+            yield Text(FOUND_MEANS, style="dim")
+
+    def _aligned(self, widths: Sequence[int], width: int) -> Iterator[Text]:
+        source, stage, *numbers = widths
+
+        def line(row: Sequence[str]) -> str:
+            left = [f"{row[0]:{source}}", f"{row[1]:{stage}}"]
+            right = [f"{cell:>{size}}" for cell, size in zip(row[2:], numbers, strict=True)]
+            return COLUMN_GAP.join([*left, *right]).rstrip()
+
+        yield Text(line(HEADER), style="bold")
         last = ""
         for step in self.steps:
             if last and step.source != last:
-                table.add_section()
-            reasons = {
-                **step.removed,
-                **{f"quarantined: {reason}": count for reason, count in step.quarantined.items()},
-            }
-            table.add_row(
-                "" if step.source == last else step.source,
-                step.stage,
-                f"{step.seen:,}",
-                f"{step.kept:,}",
-                "" if step.text_bytes is None else decimal(step.text_bytes),
-                "" if step.tokens is None else f"{step.tokens:,}",
-                _listing(reasons),
-            )
+                yield Text("")
+            row = _cells(step)
+            yield Text(line(["" if step.source == last else row[0], *row[1:]]))
+            indent = len(line([*row[:2], "1", "", "", ""]))  # counts stand below `in`
+            for count, reason in _listing(step):
+                its = f"{count:>{indent}}{COLUMN_GAP}{reason}"
+                too_long = max(len(its) - width, 0)  # as far as there are blanks before it
+                yield Text(its[min(too_long, len(its) - len(its.lstrip())) :])
             last = step.source
-        return table
+
+    def _stacked(self) -> Iterator[Text]:
+        for step in self.steps:
+            parts = [f"{step.seen:,} in", f"{step.kept:,} kept"]
+            if step.text_bytes is not None:
+                parts.append(decimal(step.text_bytes))
+            if step.tokens is not None:
+                parts.append(f"{step.tokens:,} tokens")
+            yield Text(f"{step.source}, {step.stage}: {', '.join(parts)}")
+            for count, reason in _listing(step):
+                yield Text(f"  {count} {reason}")
 
 
-def _listing(reasons: Mapping[str, int]) -> str:
-    """The most frequent reasons, one a line; the report holds all."""
+def _cells(step: FunnelStep) -> tuple[str, ...]:
+    """A row below HEADER."""
+    return (
+        step.source,
+        step.stage,
+        f"{step.seen:,}",
+        f"{step.kept:,}",
+        "" if step.text_bytes is None else decimal(step.text_bytes),
+        "" if step.tokens is None else f"{step.tokens:,}",
+    )
+
+
+def _listing(step: FunnelStep) -> Iterator[tuple[str, str]]:
+    """(count, reason) of the most frequent reasons; the report holds all."""
+    reasons = {
+        **{f"{reason}{step.also_found(reason)}": count for reason, count in step.removed.items()},
+        **{f"quarantined: {reason}": count for reason, count in step.quarantined.items()},
+    }
     present = [(reason, count) for reason, count in reasons.items() if count]
+    if step.also_found(CONTAMINATED) and not step.removed.get(CONTAMINATED):
+        present.append((f"{CONTAMINATED}{step.also_found(CONTAMINATED)}", 0))
     present.sort(key=lambda pair: (-pair[1], pair[0]))
-    lines = [f"{count:,} {reason}" for reason, count in present[:MOST_REASONS]]
-    rest = present[MOST_REASONS:]
+    shown = len(present) if len(present) == MOST_REASONS + 1 else MOST_REASONS
+    for reason, count in present[:shown]:
+        yield f"{count:,}", reason
+    rest = present[shown:]
     if rest:
-        lines.append(f"{sum(count for _, count in rest):,} for {len(rest)} other reasons")
-    return "\n".join(lines)
+        yield f"{sum(count for _, count in rest):,}", f"for {len(rest)} other reasons"
 
 
 def make_funnel(sources: Sequence[str], manifests: Mapping[str, Manifest]) -> Funnel:
@@ -158,7 +212,7 @@ def _steps(source: str, manifests: Mapping[str, Manifest]) -> Iterator[FunnelSte
     documents = manifests[f"documents {source}"].counts
     yield FunnelStep(
         source,
-        "ingest",
+        INGEST,
         documents.get("records", 0),
         documents.get("documents", 0),
         documents.get("text_bytes", 0),
@@ -166,11 +220,12 @@ def _steps(source: str, manifests: Mapping[str, Manifest]) -> Iterator[FunnelSte
         _by_reason(documents, "removed."),
         _by_reason(documents, "quarantined."),
     )
-    for table, name in _STEPS.items():
+    for name in _STEPS:
+        table = TABLES[name]
         if f"{table} {source}" in manifests:
             counts = manifests[f"{table} {source}"].counts
             removed = _by_reason(counts, "removed.")
-            if table.endswith("_duplicates"):
+            if name in (EXACT_DEDUP, FUZZY_DEDUP):
                 removed = {"duplicate": counts.get("removed", 0)}
             yield _step(source, name, counts, removed)
 
@@ -188,6 +243,7 @@ def _step(
         counts.get("tokens"),
         {reason: count for reason, count in removed.items() if count},
         {},
+        _by_reason(counts, "found."),
     )
 
 

@@ -19,6 +19,7 @@ from expectations.gate import Verdict, run_gate
 from expectations.metrics import document_metrics
 from pipelines.inputs import InputFile
 from pipelines.recipe import Source
+from pipelines.stage_names import INGEST
 from pipelines.stages import Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
 from transforms import storage
@@ -203,15 +204,16 @@ def ingest_job(
     ]
     work = workspace.work(f"documents-{source.name}", stage.fingerprint)
     input_bytes = sum(one.file.size_bytes for one in inputs)
+    title = f"{INGEST} {source.name}"
     buckets = count_buckets(input_bytes // BYTES_PER_DOCUMENT, ID_ROW.itemsize)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         written = (
             pipeline
             | "Input files" >> beam.Create(tasks)
-            | "Ingest" >> ProcessTasks(ingest_task, f"ingest {source.name}")
+            | "Ingest" >> ProcessTasks(ingest_task, title)
         )
-        checked = written | "Check rows" >> ProcessTasks(_check_task, f"check {source.name}")
+        checked = written | "Check rows" >> ProcessTasks(_check_task, f"{title}, checking rows")
         duplicates = (
             written
             | "Name writer" >> beam.Map(_named)
@@ -235,7 +237,6 @@ def ingest_job(
         )
         return run_gate("documents", [row], recipe)
 
-    title = f"ingest {source.name}"
     return Job(title, [stage], build, gate, cleanup=partial(_clear, work, quarantine.base))
 
 

@@ -24,6 +24,7 @@ from expectations.gate import Verdict, run_gate
 from expectations.metrics import mix_metrics
 from pipelines.recipe import Recipe
 from pipelines.select import DIGEST
+from pipelines.stage_names import MIX
 from pipelines.stages import Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
 from transforms import storage
@@ -327,13 +328,13 @@ def mix_job(
         (
             pipeline
             | "Shards" >> beam.Create(tasks)
-            | "Write tokens" >> ProcessTasks(write_shard, "mix")
-            | "Read back" >> ProcessTasks(rescan_shard, "mix, reading back")
+            | "Write tokens" >> ProcessTasks(write_shard, MIX)
+            | "Read back" >> ProcessTasks(rescan_shard, f"{MIX}, reading back")
         )
         (
             pipeline
             | "About" >> beam.Create([about])
-            | "Write about" >> ProcessTasks(write_about, "mix, about")
+            | "Write about" >> ProcessTasks(write_about, f"{MIX}, about")
         )
 
     def by_source(records: Sequence[TaskRecord]) -> dict[str, dict[str, int]]:
@@ -373,4 +374,4 @@ def mix_job(
 
     # An earlier run's files were read back by that run: what they hold now is seen anew.
     proofs = [f"{name}.rescan" for name in names]
-    return Job("mix", [stage], build, gate, details, proofs=proofs)
+    return Job(MIX, [stage], build, gate, details, proofs=proofs)

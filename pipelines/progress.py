@@ -1,17 +1,28 @@
-"""Progress of a run on standard error: a bar per job with shards, documents/s, MB/s and
-removals.
+"""Progress of a run on standard error, by the names of its stages.
+
+On a terminal: a bar per stage with shards, time, documents/s, MB/s, what was removed so far, and
+the step of a stage that has several. Elsewhere (a log file, CI, a cluster at night): one plain line
+when a stage begins, one every `EVERY_SECONDS` while it works, and one at its end.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 from pipelines.stages import Job, Stage
@@ -19,96 +30,178 @@ from transforms.datasets import TaskRecord
 
 __all__ = ["RunProgress"]
 
+EVERY_SECONDS = 30.0  # between two lines of a log
+STEP_SECONDS = 2.0  # between two looks at what step a stage is at, on a terminal
 
-class _Rates(ProgressColumn):
-    """Documents/s, MB/s and removals so far."""
+
+@dataclass
+class _Work:
+    """What is being done: a job, or with `total` None work whose size nobody knows."""
+
+    title: str
+    total: int | None  # shards
+    step: Callable[[], str]
+    measured: frozenset[str]  # names of the datasets whose records count
+    bar: TaskID
+    started: float
+    shards: int = 0
+    documents: int = 0
+    text_bytes: int = 0
+    removed: int = 0
+    told: bool = False  # that it begins or goes on
+
+    def rates(self, seconds: float) -> list[str]:
+        """Documents/s, MB/s and removals so far, as far as they are known."""
+        seconds = max(seconds, 1e-9)
+        parts = []
+        if self.documents:
+            parts.append(f"{self.documents / seconds:,.0f} documents/s")
+        if self.text_bytes:
+            parts.append(f"{self.text_bytes / 1e6 / seconds:,.1f} MB/s")
+        if self.removed:
+            parts.append(f"{self.removed:,} removed")
+        return parts
+
+
+class _Shards(ProgressColumn):
+    """`3/16 shards`; nothing for work whose size nobody knows."""
 
     def render(self, task: Task) -> Text:
-        elapsed = max(task.elapsed or 0.0, 1e-9)
-        fields = task.fields
-        parts = []
-        if fields["documents"]:
-            parts.append(f"{fields['documents'] / elapsed:,.0f} documents/s")
-        if fields["text_bytes"]:
-            parts.append(f"{fields['text_bytes'] / 1e6 / elapsed:,.1f} MB/s")
-        if fields["removed"]:
-            parts.append(f"{fields['removed']:,} removed")
-        return Text("  ".join(parts))
+        return Text("" if task.total is None else f"{task.completed:.0f}/{task.total:.0f} shards")
 
 
 class RunProgress:
-    """Shows jobs as they run. Where there is no terminal, one line at the end of each job."""
+    """Shows stages as they run; `console` is where. It looks every `every_seconds` at what there is
+    to tell."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, every_seconds: float | None = None) -> None:
         self._console = console
+        self._is_terminal = console.is_terminal
+        default = STEP_SECONDS if self._is_terminal else EVERY_SECONDS
+        self._every_seconds = default if every_seconds is None else every_seconds
         self._lock = threading.Lock()
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} shards"),
+            _Shards(),
             TimeElapsedColumn(),
-            _Rates(),
+            TextColumn("{task.fields[rates]}", markup=False),
+            TextColumn("{task.fields[step]}", markup=False),
             console=console,
-            disable=not console.is_terminal,
+            disable=not self._is_terminal,
         )
-        self._current: tuple[str, float] | None = None
-        self._task = self._progress.add_task("", total=0, visible=False, **_ZERO)
-        self._sums = dict(_ZERO)
-        self._measured: frozenset[str] = frozenset()
+        self._work: _Work | None = None
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show progress while the block runs."""
+        stop = threading.Event()
+
+        def look() -> None:
+            while not stop.wait(self._every_seconds):
+                self.tell()
+
+        thread = threading.Thread(target=look, daemon=True)
         with self._progress:
+            thread.start()
             try:
                 yield
             finally:
-                self._end_job()
+                stop.set()
+                thread.join()
 
-    def start(self, job: Job) -> None:
-        """A job begins; tasks that are finished already do not count."""
-        self._end_job()
-        unfinished = [stage for stage in job.stages if stage.dataset.manifest() is None]
-        total = sum(len(set(stage.tasks) - stage.dataset.finished_tasks()) for stage in unfinished)
+    @contextmanager
+    def job(self, job: Job) -> Iterator[None]:
+        """A job runs while the block does. One that has nothing to do is not told, and tasks that
+        are finished already do not count."""
+        # A job may make several tables of the same documents; they are counted once.
+        missing: dict[str, tuple[int, str]] = {}
+        for stage in job.stages:
+            if stage.dataset.manifest() is None:
+                tasks = len(set(stage.tasks) - stage.dataset.finished_tasks())
+                source = stage.name.partition(" ")[2]
+                missing[source] = max(missing.get(source, (0, "")), (tasks, stage.name))
+        total = sum(tasks for tasks, _ in missing.values())
         if not total:
+            yield
             return
-        with self._lock:
-            self._current = (job.title, time.monotonic())
-            self._sums = dict(_ZERO)
-            # A job may make several tables of the same documents; they are counted once.
-            by_source = {stage.name.partition(" ")[2]: stage.name for stage in unfinished}
-            self._measured = frozenset(by_source.values())
-            self._task = self._progress.add_task(job.title, total=total, **_ZERO)
+        names = frozenset(name for _, name in missing.values())
+        with self._doing(job.title, total, job.step, names):
+            yield
+
+    @contextmanager
+    def phase(self, title: str) -> Iterator[None]:
+        """Work between two jobs; a log names it only when it takes long."""
+        with self._doing(title, None, lambda: "", frozenset()):
+            yield
 
     def observe(self, stage: Stage, record: TaskRecord) -> None:
         """A task of a stage is finished."""
-        counts = record.counts if stage.name in self._measured else {}
         with self._lock:
-            self._sums["documents"] += counts.get(
+            work = self._work
+            if work is None or stage.name not in work.measured:
+                return
+            counts = record.counts
+            work.shards += 1
+            work.documents += counts.get(
                 "documents", counts.get("rows", counts.get("candidates", 0))
             )
-            self._sums["text_bytes"] += counts.get("text_bytes", counts.get("kept_text_bytes", 0))
-            self._sums["removed"] += counts.get("removed", 0) or sum(
-                value for name, value in counts.items() if name.startswith("removed.")
-            )
-            self._progress.update(self._task, advance=1, **self._sums)
+            work.text_bytes += counts.get("text_bytes", counts.get("kept_text_bytes", 0))
+            work.removed += counts.get("removed", 0) or _removed_by_reason(counts)
+            rates = "  ".join(work.rates(time.monotonic() - work.started))
+            self._progress.update(work.bar, completed=work.shards, rates=rates)
 
-    def _end_job(self) -> None:
-        if self._current is None:
+    def tell(self) -> None:
+        """How far the work is: a line in a log, the step of a bar on a terminal."""
+        with self._lock:
+            work = self._work
+        if work is None:
             return
-        title, started = self._current
-        self._current = None
-        if not self._console.is_terminal:
-            seconds = time.monotonic() - started
-            sums = self._sums
-            parts = [f"{title}: {seconds:.1f} s"]
-            if sums["documents"]:
-                parts.append(f"{sums['documents']:,} documents")
-            if sums["text_bytes"]:
-                parts.append(f"{sums['text_bytes'] / 1e6:,.1f} MB")
-            if sums["removed"]:
-                parts.append(f"{sums['removed']:,} removed")
-            self._console.print(", ".join(parts))
+        step = work.step()
+        if self._is_terminal:
+            self._progress.update(work.bar, step=step)
+            return
+        seconds = time.monotonic() - work.started
+        parts = [f"{work.title}: {seconds:.0f} s"]
+        if work.total is not None:
+            parts.append(f"{work.shards}/{work.total} shards")
+        self._print([*parts, *work.rates(seconds), *([step] if step else [])])
+        work.told = True
+
+    @contextmanager
+    def _doing(
+        self, title: str, total: int | None, step: Callable[[], str], measured: frozenset[str]
+    ) -> Iterator[None]:
+        bar = self._progress.add_task(title, total=total, rates="", step="")
+        work = _Work(title, total, step, measured, bar, time.monotonic())
+        if total is not None and not self._is_terminal:
+            self._print([f"{title}: begins, {total} shard{'' if total == 1 else 's'} to do"])
+            work.told = True
+        with self._lock:
+            self._work = work
+        ended = "failed after"
+        try:
+            yield
+            ended = "done in"
+        finally:
+            with self._lock:
+                self._work = None
+            self._progress.update(bar, step="")
+            self._progress.stop_task(bar)
+            if total is None:
+                self._progress.remove_task(bar)
+            if work.told:
+                seconds = time.monotonic() - work.started
+                parts = [f"{title}: {ended} {seconds:.1f} s"]
+                if work.documents:
+                    parts.append(f"{work.documents:,} documents")
+                if work.text_bytes:
+                    parts.append(f"{work.text_bytes / 1e6:,.1f} MB")
+                self._print([*parts, *work.rates(seconds)])
+
+    def _print(self, parts: list[str]) -> None:
+        self._console.print(", ".join(parts), markup=False)
 
 
-_ZERO: dict[str, Any] = {"documents": 0, "text_bytes": 0, "removed": 0}
+def _removed_by_reason(counts: Mapping[str, int]) -> int:
+    return sum(value for name, value in counts.items() if name.startswith("removed."))

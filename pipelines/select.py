@@ -22,6 +22,7 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.recipe import Mix
+from pipelines.stage_names import SELECT
 from pipelines.stages import Job, ProcessTasks, RunFailed, Stage, run_pipeline
 from pipelines.tables import TableTask, table_gate, table_job, table_stages
 from pipelines.workspace import Workspace
@@ -178,11 +179,11 @@ def find_budgets(
         target = storage.join(folder, step)
         with_shards = [shard for shard in its if shard.file.rows]
         run_pipeline(
-            "budget",
+            SELECT,
             lambda pipeline: (
                 pipeline
                 | "Shards" >> beam.Create(with_shards)
-                | ProcessTasks(function, f"budget, {step}")
+                | ProcessTasks(function, f"{SELECT}, {step}")
                 | "Join per source" >> beam.CombinePerKey(combine)
                 | "Save" >> beam.Map(partial(_save, folder=target))
             ),
@@ -191,7 +192,7 @@ def find_budgets(
         paths = {source: storage.join(target, source) for source in sorted(with_rows)}
         for source, path in paths.items():
             if not storage.exists(path):
-                raise RunFailed(f"budget, {step}: {path} of {source} is gone; run it again")
+                raise RunFailed(f"{SELECT}, {step}: {path} of {source} is gone; run it again")
         return {source: storage.read_bytes(path) for source, path in paths.items()}
 
     try:
@@ -321,4 +322,4 @@ def select_job(
 
     function = partial(select_shard, choice=choice, budgets=budgets)
     gate = table_gate(documents, recipe)
-    return table_job("select", stages, shards, function, gate, details)
+    return table_job(SELECT, stages, shards, function, gate, details)

@@ -89,6 +89,7 @@ class Job:
     gate: Callable[[Stage, Sequence[TaskRecord]], Verdict] | None
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
     cleanup: Callable[[], None] = lambda: None
+    step: Callable[[], str] = lambda: ""  # what it is doing just now, where it has several steps
     bounds: Mapping[str, Any] = field(default_factory=dict)  # of the recipe, that the gate applies
     # Tasks that read back what others wrote. Where a job has them, a run that goes on from an
     # earlier one does them again and hashes the files that it finds.

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.stage_names import TOKENIZE
 from pipelines.stages import Job
 from pipelines.tables import TableTask, table_gate, table_job, table_stages
 from pipelines.workspace import Workspace
@@ -168,7 +169,7 @@ def tokenize_job(
         inputs,
     )
     function = partial(tokenize_shard, tokenizer=tokenizer, fingerprint=fingerprint, cuts=cuts)
-    return table_job("tokenize", stages, shards, function, table_gate(documents, recipe))
+    return table_job(TOKENIZE, stages, shards, function, table_gate(documents, recipe))
 
 
 def _parameters(tokenizer: str, cuts: Cuts) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pyarrow.compute as pc
 
+from pipelines.stage_names import EXACT_DEDUP, FILTER, FUZZY_DEDUP, TABLES, TOKENIZE
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
@@ -125,20 +126,19 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
     judged = tables.get("candidates", {})
     if judged.get("reason"):
         wanted = _wanted(made_by["candidates"], judged["reason"])
-        reasons.append(_reason("rules", judged["reason"], judged["value"], wanted))
+        reasons.append(_reason(FILTER, judged["reason"], judged["value"], wanted))
     duplicate_of = similarity = cluster_size = None
-    for table in ("exact_duplicates", "fuzzy_duplicates"):
+    for stage in (EXACT_DEDUP, FUZZY_DEDUP):
+        table = TABLES[stage]
         columns = tables.get(table, {})
         if columns.get("cluster_size") is not None and not duplicate_of:
             cluster_size = max(cluster_size or 0, columns["cluster_size"])
         if columns.get("duplicate_of") is not None:
             duplicate_of = _identifier(workspace, made_by[table].inputs, columns["duplicate_of"])
             similarity, cluster_size = columns["similarity"], columns["cluster_size"]
-            reasons.append(
-                _reason(table.replace("_", " "), f"similar to {duplicate_of}", similarity)
-            )
+            reasons.append(_reason(stage, f"similar to {duplicate_of}", similarity))
     if tables.get("tokens", {}).get("reason"):
-        reasons.append(_reason("tokenize", tables["tokens"]["reason"], None))
+        reasons.append(_reason(TOKENIZE, tables["tokens"]["reason"], None))
     copies = {}
     for table, columns in tables.items():
         if table.startswith("selection-"):

@@ -1,6 +1,6 @@
 """The workflow: a recipe's jobs in their order, each made from the manifests of those before it.
 
-sources -> documents -> annotate -> judge -> exact -> fuzzy -> tokenize -> budget -> select -> mix
+ingest, benchmarks -> annotate -> filter -> exact-dedup -> fuzzy-dedup -> tokenize -> select -> mix
 
 A job is made only when its inputs are published, so a stage's fingerprint holds those of all that
 it comes from. `run` runs what is not up to date; `plan` stops at the first job that would have to
@@ -10,7 +10,7 @@ run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -20,14 +20,27 @@ from expectations.suites import check_suites
 from pipelines.annotate import annotate_job
 from pipelines.benchmarks import INDEX_FILE, benchmark_job
 from pipelines.dedup_jobs import exact_job, fuzzy_job
+from pipelines.filter import CONTAMINATED, Judgement, filter_job
 from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
 from pipelines.inputs import InputFile, find_inputs, most_text_bytes
-from pipelines.judge import CONTAMINATED, Judgement, judge_job
 from pipelines.mix import mix_job
 from pipelines.recipe import Recipe, RecipeError, Source
 from pipelines.rule_files import find_rule_files
 from pipelines.select import Choice, find_budgets, select_job, select_stages
+from pipelines.stage_names import (
+    ANNOTATE,
+    BENCHMARKS,
+    EXACT_DEDUP,
+    FUZZY_DEDUP,
+    INGEST,
+    SELECT,
+    STAGES,
+    TABLES,
+    TOKENIZE,
+    split_name,
+    stage_of,
+)
 from pipelines.stages import Job, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
 from pipelines.tokenize import TOKENS_SCHEMA, Cuts, tokenize_job
@@ -46,41 +59,51 @@ from transforms.quality.size import Size
 from transforms.query import QueryError, check_expressions, tables_named
 from transforms.tokens.loading import describe_tokenizer
 
-__all__ = ["JOBS", "StageState", "Workflow"]
+__all__ = ["StageState", "Workflow"]
 
 NEED_OPTIONS = ("classifier", "url_lists")  # rules that measure nothing until told by what
 Place = tuple[str, ...]  # keys that lead to a value of the recipe
-# Job -> what it makes, as a plan names it before the job can be looked into.
-JOBS = {
-    "ingest": "documents",
-    "benchmarks": "benchmarks",
-    "annotate": "annotations",
-    "judge": "candidates",
-    "exact": "exact_duplicates",
-    "fuzzy": "fuzzy_duplicates",
-    "tokenize": "tokens",
-    "select": "selection",
-    "mix": "mix",
-}
 
 
 @dataclass(frozen=True)
 class StageState:
-    """A stage's name, its state ("done", "up to date" or "to do") and its counts when known."""
+    """A stage (stage_names), the source and the table of it that is meant (None: all of them), the
+    state ("done", "up to date" or "to do") and counts when known."""
 
-    name: str
+    stage: str
+    source: str | None
+    table: str | None
     state: str
     counts: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """`filter web`; `annotate gopher web`, since that stage makes several tables."""
+        table = self.table if self.stage == ANNOTATE else None
+        return " ".join(part for part in (self.stage, table, self.source) if part)
+
+    def to_json(self) -> dict[str, object]:
+        """The state as the command's contract has it."""
+        return {
+            "name": self.name,
+            "stage": self.stage,
+            "source": self.source,
+            "table": self.table,
+            "state": self.state,
+            "counts": dict(self.counts),
+        }
 
 
 @dataclass
 class Workflow:
-    """One recipe in one workspace. `states` and `manifests` grow as jobs are done."""
+    """One recipe in one workspace. `states` and `manifests` grow as jobs are done. `watch` is
+    around each job as it runs, `phase` around what takes long between them."""
 
     recipe: Recipe
     workspace: Workspace
     options: PipelineOptions
-    start: Callable[[Job], None] = lambda job: None  # told of each job before it runs
+    watch: Callable[[Job], AbstractContextManager[None]] = lambda job: nullcontext()
+    phase: Callable[[str], AbstractContextManager[None]] = lambda title: nullcontext()
     observe: Callable[[Stage, TaskRecord], None] = lambda stage, record: None  # of finished tasks
     tell: Callable[[str], None] = lambda sentence: None  # what a user should know before the work
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
@@ -90,8 +113,7 @@ class Workflow:
     def run(self) -> Manifest:
         """Bring everything up to date; gives the manifest of the mix."""
         for job in self._jobs():
-            self.start(job)
-            with self._telling_where():
+            with self.watch(job), self._telling_where():
                 result = run_job(job, self.options, self.observe)
             self.manifests.update(result.manifests)
             for stage in job.stages:
@@ -109,20 +131,23 @@ class Workflow:
                 if manifest is not None:
                     self.manifests[stage.name] = manifest
                 self._note(stage.name, "to do" if manifest is None else "up to date")
-        for job_title, made in JOBS.items():
-            if job_title not in reached and self._wants(job_title):
-                self._note(made, "to do")
+        for stage_name in STAGES:
+            if stage_name not in reached and self._wants(stage_name):
+                made = TABLES.get(stage_name)
+                self.states.append(StageState(stage_name, None, made, "to do", {}))
 
     def _note(self, stage: str, state: str) -> None:
         manifest = self.manifests.get(stage)
-        self.states.append(StageState(stage, state, manifest.counts if manifest else {}))
+        counts = manifest.counts if manifest else {}
+        table, source = split_name(stage)
+        self.states.append(StageState(stage_of(table), source or None, table, state, counts))
 
-    def _wants(self, job: str) -> bool:
+    def _wants(self, stage: str) -> bool:
         return {
-            "benchmarks": self.recipe.decontamination is not None,
-            "exact": self.recipe.exact,
-            "fuzzy": self.recipe.fuzzy is not None,
-        }.get(job, True)
+            BENCHMARKS: self.recipe.decontamination is not None,
+            EXACT_DEDUP: self.recipe.exact,
+            FUZZY_DEDUP: self.recipe.fuzzy is not None,
+        }.get(stage, True)
 
     def _jobs(self) -> Iterator[Job]:
         """The jobs in order, each with the bounds that its gate applies.
@@ -135,9 +160,10 @@ class Workflow:
 
     def _unbounded_jobs(self) -> Iterator[Job]:
         self.check()
-        self.recipe = find_rule_files(self.recipe, self.workspace)
-        recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
-        inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
+        with self.phase(f"{INGEST}: finding and hashing input files"):
+            self.recipe = find_rule_files(self.recipe, self.workspace)
+            recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
+            inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
         self._check_possible(
             {
                 source.name: most_text_bytes(source.ingest, inputs[source.name])
@@ -146,8 +172,9 @@ class Workflow:
             "its input",
         )
         tokenizer = recipe.tokenizer(workspace.uri)
-        # One that cannot be had is told before any work.
-        described = describe_tokenizer(tokenizer, workspace.tokenizers)
+        with self.phase(f"{TOKENIZE}: loading the tokenizer"):
+            # One that cannot be had is told before any work.
+            described = describe_tokenizer(tokenizer, workspace.tokenizers)
         if described.notice:
             self.tell(f"Tokenizer {tokenizer.name}: {described.notice}.")
         jobs = [
@@ -155,7 +182,8 @@ class Workflow:
             for source in recipe.sources
         ]
         if recipe.decontamination:
-            jobs.append(benchmark_job(recipe, workspace))
+            with self.phase(f"{BENCHMARKS}: reading their files"):
+                jobs.append(benchmark_job(recipe, workspace))
         yield from jobs
         if not self._have("documents") or (
             recipe.decontamination and "benchmarks" not in self.manifests
@@ -184,7 +212,7 @@ class Workflow:
             )
             for source, its in annotators.items()
         }
-        yield judge_job(workspace, tree, documents, shards, judgements, scored)
+        yield filter_job(workspace, tree, documents, shards, judgements, scored)
         if not self._have("candidates"):
             return
         self._check_kept("candidates", "kept_text_bytes", "what its rules kept")
@@ -237,7 +265,7 @@ class Workflow:
                 if manifest is not None and "budget" in manifest.details
             }
         else:
-            with self._telling_where():
+            with self.phase(f"{SELECT}: counting the pool's tokens"), self._telling_where():
                 self.budgets = find_budgets(workspace, recipe.mix, shards, choice, self.options)
         yield select_job(tree, documents, shards, stages, choice, self.budgets)
         if not self._have("selection"):

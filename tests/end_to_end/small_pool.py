@@ -357,7 +357,11 @@ class Outcome:
 
     @property
     def states(self) -> dict[str, str]:
-        return {stage["name"]: stage["state"] for stage in self.answer["stages"]}
+        """State by table and source, as `gopher web`."""
+        return {
+            " ".join(filter(None, (one["table"] or one["stage"], one["source"]))): one["state"]
+            for one in self.answer["stages"]
+        }
 
     def good(self) -> Outcome:
         assert self.code == 0, self.stderr

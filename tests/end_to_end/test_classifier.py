@@ -63,10 +63,10 @@ def test_a_trained_classifier_judges_a_pool_and_another_model_judges_again(
     assert story["scores"]["quality"]["label"] == "bad"
     assert story["scores"]["quality"]["good"] < 0.5
 
-    states = {one["name"]: one["state"] for one in run(recipe, workspace).good().answer["stages"]}
+    states = run(recipe, workspace).good().states
     assert set(states.values()) == {"up to date"}
     train(tmp_path, "--seed", "5")
-    states = {one["name"]: one["state"] for one in run(recipe, workspace).good().answer["stages"]}
+    states = run(recipe, workspace).good().states
     assert states["documents docs"] == states["size docs"] == "up to date"
     assert states["quality docs"] == "done"
 

@@ -158,7 +158,7 @@ def test_more_tokens_than_there_are(finished: Finished, pool: Pool, tmp_path: Pa
     (docs,) = [
         stage["counts"]["tokens"]
         for stage in finished.outcome.answer["stages"]
-        if stage["name"] == "tokens docs"
+        if stage["name"] == "tokenize docs"
     ]
     ledger = run(recipe, workspace).answer["ledger"]["docs"]
     assert ledger["balanced"] is True

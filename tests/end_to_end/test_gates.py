@@ -128,10 +128,7 @@ def test_tables_that_have_changed_places_are_made_again(
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(content)
-    states = {
-        stage["name"]: stage["state"]
-        for stage in run(pool.recipe(), workspace).good().answer["stages"]
-    }
+    states = run(pool.recipe(), workspace).good().states
     assert states["gopher docs"] == "done"
     assert states["gopher web"] == "up to date"
     mix = "mixes/small/manifest.json"

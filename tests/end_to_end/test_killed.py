@@ -31,9 +31,9 @@ SCORES = ("size", "exact", "minhash", "gopher", "language", "code", "contaminati
 STAGES = {  # stage -> its folders, in the order of the run
     "ingest": ("documents", "quarantine", "benchmarks"),
     "annotate": tuple(f"attributes/{name}" for name in SCORES),
-    "judge": ("attributes/candidates",),
-    "exact": ("attributes/exact_duplicates",),
-    "fuzzy": ("attributes/fuzzy_duplicates",),
+    "filter": ("attributes/candidates",),
+    "exact-dedup": ("attributes/exact_duplicates",),
+    "fuzzy-dedup": ("attributes/fuzzy_duplicates",),
     "tokenize": ("attributes/tokens",),
     "select": ("attributes/selection-small",),
     "mix": ("mixes",),
@@ -102,8 +102,8 @@ def recorded_files(workspace: Path) -> list[str]:
     [
         ("ingest", "records/*.json"),
         ("annotate", "aside/*"),
-        ("exact", "*.parquet"),
-        ("fuzzy", "records/*.json"),
+        ("exact-dedup", "*.parquet"),
+        ("fuzzy-dedup", "records/*.json"),
         ("tokenize", "records/*.json"),
         ("mix", "*.npy"),
     ],

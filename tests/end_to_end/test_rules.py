@@ -109,8 +109,8 @@ def test_why_tells_the_rule_that_removed_a_document(
 def test_the_funnel_counts_each_reason_and_the_ledger_balances(ran: tuple[Path, Outcome]) -> None:
     ledger = ran[1].answer["ledger"]["docs"]
     assert ledger["balanced"] is True
-    removed = {name: count for name, count in ledger["removed"].items() if "rules: " in name}
-    assert removed == {f"rules: {reason}": 1 for reason in REASONS.values()}
+    removed = {name: count for name, count in ledger["removed"].items() if "filter: " in name}
+    assert removed == {f"filter: {reason}": 1 for reason in REASONS.values()}
 
 
 def test_why_tells_which_list_was_hit_and_by_what(ran: tuple[Path, Outcome]) -> None:
@@ -129,7 +129,7 @@ def test_why_tells_how_many_addresses_were_found(ran: tuple[Path, Outcome]) -> N
 def test_documents_with_few_addresses_stay_without_them(ran: tuple[Path, Outcome]) -> None:
     workspace, _ = ran
     for identifier in ("kept", "masked"):
-        assert "rules" not in [one["stage"] for one in why(identifier, workspace)["reasons"]]
+        assert "filter" not in [one["stage"] for one in why(identifier, workspace)["reasons"]]
     base, manifest = published(workspace / "mixes/small")
     tokenizer = tokenizers.Tokenizer.from_file(str(base / "about/tokenizer"))
     paths = [file["path"] for file in manifest["files"] if file["path"].endswith(".npy")]
@@ -151,7 +151,7 @@ def test_a_changed_list_and_nothing_else_runs_again(
     assert again.states["url_lists docs"] == "done"
     assert again.states["pii docs"] == again.states["documents docs"] == "up to date"
     reasons = [why(identifier, workspace)["reasons"] for identifier in ("url-host", "kept")]
-    assert [[one["reason"] for one in its if one["stage"] == "rules"] for its in reasons] == [
+    assert [[one["reason"] for one in its if one["stage"] == "filter"] for its in reasons] == [
         [],
         ["url_lists.domains"],
     ]

@@ -67,7 +67,7 @@ def test_changed_share_runs_selection_and_mix_alone(
         (counts,) = [
             stage["counts"]
             for stage in outcome.answer["stages"]
-            if stage["name"] == f"selection {name}"
+            if stage["name"] == f"select {name}"
         ]
         assert counts["tokens"] == sums["taken_tokens"]
 
@@ -165,7 +165,7 @@ def test_rows_of_the_funnel_chain(finished: Finished) -> None:
     for source, entry in report["sources"].items():
         steps = _steps(report, source)
         assert [step["stage"] for step in steps] == [
-            "ingest", "rules", "exact", "fuzzy", "tokenize", "select",
+            "ingest", "filter", "exact-dedup", "fuzzy-dedup", "tokenize", "select",
         ]  # fmt: skip
         for step in steps:
             gone = sum(step["removed"].values()) + sum(step["quarantined"].values())

@@ -36,7 +36,7 @@ import pipelines
 import transforms
 from pipelines.annotate import AnnotateTask, annotate_shard
 from pipelines.dedup_graphs import build_exact, build_fuzzy
-from pipelines.judge import CONTAMINATED, Judgement, judge_shard
+from pipelines.filter import CONTAMINATED, Judgement, filter_shard
 from pipelines.mix import MIX_VERSION, MixTask, rescan_shard, write_shard
 from pipelines.recipe import Mix
 from pipelines.select import SELECTION_VERSION, Choice, find_budgets, select_shard
@@ -332,7 +332,7 @@ def candidates(pool):
             {one: schema_of(pool, one) for one in ("gopher", "code")},
         ),
     }
-    pool.extend("candidates", lambda shard, to: judge_shard(TableTask(shard, to), judgements))
+    pool.extend("candidates", lambda shard, to: filter_shard(TableTask(shard, to), judgements))
     return pool
 
 

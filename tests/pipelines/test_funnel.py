@@ -21,7 +21,8 @@ MANIFESTS = {
         manifest("documents web", records=100, documents=90, text_bytes=9000, removed__binary=4,
                  quarantined__broken=6),
         manifest("candidates web", candidates=90, removed=30, kept=60, kept_text_bytes=6000,
-                 removed__words=20, removed__contaminated=10),
+                 removed__words=20, removed__contaminated=10, found__words=25,
+                 found__contaminated=10),
         manifest("exact_duplicates web", candidates=60, removed=5, kept_text_bytes=5500),
         manifest("fuzzy_duplicates web", candidates=55, removed=15, kept_text_bytes=4000),
         manifest("tokens web", candidates=40, removed=1, kept_text_bytes=3900, tokens=1000,
@@ -40,9 +41,9 @@ def test_each_stage_is_a_step_with_what_it_saw_kept_and_removed():
     steps = steps_of(MANIFESTS).steps
     assert [(step.stage, step.seen, step.kept) for step in steps] == [
         ("ingest", 100, 90),
-        ("rules", 90, 60),
-        ("exact", 60, 55),
-        ("fuzzy", 55, 40),
+        ("filter", 90, 60),
+        ("exact-dedup", 60, 55),
+        ("fuzzy-dedup", 55, 40),
         ("tokenize", 40, 39),
         ("select", 39, 20),
     ]
@@ -59,7 +60,7 @@ def test_what_balances_has_no_imbalance():
     assert (ledger["in"], ledger["kept"], ledger["balanced"]) == (100, 20, True)
     gone = sum(ledger["removed"].values()) + sum(ledger["quarantined"].values())
     assert gone == 80
-    assert ledger["removed"]["rules: words"] == 20
+    assert ledger["removed"]["filter: words"] == 20
 
 
 def test_stages_that_a_recipe_leaves_out_are_no_steps():
@@ -67,7 +68,7 @@ def test_stages_that_a_recipe_leaves_out_are_no_steps():
     manifests["tokens web"] = manifest("tokens web", candidates=60, removed=0, tokens=1)
     manifests["selection web"] = manifest("selection web", candidates=60, removed=0, tokens=1)
     funnel = steps_of(manifests)
-    assert [step.stage for step in funnel.steps] == ["ingest", "rules", "tokenize", "select"]
+    assert [step.stage for step in funnel.steps] == ["ingest", "filter", "tokenize", "select"]
     assert funnel.imbalances() == []
 
 
@@ -85,14 +86,14 @@ def test_a_run_that_ended_early_has_the_steps_that_are_known():
         ("documents web", "documents", -1, ["web, ingest: 100 in, but 89 kept", "ingest kept 89"]),
         ("documents web", "records", 1, ["web, ingest: 101 in, but 90 kept"]),
         ("documents web", "quarantined.broken", 1, ["web, ingest"]),
-        ("candidates web", "removed.words", 1, ["web, rules"]),
+        ("candidates web", "removed.words", 1, ["web, filter"]),
         (
             "candidates web",
             "candidates",
             1,
-            ["ingest kept 90 but rules saw 91", "rules kept 61 but exact saw 60"],
+            ["ingest kept 90 but filter saw 91", "filter kept 61 but exact-dedup saw 60"],
         ),
-        ("fuzzy_duplicates web", "candidates", 2, ["exact kept 55 but fuzzy saw 57"]),
+        ("fuzzy_duplicates web", "candidates", 2, ["exact-dedup kept 55 but fuzzy-dedup saw 57"]),
         ("tokens web", "removed", 1, ["tokenize kept 38 but select saw 39"]),
         ("selection web", "removed", 1, ["web, select"]),
     ],
@@ -113,20 +114,73 @@ def test_sources_do_not_balance_each_other():
     assert [ledger[source]["balanced"] for source in "ab"] == [False, False]
 
 
-def test_the_table_shows_every_reason_and_number():
-    console = Console(file=io.StringIO(), width=200)
-    console.print(steps_of(MANIFESTS).table())
-    shown = console.file.getvalue()
-    for part in (
-        "web",
-        "ingest",
-        "6 quarantined: broken",
-        "20 words",
-        "10 contaminated",
-        "9.0 kB",
-        "1,000",
+REASONS = [
+    "6  quarantined: broken",
+    "4  binary",
+    "20  words (25 found)",
+    "10  contaminated",
+    "15  duplicate",
+    "9  where",
+]
+
+
+def shown(funnel, width):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(funnel)
+    return console.file.getvalue()
+
+
+def test_every_stage_is_a_row_with_its_numbers_and_below_it_a_reason_a_line():
+    lines = [line.split() for line in shown(steps_of(MANIFESTS), 80).splitlines()]
+    for row in (
+        ["web", "ingest", "100", "90", "9.0", "kB"],
+        ["filter", "90", "60", "6.0", "kB"],
+        ["exact-dedup", "60", "55", "5.5", "kB"],
+        ["fuzzy-dedup", "55", "40", "4.0", "kB"],
+        ["tokenize", "40", "39", "3.9", "kB", "1,000"],
+        ["select", "39", "20", "500"],
+        *(reason.split() for reason in REASONS),
     ):
-        assert part in shown
+        assert row in lines
+
+
+LONG = FunnelStep(
+    "some-long-source-name", "filter", 10**9, 10**8, 10**12, 10**11,
+    {"gopher.duplicate_paragraph_characters": 9 * 10**8}, {},
+    {"gopher.duplicate_paragraph_characters": 10**9},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_no_number_is_lost_and_no_reason_broken_where_it_fits(width):
+    text = shown(Funnel((*steps_of(MANIFESTS).steps, LONG)), width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    whole = "".join(text.split())
+    for part in (
+        "100", "1,000", "9.0kB", "20words(25found)", "1,000,000,000", "100,000,000,000", "1.0TB",
+        "900,000,000gopher.duplicate_paragraph_characters(1,000,000,000found)",
+    ):  # fmt: skip
+        assert part in whole
+    if width >= 80:
+        assert " gopher.duplicate_paragraph_characters (1" in text
+
+
+def test_the_most_frequent_reasons_are_named_and_the_rest_counted():
+    def listed(number):
+        removed = {f"r{k}": 10 - k for k in range(number)}
+        step = FunnelStep("a", "filter", 100, 100 - sum(removed.values()), None, None, removed, {})
+        return shown(Funnel((step,)), 80)
+
+    assert "other reasons" not in listed(6)
+    assert "9  for 2 other reasons" in listed(7)
+
+
+def test_contamination_that_other_rules_hid_is_shown():
+    step = FunnelStep("a", "filter", 9, 8, None, None, {"w": 1}, {}, {"contaminated": 3, "w": 1})
+    text = shown(Funnel((step,)), 80)
+    assert "0  contaminated (3 found)" in text
+    assert "counts under the first rule" in text
+    assert "found" not in shown(Funnel((replace(step, found={"w": 1}),)), 80)
 
 
 def test_as_json_it_holds_the_ledger_and_its_steps():
@@ -134,11 +188,12 @@ def test_as_json_it_holds_the_ledger_and_its_steps():
     assert value["sources"]["web"]["kept"] == 20
     assert value["steps"][1] == {
         "source": "web",
-        "stage": "rules",
+        "stage": "filter",
         "in": 90,
         "kept": 60,
         "text_bytes": 6000,
         "tokens": None,
         "removed": {"contaminated": 10, "words": 20},
         "quarantined": {},
+        "found": {"contaminated": 10, "words": 25},
     }

@@ -5,7 +5,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.gate import Verdict
-from pipelines.judge import CONTAMINATED, Judgement, judge_job
+from pipelines.filter import CONTAMINATED, Judgement, filter_job
 from pipelines.stages import run_job
 from pipelines.tables import table_gate, table_job, table_stages, with_tables
 from pipelines.workspace import Workspace
@@ -156,7 +156,7 @@ def test_documents_that_are_contaminated_have_bounds_of_their_own(tmp_path):
 
     def verdict(gates):
         judgement = Judgement(0, (), (), {})
-        job = judge_job(
+        job = filter_job(
             Workspace(str(tmp_path)), {"gates": gates}, DOCUMENTS, SHARDS,
             {"web": judgement}, {"web": {}},
         )  # fmt: skip

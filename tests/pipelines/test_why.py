@@ -103,11 +103,11 @@ def test_a_removed_document_tells_its_first_reason_and_value(workspace):
     story = tell_story(workspace, "a")
     assert story.reasons == [
         {
-            "stage": "rules",
+            "stage": "filter",
             "reason": "gopher.words",
             "value": 12.0,
             "wanted": None,
-            "message": "rules: gopher.words (is 12)",
+            "message": "filter: gopher.words (is 12)",
         }
     ]
     assert tell_story(workspace, "b").reasons == []
@@ -144,7 +144,7 @@ def test_a_duplicate_names_its_survivor_across_sources(workspace):
         write_attributes(workspace, "exact_duplicates", source, files, rows, EXACT_SCHEMA, inputs)
     story = tell_story(workspace, "x1")
     assert (story.duplicate_of, story.similarity, story.cluster_size) == ("w2", 1.0, 2)
-    assert story.reasons[0]["stage"] == "exact duplicates"
+    assert story.reasons[0]["stage"] == "exact-dedup"
     assert "duplicate of w2, similarity 1.000, one of 2" in story.text()
     assert tell_story(workspace, "w2").cluster_size == 2
 

@@ -10,6 +10,7 @@ computed here, so changed thresholds cost one pass over small tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,18 @@ from transforms.dedup.survivors import rank_documents, rank_names
 from transforms.quality.conditions import Condition
 from transforms.query import columns_used, evaluate
 
-__all__ = ["CANDIDATES_VERSION", "candidate_columns", "candidate_schema", "judge"]
+__all__ = ["CANDIDATES_VERSION", "Judged", "candidate_columns", "candidate_schema", "judge"]
 
-CANDIDATES_VERSION = 1
+CANDIDATES_VERSION = 2
 RANK_SEED = 0x56494E454C454146  # "VINELEAF": keys the hash of ids that settles ties
+
+
+class Judged(NamedTuple):
+    """The verdicts on a row group, and by reason how many of its documents do not meet that
+    condition, whatever the conditions before it said."""
+
+    table: pa.RecordBatch
+    found: dict[str, int]
 
 
 def candidate_schema(criteria: int) -> pa.Schema:
@@ -53,7 +62,7 @@ def judge(
     source_order: int,
     conditions: Sequence[Condition],
     criteria: Sequence[tuple[str, bool]],
-) -> pa.RecordBatch:
+) -> Judged:
     """Judge the rows of one row group; `criteria` are (column, descending) of the recipe's `keep`.
 
     A condition over a null is not met: what was not measured is not believed.
@@ -62,10 +71,13 @@ def judge(
     met = evaluate([condition.to_sql() for condition in conditions], tables, rows)
     passed = np.ones(rows, np.bool_)
     first = np.full(rows, -1, np.int64)
+    found: dict[str, int] = {}
     for index, values in enumerate(met):
         good = values.fill_null(False).to_numpy(zero_copy_only=False)
         first[passed & ~good] = index
         passed &= good
+        reason = conditions[index].reason
+        found[reason] = found.get(reason, 0) + int((~good).sum())
     reasons = [None, *(condition.reason for condition in conditions)]
     ranked = evaluate([column for column, _ in criteria], tables, rows)
     ranks = rank_documents(
@@ -74,7 +86,7 @@ def judge(
         ids,
         RANK_SEED,
     )
-    return pa.RecordBatch.from_arrays(
+    table = pa.RecordBatch.from_arrays(
         [
             pa.array(passed),
             pa.array(reasons, pa.string()).take(pa.array(first + 1)),
@@ -83,6 +95,7 @@ def judge(
         ],
         schema=candidate_schema(len(criteria)),
     )
+    return Judged(table, found)
 
 
 def _values(

@@ -33,7 +33,7 @@ def tables_of(rows):
 
 def judged(rows, conditions, criteria=(), source_order=0, ids=None):
     ids = pa.array(ids or [f"id{k}" for k in range(len(rows))], pa.string())
-    return judge(tables_of(rows), ids, source_order, conditions, criteria)
+    return judge(tables_of(rows), ids, source_order, conditions, criteria).table
 
 
 def verdicts(rows, conditions):
@@ -53,6 +53,13 @@ def test_the_first_condition_that_fails_gives_the_reason_and_its_value():
     assert verdicts([row], [WORDS, SHARE]) == [(False, "words", 7.0)]
     assert verdicts([row], [SHARE, WORDS]) == [(False, "share", 0.9)]
     assert verdicts([{**row, "gopher.words": 60}], [WORDS, SHARE]) == [(False, "share", 0.9)]
+
+
+def test_every_condition_counts_all_that_do_not_meet_it():
+    rows = [{"gopher.words": words, "gopher.share": share} for words, share in
+            ((7, 0.9), (60, 0.9), (60, 0.1), (7, 0.1))]  # fmt: skip
+    ids = pa.array(["a", "b", "c", "d"], pa.string())
+    assert judge(tables_of(rows), ids, 0, [WORDS, SHARE], ()).found == {"words": 2, "share": 2}
 
 
 def test_what_was_not_measured_is_not_believed_unless_the_condition_says_so():

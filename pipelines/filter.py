@@ -1,4 +1,4 @@
-"""Judge: apply the thresholds of a recipe to stored scores; one table `candidates` per source."""
+"""Filter: apply the thresholds of a recipe to stored scores; one table `candidates` per source."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from expectations.gate import Verdict, run_gate
+from pipelines.stage_names import FILTER, TABLES
 from pipelines.stages import Job, Stage
 from pipelines.tables import TableTask, table_job, table_metrics, table_stages
 from pipelines.workspace import Workspace
@@ -20,13 +21,14 @@ from transforms.dedup.pool import PoolShard
 from transforms.environment import environment
 from transforms.quality.candidates import (
     CANDIDATES_VERSION,
+    Judged,
     candidate_columns,
     candidate_schema,
     judge,
 )
 from transforms.quality.conditions import Condition
 
-__all__ = ["CONTAMINATED", "Judgement", "judge_job", "judge_shard"]
+__all__ = ["CONTAMINATED", "Judgement", "filter_job", "filter_shard"]
 
 CONTAMINATED = "contaminated"  # reason of documents that hold an n-gram of a benchmark
 
@@ -51,7 +53,7 @@ class Judgement:
         }
 
 
-def judge_shard(task: TableTask, judgements: Mapping[str, Judgement]) -> str:
+def filter_shard(task: TableTask, judgements: Mapping[str, Judgement]) -> str:
     """Write the table `candidates` of a shard and its record; gives the task's name."""
     shard, its = task.shard, judgements[task.shard.source]
     columns = candidate_columns(its.conditions, its.criteria, its.schemas)
@@ -63,30 +65,32 @@ def judge_shard(task: TableTask, judgements: Mapping[str, Judgement]) -> str:
         for aligned in read_aligned(shard.paths(*wanted), shard.file.rows_digest, wanted):
             ids = aligned.pop("documents").column("id")
             judged = judge(aligned, ids, its.source_order, its.conditions, its.criteria)
-            counts.append(
-                {**count_attributes(judged), **_count(judged, aligned["size"].column("bytes"))}
-            )
-            yield judged
+            counted = _count(judged, aligned["size"].column("bytes"))
+            counts.append({**count_attributes(judged.table), **counted})
+            yield judged.table
 
     file = write_table(task.dataset, shard.file, candidate_schema(len(its.criteria)), batches())
     task.dataset.write_record(TaskRecord(shard.task, [file], sum_counts(counts)))
     return task.name
 
 
-def _count(judged: pa.RecordBatch, sizes_bytes: pa.Array) -> dict[str, int]:
-    kept = judged.column("candidate").to_numpy(zero_copy_only=False)
+def _count(judged: Judged, sizes_bytes: pa.Array) -> dict[str, int]:
+    """`removed.<reason>` counts each document once, under the first condition that it does not
+    meet; `found.<reason>` counts it under every one."""
+    kept = judged.table.column("candidate").to_numpy(zero_copy_only=False)
     counts = {
-        "candidates": judged.num_rows,
+        "candidates": judged.table.num_rows,
         "removed": int((~kept).sum()),
         "kept": int(kept.sum()),
         "kept_text_bytes": int(sizes_bytes.to_numpy()[kept].sum()),
     }
-    for entry in judged.column("reason").drop_null().value_counts().to_pylist():
+    counts |= {f"found.{reason}": count for reason, count in judged.found.items() if count}
+    for entry in judged.table.column("reason").drop_null().value_counts().to_pylist():
         counts[f"removed.{entry['values']}"] = int(entry["counts"])
     return counts
 
 
-def judge_job(
+def filter_job(
     workspace: Workspace,
     recipe: Mapping[str, Any],
     documents: Mapping[str, Manifest],
@@ -94,17 +98,17 @@ def judge_job(
     judgements: Mapping[str, Judgement],
     inputs: Mapping[str, Mapping[str, str]],
 ) -> Job:
-    """The job that judges all sources. `judgements` and `inputs` are by source."""
+    """The job that filters all sources. `judgements` and `inputs` are by source."""
     stages = table_stages(
-        "candidates",
-        lambda source: workspace.attributes("candidates", source),
+        TABLES[FILTER],
+        lambda source: workspace.attributes(TABLES[FILTER], source),
         CANDIDATES_VERSION,
         shards,
         {source: judgement.parameters() for source, judgement in judgements.items()},
         inputs,
     )
-    function = partial(judge_shard, judgements=judgements)
-    return table_job("judge", stages, shards, function, partial(_gate, documents, recipe))
+    function = partial(filter_shard, judgements=judgements)
+    return table_job(FILTER, stages, shards, function, partial(_gate, documents, recipe))
 
 
 def _gate(

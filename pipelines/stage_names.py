@@ -1,0 +1,70 @@
+"""The stages of a run and what they are called: one name each, on every screen.
+
+Progress, plan, funnel, `why`, errors and `--json` take the names from here; docs/stages.md explains
+them. A stage makes tables (datasets), one per source: `annotate` one for each annotator, every
+other stage the one that `TABLES` names.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ANNOTATE",
+    "BENCHMARKS",
+    "EXACT_DEDUP",
+    "FILTER",
+    "FUZZY_DEDUP",
+    "INGEST",
+    "MIX",
+    "SELECT",
+    "STAGES",
+    "TABLES",
+    "TOKENIZE",
+    "split_name",
+    "stage_of",
+]
+
+INGEST = "ingest"
+BENCHMARKS = "benchmarks"
+ANNOTATE = "annotate"
+FILTER = "filter"
+EXACT_DEDUP = "exact-dedup"
+FUZZY_DEDUP = "fuzzy-dedup"
+TOKENIZE = "tokenize"
+SELECT = "select"
+MIX = "mix"
+
+# In the order in which they run.
+STAGES = (
+    INGEST,
+    BENCHMARKS,
+    ANNOTATE,
+    FILTER,
+    EXACT_DEDUP,
+    FUZZY_DEDUP,
+    TOKENIZE,
+    SELECT,
+    MIX,
+)
+TABLES = {
+    INGEST: "documents",
+    BENCHMARKS: "benchmarks",
+    FILTER: "candidates",
+    EXACT_DEDUP: "exact_duplicates",
+    FUZZY_DEDUP: "fuzzy_duplicates",
+    TOKENIZE: "tokens",
+    SELECT: "selection",
+    MIX: "mix",
+}
+_STAGES_OF_TABLES = {table: stage for stage, table in TABLES.items()}
+
+
+def stage_of(table: str) -> str:
+    """The stage that makes a table. What no other stage makes is an annotator's."""
+    return _STAGES_OF_TABLES.get(table, ANNOTATE)
+
+
+def split_name(dataset: str) -> tuple[str, str]:
+    """A dataset's table and source, as `gopher web` has them; the source is "" where the dataset is
+    of all sources."""
+    table, _, source = dataset.partition(" ")
+    return table, source

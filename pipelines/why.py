@@ -136,7 +136,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         if columns.get("duplicate_of") is not None:
             duplicate_of = _identifier(workspace, made_by[table].inputs, columns["duplicate_of"])
             similarity, cluster_size = columns["similarity"], columns["cluster_size"]
-            reasons.append(_reason(stage, f"similar to {duplicate_of}", similarity))
+            reasons.append(_reason(stage, f"duplicate of {duplicate_of}", similarity))
     if tables.get("tokens", {}).get("reason"):
         reasons.append(_reason(TOKENIZE, tables["tokens"]["reason"], None))
     copies = {}

@@ -9,9 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from expectations.gate import Verdict, run_gate
+from expectations.gate import Verdict, run_gates
+from expectations.metrics import Metrics
 from pipelines.stage_names import FILTER, TABLES
-from pipelines.stages import Job, Stage
+from pipelines.stages import Finished, Job, Stage
 from pipelines.tables import TableTask, table_job, table_metrics, table_stages
 from pipelines.workspace import Workspace
 from transforms.attributes import read_aligned, write_table
@@ -114,9 +115,18 @@ def filter_job(
 def _gate(
     documents: Mapping[str, Manifest],
     recipe: Mapping[str, Any],
+    finished: Sequence[Finished],
+) -> list[Verdict]:
+    tables = [_metrics(documents, recipe, *one) for one in finished]
+    return run_gates("attributes", tables, recipe)
+
+
+def _metrics(
+    documents: Mapping[str, Manifest],
+    recipe: Mapping[str, Any],
     stage: Stage,
     records: Sequence[TaskRecord],
-) -> Verdict:
+) -> list[Metrics]:
     """Two subjects: all that was removed, and what was removed for contamination."""
     source = stage.name.split(" ")[1]
     everything = table_metrics("candidates", source, documents[source], records, recipe, "removed")
@@ -131,4 +141,4 @@ def _gate(
     leaked = table_metrics(
         "contamination", source, documents[source], contaminated, recipe, "contaminated"
     )
-    return run_gate("attributes", [everything, leaked], recipe)
+    return [everything, leaked]

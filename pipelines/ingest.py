@@ -15,12 +15,12 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 
-from expectations.gate import Verdict, run_gate
-from expectations.metrics import document_metrics
+from expectations.gate import Verdict, run_gates
+from expectations.metrics import Metrics, document_metrics
 from pipelines.inputs import InputFile
 from pipelines.recipe import Source
 from pipelines.stage_names import INGEST
-from pipelines.stages import Job, ProcessTasks, Stage
+from pipelines.stages import Finished, Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.checks.documents import (
@@ -227,15 +227,17 @@ def ingest_job(
             | "Write checks" >> beam.Map(partial(_write_checks, dataset=stage.dataset))
         )
 
-    def gate(stage: Stage, records: Sequence[TaskRecord]) -> Verdict:
+    def gate(finished: Sequence[Finished]) -> list[Verdict]:
+        return run_gates("documents", [[metrics(one.records)] for one in finished], recipe)
+
+    def metrics(records: Sequence[TaskRecord]) -> Metrics:
         counts = sum_counts(record.counts for record in records)
-        row = document_metrics(
+        return document_metrics(
             source.name,
             counts,
             allow_empty=source.allow_empty,
             repeated_id=_find_duplicate(stage.dataset, records, counts),
         )
-        return run_gate("documents", [row], recipe)
 
     return Job(title, [stage], build, gate, cleanup=partial(_clear, work, quarantine.base))
 

@@ -20,12 +20,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.gate import Verdict, run_gate
+from expectations.gate import Verdict, run_gates
 from expectations.metrics import mix_metrics
 from pipelines.recipe import Recipe
 from pipelines.select import DIGEST
 from pipelines.stage_names import MIX
-from pipelines.stages import Job, ProcessTasks, Stage
+from pipelines.stages import Finished, Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.attributes import read_aligned
@@ -352,9 +352,9 @@ def mix_job(
             }
         return counts
 
-    def gate(stage: Stage, records: Sequence[TaskRecord]) -> Verdict:
-        rows = mix_metrics(by_source(records), recipe.mix.proportions)
-        return run_gate("mixes", rows, recipe.tree)
+    def gate(finished: Sequence[Finished]) -> list[Verdict]:
+        tables = [mix_metrics(by_source(one.records), recipe.mix.proportions) for one in finished]
+        return run_gates("mixes", tables, recipe.tree)
 
     def details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
         # The name is below the mix's own folder, wherever that is copied to.

@@ -15,7 +15,7 @@ from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version as package_version
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -26,6 +26,7 @@ from transforms.datasets import Dataset, Manifest, TaskRecord, fingerprint_of, s
 
 __all__ = [
     "GateFailed",
+    "Finished",
     "Job",
     "JobResult",
     "ProcessTasks",
@@ -79,6 +80,13 @@ class Stage:
         return Dataset(self.folder, self.fingerprint)
 
 
+class Finished(NamedTuple):
+    """A stage all of whose tasks are done, with their records in the order of tasks."""
+
+    stage: Stage
+    records: Sequence[TaskRecord]
+
+
 @dataclass(frozen=True)
 class Job:
     """One pipeline. `build(pipeline, missing)` gets, per stage name, the tasks without a record."""
@@ -86,7 +94,7 @@ class Job:
     title: str
     stages: Sequence[Stage]
     build: Callable[[beam.Pipeline, Mapping[str, Sequence[str]]], None]
-    gate: Callable[[Stage, Sequence[TaskRecord]], Verdict] | None
+    gate: Callable[[Sequence[Finished]], Sequence[Verdict]] | None  # a verdict for each
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
     cleanup: Callable[[], None] = lambda: None
     step: Callable[[], str] = lambda: ""  # what it is doing just now, where it has several steps
@@ -152,6 +160,7 @@ def run_job(
     RunFailed.
     """
     manifests: dict[str, Manifest] = {}
+    judged_anew = []
     for stage in job.stages:
         manifest = stage.dataset.manifest()
         if manifest is not None and not stage.dataset.holds(manifest.files):
@@ -159,10 +168,11 @@ def run_job(
             manifest = None
         if manifest is not None and manifest.bounds != job.bounds:
             # The recipe's bounds have changed since: the gate judges the same data again.
-            manifest = _finish(job, stage)
-        if manifest is not None:
+            judged_anew.append(stage)
+        elif manifest is not None:
             stage.dataset.show(manifest)
             manifests[stage.name] = manifest
+    manifests |= _finish(job, judged_anew)
     up_to_date = frozenset(manifests)
     unfinished = [stage for stage in job.stages if stage.name not in manifests]
     if not unfinished:
@@ -176,8 +186,7 @@ def run_job(
     if any(missing.values()):
         with _watch(unfinished, observe):
             run_pipeline(job.title, lambda pipeline: job.build(pipeline, missing), options)
-    for stage in unfinished:
-        manifests[stage.name] = _finish(job, stage)
+    manifests |= _finish(job, unfinished)
     job.cleanup()
     return JobResult(manifests, up_to_date)
 
@@ -218,14 +227,34 @@ def _reason(error: BaseException) -> str:
     return line.split(" [while running")[0]
 
 
-def _finish(job: Job, stage: Stage) -> Manifest:
-    dataset = stage.dataset
-    lacking = sorted(set(stage.tasks) - dataset.finished_tasks())
+def _finish(job: Job, stages: Sequence[Stage]) -> dict[str, Manifest]:
+    """Judge stages by their gate and publish them, in order, up to the first that does not pass."""
+    finished = [Finished(stage, _read_records(stage)) for stage in stages]
+    if job.gate is None or not finished:
+        return {stage.name: _publish(job, stage, records, {}) for stage, records in finished}
+    manifests = {}
+    for (stage, records), verdict in zip(finished, job.gate(finished), strict=True):
+        report = stage.dataset.path("gate.json")
+        if not verdict.ok:
+            counts = sum_counts(record.counts for record in records)
+            stage.dataset.withdraw()  # it may have passed on other bounds
+            storage.write_json(report, {"gate": verdict.to_json(), "counts": counts})
+            raise GateFailed(stage.name, verdict.failures(), report)
+        storage.delete([report])  # of a gate that failed before, on other bounds
+        manifests[stage.name] = _publish(job, stage, records, verdict.to_json())
+    return manifests
+
+
+def _read_records(stage: Stage) -> list[TaskRecord]:
+    lacking = sorted(set(stage.tasks) - stage.dataset.finished_tasks())
     if lacking:
         raise RunFailed(f"{stage.name}: the pipeline ended but {len(lacking)} tasks have no record")
-    records = [dataset.read_record(task) for task in stage.tasks]
-    counts = sum_counts(record.counts for record in records)
-    verdict = _pass_gate(job, stage, records)
+    return [stage.dataset.read_record(task) for task in stage.tasks]
+
+
+def _publish(
+    job: Job, stage: Stage, records: Sequence[TaskRecord], verdict: dict[str, Any]
+) -> Manifest:
     manifest = Manifest(
         stage=stage.name,
         fingerprint=stage.fingerprint,
@@ -233,30 +262,15 @@ def _finish(job: Job, stage: Stage) -> Manifest:
         parameters=stage.parameters,
         inputs=dict(stage.inputs),
         files=[file for record in records for file in record.files],
-        counts=counts,
+        counts=sum_counts(record.counts for record in records),
         gate=verdict,
         bounds=dict(job.bounds),
         code=package_version("vineleaf"),
         details=job.details(stage, records),
     )
-    dataset.publish(manifest)
-    storage.remove_asides(dataset.base)
+    stage.dataset.publish(manifest)
+    storage.remove_asides(stage.dataset.base)
     return manifest
-
-
-def _pass_gate(job: Job, stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
-    """The verdict as JSON; GateFailed, with the report written beside the data, when it is bad."""
-    if job.gate is None:
-        return {}
-    verdict = job.gate(stage, records)
-    report = stage.dataset.path("gate.json")
-    if not verdict.ok:
-        counts = sum_counts(record.counts for record in records)
-        stage.dataset.withdraw()  # it may have passed on other bounds
-        storage.write_json(report, {"gate": verdict.to_json(), "counts": counts})
-        raise GateFailed(stage.name, verdict.failures(), report)
-    storage.delete([report])  # of a gate that failed before, on other bounds
-    return verdict.to_json()
 
 
 class _watch:

@@ -10,9 +10,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from expectations.gate import Verdict, run_gate
+from expectations.gate import Verdict, run_gates
 from expectations.metrics import Metrics, attribute_metrics, count_misaligned
-from pipelines.stages import Job, ProcessTasks, Stage
+from pipelines.stages import Finished, Job, ProcessTasks, Stage
 from transforms.datasets import Dataset, Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
 
@@ -58,7 +58,7 @@ def table_job(
     stages: Mapping[str, Stage],
     shards: Sequence[PoolShard],
     function: Callable[[TableTask], str],
-    gate: Callable[[Stage, Sequence[TaskRecord]], Verdict],
+    gate: Callable[[Sequence[Finished]], Sequence[Verdict]],
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {},
 ) -> Job:
     """The job that calls `function` for each shard without a record. `stages` are by source."""
@@ -80,17 +80,19 @@ def table_gate(
     documents: Mapping[str, Manifest],
     recipe: Mapping[str, Any],
     removes: str | None = None,
-) -> Callable[[Stage, Sequence[TaskRecord]], Verdict]:
+) -> Callable[[Sequence[Finished]], Sequence[Verdict]]:
     """The gate of attribute tables: aligned, scored, and removing no more than the recipe allows.
 
     `removes`: name of the recipe's bounds under `gates`, None for tables that only score. Stage
     names are '<table> <source>'.
     """
 
-    def gate(stage: Stage, records: Sequence[TaskRecord]) -> Verdict:
+    def gate(finished: Sequence[Finished]) -> list[Verdict]:
+        return run_gates("attributes", [[metrics(*one)] for one in finished], recipe)
+
+    def metrics(stage: Stage, records: Sequence[TaskRecord]) -> Metrics:
         table, source = stage.name.split(" ")
-        row = table_metrics(table, source, documents[source], records, recipe, removes)
-        return run_gate("attributes", [row], recipe)
+        return table_metrics(table, source, documents[source], records, recipe, removes)
 
     return gate
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from expectations.gate import run_gate
+from expectations.gate import Verdict, run_gates
 from expectations.metrics import TABLES, Metrics
 from expectations.suites import load_suite
 
@@ -117,6 +117,11 @@ BOUNDS = [
 ]
 
 
+def run_gate(kind: str, rows: list[Metrics], recipe: dict[str, object]) -> Verdict:
+    (verdict,) = run_gates(kind, [rows], recipe)
+    return verdict
+
+
 def broken_alone() -> set[tuple[str, int]]:
     """(kind, number of an expectation) of those that a row of BROKEN breaks, and it alone."""
     alone = set()
@@ -198,6 +203,18 @@ def test_what_cannot_be_compared_fails(value: object) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_tables_judged_together_have_the_verdicts_that_each_has_alone(kind: str) -> None:
+    broken = [
+        GOOD[kind] | {"source": f"s{n}", column: value}
+        for n, (of, column, value, _) in enumerate(BROKEN)
+        if of == kind
+    ]
+    tables = [[GOOD[kind]], broken, [], [GOOD[kind] | {"source": "code"}, broken[0]]]
+    assert run_gates(kind, tables, {}) == [run_gate(kind, table, {}) for table in tables]
+    assert run_gates(kind, [], {}) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_table_without_rows_fails(kind: str) -> None:
     verdict = run_gate(kind, [], {})
     assert not verdict.ok
@@ -235,12 +252,12 @@ def test_two_rows_of_one_subject_and_unknown_columns_are_refused() -> None:
 
 PROGRAM = """
 import json, sys
-from expectations.gate import run_gate
+from expectations.gate import run_gates
 from expectations.suites import check_suites
 check_suites({})
 assert "great_expectations" not in sys.modules, "imported before a gate runs"
 print("imported", file=sys.stderr)
-print(json.dumps(run_gate("documents", json.loads(sys.argv[1]), {}).to_json()))
+print(json.dumps(run_gates("documents", [json.loads(sys.argv[1])], {})[0].to_json()))
 """
 
 

@@ -208,7 +208,7 @@ def test_a_pipeline_that_can_not_be_built_is_one_sentence(error):
 
 
 def test_a_failed_gate_publishes_nothing_and_leaves_its_report(tmp_path):
-    job, _ = job_of(tmp_path, stages=["a"], gate=lambda stage, records: verdict("removed"))
+    job, _ = job_of(tmp_path, stages=["a"], gate=lambda finished: [verdict("removed")])
     with pytest.raises(GateFailed) as raised:
         run_job(job, OPTIONS)
     dataset = job.stages[0].dataset
@@ -226,10 +226,10 @@ def test_a_failed_gate_publishes_nothing_and_leaves_its_report(tmp_path):
 
 
 def test_what_a_failed_gate_judged_is_not_made_again(tmp_path):
-    failing, _ = job_of(tmp_path, stages=["a"], gate=lambda stage, records: verdict("removed"))
+    failing, _ = job_of(tmp_path, stages=["a"], gate=lambda finished: [verdict("removed")])
     with pytest.raises(GateFailed):
         run_job(failing, OPTIONS)
-    passing, built = job_of(tmp_path, stages=["a"], gate=lambda stage, records: verdict())
+    passing, built = job_of(tmp_path, stages=["a"], gate=lambda finished: [verdict()])
     manifest = run_job(passing, OPTIONS).manifests["a"]
     assert built == []
     assert manifest.gate["ok"] is True
@@ -239,12 +239,22 @@ def test_what_a_failed_gate_judged_is_not_made_again(tmp_path):
 def test_a_gate_sees_the_records_in_the_order_of_tasks(tmp_path):
     seen = []
 
-    def gate(stage, records):
-        seen.append((stage.name, [record.task for record in records]))
-        return verdict()
+    def gate(finished):
+        seen.extend((one.stage.name, [record.task for record in one.records]) for one in finished)
+        return [verdict() for one in finished]
 
     run_job(job_of(tmp_path, tasks=["t1", "t0"], gate=gate)[0], OPTIONS)
     assert seen == [("a", ["t1", "t0"]), ("b", ["t1", "t0"])]
+
+
+def test_stages_before_one_that_fails_its_gate_are_published(tmp_path):
+    job, _ = job_of(
+        tmp_path, ["a", "b", "c"], gate=lambda finished: [verdict(), verdict("x"), verdict()]
+    )
+    with pytest.raises(GateFailed) as raised:
+        run_job(job, OPTIONS)
+    assert raised.value.stage == "b"
+    assert [stage.dataset.manifest() is not None for stage in job.stages] == [True, False, False]
 
 
 def test_changed_bounds_are_judged_again_without_work(tmp_path):
@@ -253,14 +263,14 @@ def test_changed_bounds_are_judged_again_without_work(tmp_path):
     run_job(job_of(tmp_path, stages=["a"], bounds=loose)[0], OPTIONS)
 
     failing, built = job_of(
-        tmp_path, stages=["a"], bounds=strict, gate=lambda stage, records: verdict("removed")
+        tmp_path, stages=["a"], bounds=strict, gate=lambda finished: [verdict("removed")]
     )
     for _ in range(2):  # it does not pass by being asked again
         with pytest.raises(GateFailed):
             run_job(failing, OPTIONS)
 
     passing, built_then = job_of(
-        tmp_path, stages=["a"], bounds=strict, gate=lambda stage, records: verdict()
+        tmp_path, stages=["a"], bounds=strict, gate=lambda finished: [verdict()]
     )
     manifest = run_job(passing, OPTIONS).manifests["a"]
     assert built == built_then == []

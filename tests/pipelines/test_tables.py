@@ -6,7 +6,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.gate import Verdict
 from pipelines.filter import CONTAMINATED, Judgement, filter_job
-from pipelines.stages import run_job
+from pipelines.stages import Finished, run_job
 from pipelines.tables import table_gate, table_job, table_stages, with_tables
 from pipelines.workspace import Workspace
 from transforms.datasets import Dataset, Manifest, OutputFile, TaskRecord
@@ -64,9 +64,9 @@ def test_the_function_sees_the_shards_without_a_record_alone(tmp_path):
     stages["web"].dataset.write_record(TaskRecord("00000", [], {"documents": 100}))
     gated = []
 
-    def gate(stage, records):
-        gated.append((stage.name, len(records)))
-        return Verdict("attributes", (passing(),))
+    def gate(finished):
+        gated.extend((stage.name, len(records)) for stage, records in finished)
+        return [Verdict("attributes", (passing(),)) for _ in finished]
 
     result = run_job(table_job("scores", stages, SHARDS, write_record, gate), OPTIONS)
     assert result.manifests["scores web"].counts == {"documents": 101}
@@ -108,7 +108,8 @@ def records_of(**changed):
 
 def judged(records, recipe, removes="removed"):
     stage = stages_of("folder")["web"]
-    return table_gate(DOCUMENTS, recipe, removes)(stage, records)
+    (verdict,) = table_gate(DOCUMENTS, recipe, removes)([Finished(stage, records)])
+    return verdict
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,8 @@ def test_documents_that_are_contaminated_have_bounds_of_their_own(tmp_path):
             Workspace(str(tmp_path)), {"gates": gates}, DOCUMENTS, SHARDS,
             {"web": judgement}, {"web": {}},
         )  # fmt: skip
-        return job.gate(job.stages[0], records)
+        (verdict,) = job.gate([Finished(job.stages[0], records)])
+        return verdict
 
     assert verdict({"contaminated": {"at_most": 0.2}, "removed": {"at_most": 0.5}}).ok
     (leaked,) = verdict({"contaminated": {"at_most": 0.19}}).failures()

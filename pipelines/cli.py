@@ -7,7 +7,6 @@ failed.
 
 from __future__ import annotations
 
-import atexit
 import gc
 import json
 import logging
@@ -115,7 +114,6 @@ def _importing() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        atexit.register(gc.unfreeze)  # else DuckDB's binding tells its functions as leaked
 
 
 @contextmanager

@@ -9,9 +9,10 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -27,6 +28,13 @@ from pipelines.inputs import InputFile, find_inputs, most_text_bytes
 from pipelines.mix import mix_job
 from pipelines.recipe import Recipe, RecipeError, Source
 from pipelines.rule_files import find_rule_files
+from pipelines.scorers import (
+    keep_criteria,
+    mixing_schemas,
+    scorers,
+    source_schemas,
+    where_expressions,
+)
 from pipelines.select import Choice, find_budgets, select_job, select_stages
 from pipelines.stage_names import (
     ANNOTATE,
@@ -43,26 +51,26 @@ from pipelines.stage_names import (
 )
 from pipelines.stages import Job, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
-from pipelines.tokenize import TOKENS_SCHEMA, Cuts, tokenize_job
+from pipelines.tokenize import Cuts, tokenize_job
 from pipelines.workspace import Workspace
 from transforms.annotators import Annotator
 from transforms.datasets import Dataset, Manifest, TaskRecord
-from transforms.decontamination.annotator import CONTAMINATION_SCHEMA, Decontaminate
 from transforms.decontamination.annotator import NAME as CONTAMINATION
-from transforms.dedup.exact import EXACT_SCHEMA, ExactHash
-from transforms.dedup.fuzzy import FUZZY_SCHEMA
-from transforms.dedup.minhash import MinHash
+from transforms.decontamination.annotator import Decontaminate
 from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import BudgetError, SourceBudget, check_possible, divide_tokens
-from transforms.quality.conditions import RULE_SCHEMAS, Condition, rule
-from transforms.quality.size import Size
+from transforms.quality.conditions import Condition
 from transforms.query import QueryError, check_expressions, tables_named
-from transforms.tokens.loading import describe_tokenizer
+from transforms.tokens.loading import Description, describe_tokenizer
+from transforms.tokens.specification import TokenizerSpec
 
 __all__ = ["StageState", "Workflow"]
 
-NEED_OPTIONS = ("classifier", "url_lists")  # rules that measure nothing until told by what
+DEDUP_TABLES = ("exact", "minhash")  # that no rule judges by
 Place = tuple[str, ...]  # keys that lead to a value of the recipe
+Shards = Sequence[PoolShard]
+T = TypeVar("T")
+Step = Generator[Job, None, T]
 
 
 @dataclass(frozen=True)
@@ -159,10 +167,25 @@ class Workflow:
             yield replace(job, bounds=dict(self.recipe.gates))
 
     def _unbounded_jobs(self) -> Iterator[Job]:
+        """As `_jobs`. Each step gives the pool's shards with the tables that it made, None where
+        the next one cannot be made."""
         self.check()
+        tokenizer = self.recipe.tokenizer(self.workspace.uri)
+        described, shards = yield from self._ingest(tokenizer)
+        if shards is not None:
+            shards = yield from self._score(shards)
+        if shards is not None:
+            shards = yield from self._deduplicate(shards)
+        if shards is not None:
+            shards = yield from self._tokenize(shards, tokenizer, described)
+        if shards is not None:
+            yield from self._mix(shards, tokenizer, described)
+
+    def _ingest(self, tokenizer: TokenizerSpec) -> Step[tuple[Description, Shards | None]]:
+        """Sources and benchmarks, after all that can be refused before any work."""
         with self.phase(f"{INGEST}: finding and hashing input files"):
             self.recipe = find_rule_files(self.recipe, self.workspace)
-            recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
+            recipe, workspace = self.recipe, self.workspace
             inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
         self._check_possible(
             {
@@ -171,92 +194,103 @@ class Workflow:
             },
             "its input",
         )
-        tokenizer = recipe.tokenizer(workspace.uri)
         with self.phase(f"{TOKENIZE}: loading the tokenizer"):
             # One that cannot be had is told before any work.
             described = describe_tokenizer(tokenizer, workspace.tokenizers)
         if described.notice:
             self.tell(f"Tokenizer {tokenizer.name}: {described.notice}.")
         jobs = [
-            ingest_job(workspace, source, make_reader(source), inputs[source.name], tree)
+            ingest_job(workspace, source, make_reader(source), inputs[source.name], recipe.tree)
             for source in recipe.sources
         ]
         if recipe.decontamination:
             with self.phase(f"{BENCHMARKS}: reading their files"):
                 jobs.append(benchmark_job(recipe, workspace))
         yield from jobs
-        if not self._have("documents") or (
-            recipe.decontamination and "benchmarks" not in self.manifests
-        ):
-            return
-        documents = {source: self.manifests[f"documents {source}"] for source in self._sources}
+        lacks_benchmarks = recipe.decontamination and "benchmarks" not in self.manifests
+        if lacks_benchmarks or not self._have("documents"):
+            return described, None
         self._check_kept("documents", "text_bytes", "what was read of its input")
-        shards = self._shards(documents)
+        return described, self._shards()
 
+    def _score(self, shards: Shards) -> Step[Shards | None]:
+        """All annotators in one read, then the rules' verdicts."""
+        recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
         annotators = {source.name: self._annotators(source) for source in recipe.sources}
-        yield annotate_job(workspace, tree, documents, shards, annotators)
-        tables = sorted({one.name for its in annotators.values() for one in its})
-        if not all(
-            f"{one.name} {source}" in self.manifests
-            for source, its in annotators.items()
-            for one in its
-        ):
-            return
-        for table in tables:
-            shards = self._extend(shards, table)
-
-        judgements = {source.name: self._judgement(source) for source in recipe.sources}
-        scored = {
-            source: self._inputs(
-                source, *(one.name for one in its if one.name not in ("exact", "minhash"))
-            )
+        yield annotate_job(workspace, tree, self._documents, shards, annotators)
+        tables = {
+            source: [one.name for one in its if f"{one.name} {source}" in self.manifests]
             for source, its in annotators.items()
         }
-        yield filter_job(workspace, tree, documents, shards, judgements, scored)
+        if any(len(tables[source]) < len(its) for source, its in annotators.items()):
+            return None
+        for table in sorted({name for its in tables.values() for name in its}):
+            shards = self._extend(shards, table)
+        judgements = {source.name: self._judgement(source) for source in recipe.sources}
+        scored = {
+            source: self._inputs(source, *(name for name in its if name not in DEDUP_TABLES))
+            for source, its in tables.items()
+        }
+        yield filter_job(workspace, tree, self._documents, shards, judgements, scored)
         if not self._have("candidates"):
-            return
+            return None
         self._check_kept("candidates", "kept_text_bytes", "what its rules kept")
-        shards = self._extend(shards, "candidates")
+        return self._extend(shards, "candidates")
 
-        ranks = len(next(iter(judgements.values())).criteria) + 2
+    def _deduplicate(self, shards: Shards) -> Step[Shards | None]:
+        recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
+        ranks = len(keep_criteria(recipe)) + 2  # and the source's place, and the id
         if recipe.exact:
             pool = self._pool("candidates", "exact")
-            yield exact_job(workspace, tree, documents, shards, ranks, pool)
+            yield exact_job(workspace, tree, self._documents, shards, ranks, pool)
             if not self._have("exact_duplicates"):
-                return
+                return None
             self._check_kept("exact_duplicates", "kept_text_bytes", "what is no duplicate")
             shards = self._extend(shards, "exact_duplicates")
         if recipe.fuzzy:
             pool = self._pool("exact_duplicates", "minhash")
-            yield fuzzy_job(workspace, tree, documents, shards, ranks, recipe.fuzzy, pool)
+            yield fuzzy_job(workspace, tree, self._documents, shards, ranks, recipe.fuzzy, pool)
             if not self._have("fuzzy_duplicates"):
-                return
+                return None
             self._check_kept("fuzzy_duplicates", "kept_text_bytes", "what is no duplicate")
             shards = self._extend(shards, "fuzzy_duplicates")
+        return shards
 
-        cuts = {source.name: self._cuts(source) for source in recipe.sources}
-        removed = "fuzzy_duplicates" if recipe.fuzzy else "exact_duplicates"
-        yield tokenize_job(
-            workspace, tree, documents, shards, tokenizer, described.fingerprint, cuts,
-            {
-                source: self._inputs(
-                    source,
-                    removed if recipe.exact else "candidates",
-                    *(table for table, _ in cuts[source].columns),
-                )
-                for source in self._sources
-            },
-        )  # fmt: skip
-        if not self._have("tokens"):
-            return
-        shards = self._extend(shards, "tokens")
-
-        choice = Choice(recipe.mix.where, recipe.mix.seed, self._mixing_schemas)
-        chosen_from = {
-            source: self._inputs(source, *sorted({"tokens", *tables_named(self._where)}))
+    def _tokenize(
+        self, shards: Shards, tokenizer: TokenizerSpec, described: Description
+    ) -> Step[Shards | None]:
+        cuts = {source.name: self._cuts(source) for source in self.recipe.sources}
+        removed = "candidates"
+        if self.recipe.exact:
+            removed = "fuzzy_duplicates" if self.recipe.fuzzy else "exact_duplicates"
+        inputs = {
+            source: self._inputs(source, removed, *(table for table, _ in cuts[source].columns))
             for source in self._sources
         }
-        stages = select_stages(workspace, recipe.name, recipe.mix, documents, shards, chosen_from)
+        yield tokenize_job(
+            self.workspace,
+            self.recipe.tree,
+            self._documents,
+            shards,
+            tokenizer,
+            described.fingerprint,
+            cuts,
+            inputs,
+        )
+        return self._extend(shards, "tokens") if self._have("tokens") else None
+
+    def _mix(self, shards: Shards, tokenizer: TokenizerSpec, described: Description) -> Step[None]:
+        """The choice of documents by the budget, then the mix."""
+        recipe, workspace = self.recipe, self.workspace
+        choice = Choice(recipe.mix.where, recipe.mix.seed, mixing_schemas(recipe))
+        where = where_expressions(recipe)
+        chosen_from = {
+            source: self._inputs(source, *sorted({"tokens", *tables_named(where)}))
+            for source in self._sources
+        }
+        stages = select_stages(
+            workspace, recipe.name, recipe.mix, self._documents, shards, chosen_from
+        )
         manifests = [stage.dataset.manifest() for stage in stages.values()]
         if all(manifest is not None for manifest in manifests):
             self.budgets = {
@@ -267,7 +301,7 @@ class Workflow:
         else:
             with self.phase(f"{SELECT}: counting the pool's tokens"), self._telling_where():
                 self.budgets = find_budgets(workspace, recipe.mix, shards, choice, self.options)
-        yield select_job(tree, documents, shards, stages, choice, self.budgets)
+        yield select_job(recipe.tree, self._documents, shards, stages, choice, self.budgets)
         if not self._have("selection"):
             return
         shards = self._extend(shards, "selection", f"selection-{recipe.name}")
@@ -275,9 +309,7 @@ class Workflow:
         selected = {
             source: self.manifests[f"selection {source}"].counts for source in self._sources
         }
-        index = None
-        if recipe.decontamination:
-            index = (self._index_path, self._index_fingerprint)
+        index = (self._index_path, self._index_fingerprint) if recipe.decontamination else None
         pool = self._pool("selection")
         yield mix_job(
             workspace, recipe, tokenizer, described, shards, pool, index, self.budgets, selected
@@ -313,12 +345,16 @@ class Workflow:
             for name, fingerprint in self._inputs(source, *tables).items()
         }
 
-    def _shards(self, documents: Mapping[str, Manifest]) -> list[PoolShard]:
+    @property
+    def _documents(self) -> dict[str, Manifest]:
+        return {source: self.manifests[f"documents {source}"] for source in self._sources}
+
+    def _shards(self) -> list[PoolShard]:
         """The pool's shards, numbered over all sources in the order of their names."""
         shards: list[PoolShard] = []
-        for source in sorted(documents):
-            dataset = Dataset(self.workspace.documents(source), documents[source].fingerprint)
-            for file in documents[source].files:
+        for source, manifest in sorted(self._documents.items()):
+            dataset = Dataset(self.workspace.documents(source), manifest.fingerprint)
+            for file in manifest.files:
                 shards.append(PoolShard(len(shards), source, dataset.path(file.path), file, {}))
         return shards
 
@@ -355,7 +391,7 @@ class Workflow:
             yield
         except RunFailed as error:
             _, found, reason = str(error).partition(f": {QueryError.__name__}: ")
-            if not found or not self._where:
+            if not found or not where_expressions(self.recipe):
                 raise
             message = f"mix.where fails for a document: {reason}"
             raise RecipeError([self.recipe.problem(("mix", "where"), message)]) from error
@@ -392,65 +428,6 @@ class Workflow:
     def _index_fingerprint(self) -> str:
         return str(self.manifests["benchmarks"].details["index"])
 
-    @property
-    def _where(self) -> list[str]:
-        return [self.recipe.mix.where] if self.recipe.mix.where else []
-
-    def _annotators(self, source: Source) -> list[Annotator]:
-        """All that reads a source's text, each once: for its rules, for duplicates and benchmarks,
-        and what the recipe's `where` and `keep` name."""
-        its = {one.name: one for one in self._scorers(source)}
-        if self.recipe.decontamination:
-            decontaminate = Decontaminate(self._index_path, self._index_fingerprint)
-            its[decontaminate.name] = decontaminate
-        return list(its.values())
-
-    def _scorers(self, source: Source) -> list[Annotator]:
-        """The annotators that need no benchmark index."""
-        its: dict[str, Annotator] = {"size": Size()}
-        if self.recipe.exact:
-            its["exact"] = ExactHash()
-        if self.recipe.fuzzy:
-            fuzzy = self.recipe.fuzzy
-            its["minhash"] = MinHash(fuzzy.ngram, fuzzy.bands, fuzzy.rows)
-        named = tables_named([*self._where, *(column for column, _ in self._criteria)])
-        # `where` and `keep` speak of all sources: what another source's rule measures is measured
-        # here with the options of the first that has it, else with those of a rule without any.
-        lent: dict[str, Annotator] = {}
-        for one in (one for other in self.recipe.sources for one in other.rules):
-            for annotator in one.annotators:
-                lent.setdefault(annotator.name, annotator)
-        for name in named:
-            if name in lent:
-                its[name] = lent[name]
-            elif name in RULE_SCHEMAS and name not in NEED_OPTIONS:
-                its.update((annotator.name, annotator) for annotator in rule(name, {}).annotators)
-        for one in source.rules:
-            its.update((annotator.name, annotator) for annotator in one.annotators)
-        return list(its.values())
-
-    def _schemas(self, source: Source) -> dict[str, pa.Schema]:
-        """The attribute tables of a source that conditions may name."""
-        schemas = {one.name: one.schema for one in self._scorers(source)}
-        if self.recipe.decontamination:
-            schemas[CONTAMINATION] = CONTAMINATION_SCHEMA
-        return schemas
-
-    @property
-    def _mixing_schemas(self) -> dict[str, pa.Schema]:
-        """What `where` may name: tables that all sources have, and those made after judging."""
-        first, *others = [self._schemas(source) for source in self.recipe.sources]
-        common = {
-            name: pa.schema([one for one in schema if all(one in its[name] for its in others)])
-            for name, schema in first.items()
-            if all(name in its for its in others)
-        }
-        if self.recipe.exact:
-            common["exact_duplicates"] = EXACT_SCHEMA
-        if self.recipe.fuzzy:
-            common["fuzzy_duplicates"] = FUZZY_SCHEMA
-        return {**common, "tokens": TOKENS_SCHEMA}
-
     def check(self) -> None:
         """Find out before any work whether the recipe's SQL, gates and tokenizer make sense.
 
@@ -461,8 +438,8 @@ class Workflow:
         problems = []
         where: Place = ("mix", "where")
         keep: Place = ("pool", "dedup", "keep")
-        columns = [column for column, _ in self._criteria]
-        for place, expressions in ((where, self._where), (keep, columns)):
+        columns = [column for column, _ in keep_criteria(self.recipe)]
+        for place, expressions in ((where, where_expressions(self.recipe)), (keep, columns)):
             try:
                 tables_named(expressions)  # which decide what annotators there are
             except QueryError as error:
@@ -470,12 +447,12 @@ class Workflow:
         if problems:
             raise RecipeError(problems)
         checks: list[tuple[Place, list[str], dict[str, pa.Schema], str]]
-        checks = [(where, self._where, self._mixing_schemas, "boolean")]
+        checks = [(where, where_expressions(self.recipe), mixing_schemas(self.recipe), "boolean")]
         for source in self.recipe.sources:
-            checks.append((keep, columns, self._schemas(source), "number"))
+            checks.append((keep, columns, source_schemas(self.recipe, source), "number"))
             conditions = [one.to_sql() for its in source.rules for one in its.conditions]
             rules = ("pool", "sources", source.name, "rules")
-            checks.append((rules, conditions, self._schemas(source), "boolean"))
+            checks.append((rules, conditions, source_schemas(self.recipe, source), "boolean"))
         for place, expressions, schemas, kind in checks:
             try:
                 check_expressions(expressions, schemas, kind)
@@ -483,6 +460,14 @@ class Workflow:
                 problems.append(self.recipe.problem(place, f"{'.'.join(place)}: {error}"))
         if problems:
             raise RecipeError(list(dict.fromkeys(problems)))
+
+    def _annotators(self, source: Source) -> list[Annotator]:
+        """All that reads a source's text, each once."""
+        its = {one.name: one for one in scorers(self.recipe, source)}
+        if self.recipe.decontamination:
+            decontaminate = Decontaminate(self._index_path, self._index_fingerprint)
+            its[decontaminate.name] = decontaminate
+        return list(its.values())
 
     def _judgement(self, source: Source) -> Judgement:
         conditions = [condition for rule in source.rules for condition in rule.conditions]
@@ -494,15 +479,9 @@ class Workflow:
             if "source order" in self.recipe.keep
             else 0,
             conditions=tuple(conditions),
-            criteria=self._criteria,
-            schemas=self._schemas(source),
+            criteria=keep_criteria(self.recipe),
+            schemas=source_schemas(self.recipe, source),
         )
-
-    @property
-    def _criteria(self) -> tuple[tuple[str, bool], ...]:
-        """(column, descending) of the recipe's `keep`, without source order."""
-        pairs = [one.rsplit(" ", 1) for one in self.recipe.keep if one != "source order"]
-        return tuple((column, direction == "desc") for column, direction in pairs)
 
     def _cuts(self, source: Source) -> Cuts:
         columns = [tuple(cut.split(".")) for rule in source.rules for cut in rule.cuts]

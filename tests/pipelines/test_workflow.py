@@ -4,6 +4,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.recipe import RecipeError, load_recipe
+from pipelines.scorers import mixing_schemas, scorers
 from pipelines.stages import RunFailed
 from pipelines.workflow import Workflow
 from pipelines.workspace import Workspace
@@ -45,7 +46,7 @@ def workflow(tmp_path):
 
 
 def measured_by(workflow, source):
-    return {one.name: one for one in workflow._scorers(workflow.recipe.source(source))}
+    return {one.name: one for one in scorers(workflow.recipe, workflow.recipe.source(source))}
 
 
 def problems_of(workflow):
@@ -124,5 +125,5 @@ def test_where_that_fails_for_all_documents_is_told_before_any_work(workflow):
 def test_conditions_of_rules_are_checked_before_any_work(workflow, monkeypatch):
     its = workflow("size.words > 1", "[gopher]")
     (rule,) = its.recipe.source("b").rules
-    monkeypatch.setattr(rule.annotators[0].__class__, "schema", its._mixing_schemas["size"])
+    monkeypatch.setattr(rule.annotators[0].__class__, "schema", mixing_schemas(its.recipe)["size"])
     assert {line for line, _ in problems_of(its)} == {LINES["RULES"]}

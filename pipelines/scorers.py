@@ -1,0 +1,83 @@
+"""Which annotators read a source's text, and which columns conditions may name.
+
+A source is scored for its own rules, for duplicates, and for what the recipe's `where` and `keep`
+name: those speak of all sources, so what they name is measured of all.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pipelines.recipe import Recipe, Source
+from pipelines.tokenize import TOKENS_SCHEMA
+from transforms.annotators import Annotator
+from transforms.decontamination.annotator import CONTAMINATION_SCHEMA
+from transforms.decontamination.annotator import NAME as CONTAMINATION
+from transforms.dedup.exact import EXACT_SCHEMA, ExactHash
+from transforms.dedup.fuzzy import FUZZY_SCHEMA
+from transforms.dedup.minhash import MinHash
+from transforms.quality.conditions import RULE_SCHEMAS, rule
+from transforms.quality.size import Size
+from transforms.query import tables_named
+
+__all__ = ["keep_criteria", "mixing_schemas", "scorers", "source_schemas", "where_expressions"]
+
+NEED_OPTIONS = ("classifier", "url_lists")  # rules that measure nothing until told by what
+
+
+def where_expressions(recipe: Recipe) -> list[str]:
+    """The recipe's `where`, if it has one."""
+    return [recipe.mix.where] if recipe.mix.where else []
+
+
+def keep_criteria(recipe: Recipe) -> tuple[tuple[str, bool], ...]:
+    """(column, descending) of the recipe's `keep`, without source order."""
+    pairs = [one.rsplit(" ", 1) for one in recipe.keep if one != "source order"]
+    return tuple((column, direction == "desc") for column, direction in pairs)
+
+
+def scorers(recipe: Recipe, source: Source) -> list[Annotator]:
+    """The annotators of a source, each once, but for the one that needs the benchmark index."""
+    its: dict[str, Annotator] = {"size": Size()}
+    if recipe.exact:
+        its["exact"] = ExactHash()
+    if recipe.fuzzy:
+        its["minhash"] = MinHash(recipe.fuzzy.ngram, recipe.fuzzy.bands, recipe.fuzzy.rows)
+    columns = [column for column, _ in keep_criteria(recipe)]
+    # What another source's rule measures is measured here with the options of the first that has
+    # it, else with those of a rule without any.
+    lent: dict[str, Annotator] = {}
+    for one in (one for other in recipe.sources for one in other.rules):
+        for annotator in one.annotators:
+            lent.setdefault(annotator.name, annotator)
+    for name in tables_named([*where_expressions(recipe), *columns]):
+        if name in lent:
+            its[name] = lent[name]
+        elif name in RULE_SCHEMAS and name not in NEED_OPTIONS:
+            its.update((annotator.name, annotator) for annotator in rule(name, {}).annotators)
+    for one in source.rules:
+        its.update((annotator.name, annotator) for annotator in one.annotators)
+    return list(its.values())
+
+
+def source_schemas(recipe: Recipe, source: Source) -> dict[str, pa.Schema]:
+    """The attribute tables of a source that its rules and `keep` may name."""
+    its = {one.name: one.schema for one in scorers(recipe, source)}
+    if recipe.decontamination:
+        its[CONTAMINATION] = CONTAMINATION_SCHEMA
+    return its
+
+
+def mixing_schemas(recipe: Recipe) -> dict[str, pa.Schema]:
+    """What `where` may name: tables that all sources have, and those made after filtering."""
+    first, *others = [source_schemas(recipe, source) for source in recipe.sources]
+    common = {
+        name: pa.schema([one for one in schema if all(one in its[name] for its in others)])
+        for name, schema in first.items()
+        if all(name in its for its in others)
+    }
+    if recipe.exact:
+        common["exact_duplicates"] = EXACT_SCHEMA
+    if recipe.fuzzy:
+        common["fuzzy_duplicates"] = FUZZY_SCHEMA
+    return {**common, "tokens": TOKENS_SCHEMA}

@@ -23,7 +23,8 @@ from transforms import storage
 from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
 from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import BANDS, NGRAM, ROWS, choose_bands
-from transforms.quality.conditions import RULE_SCHEMAS, Rule, rule
+from transforms.quality.rule_schemas import RULE_SCHEMAS
+from transforms.quality.rules import Rule, rule
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
 __all__ = [

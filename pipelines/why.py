@@ -1,110 +1,61 @@
 """Why: the story of one document, read off the published datasets of a workspace.
 
-Where it came from, what each stage measured, why it was kept or removed, what it duplicates, which
-benchmark items it holds, and how often it is in each mix.
+The document is found by its id; then the row of each attribute table that aligns with its shard is
+read. Rules are asked anew of its stored scores, so that the story has what each of them says and
+not the first reason alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from textwrap import wrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.stage_names import EXACT_DEDUP, FILTER, FUZZY_DEDUP, TABLES, TOKENIZE
+from pipelines.stage_names import (
+    EXACT_DEDUP,
+    FILTER,
+    FUZZY_DEDUP,
+    MIX,
+    SELECT,
+    TABLES,
+    TOKENIZE,
+)
+from pipelines.story import Cut, Reason, RuleVerdict, Story, wanted_by
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
 from transforms.documents import ROWS_DIGEST_KEY, read_batches, split_address
+from transforms.quality.conditions import Condition
+from transforms.query import QueryError, evaluate
 
-__all__ = ["Story", "tell_story"]
+__all__ = ["tell_story"]
 
-_BOUNDS = {"at_least": "at least", "at_most": "at most", "below": "below"}
-_WITHOUT_SCORES = {"exact", "minhash", "tokens", "candidates"}  # tables of keys, ranks and tokens
+BEGINS = 80  # characters of a text that are shown
+_DEDUP = (EXACT_DEDUP, FUZZY_DEDUP)
+_SELECTIONS = f"{TABLES[SELECT]}-"  # and the name of the mix
+# Tables of keys, ranks, tokens and evidence, which the story has in words.
+_WITHOUT_SCORES = {"exact", "minhash", *(TABLES[stage] for stage in (FILTER, TOKENIZE, *_DEDUP))}
 
 
 @dataclass(frozen=True)
-class Story:
-    """All that the workspace knows of one document."""
+class _Row:
+    """One document's row of a published table, and what the table was made from."""
 
-    id: str
-    source: str
-    shard: str
-    row: int
-    metadata: Mapping[str, Any]
-    text_start: str
-    scores: Mapping[str, Mapping[str, Any]]  # attribute table -> column -> value
-    reasons: list[dict[str, Any]] = field(default_factory=list)  # why it was removed, in order
-    duplicate_of: str | None = None
-    similarity: float | None = None
-    cluster_size: int | None = None
-    contamination: list[dict[str, Any]] = field(default_factory=list)
-    copies: Mapping[str, int] = field(default_factory=dict)  # mix -> copies
+    batch: pa.RecordBatch
+    manifest: Manifest
 
     @property
-    def kept(self) -> bool:
-        return any(self.copies.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """The story as the command's contract has it."""
-        return {
-            "id": self.id,
-            "source": self.source,
-            "kept": self.kept,
-            "reasons": self.reasons,
-            "duplicate_of": self.duplicate_of,
-            "similarity": self.similarity,
-            "cluster_size": self.cluster_size,
-            "contamination": self.contamination,
-            "copies": sum(self.copies.values()),
-            "mixes": dict(self.copies),
-            "shard": self.shard,
-            "row": self.row,
-            "metadata": dict(self.metadata),
-            "scores": {table: dict(columns) for table, columns in self.scores.items()},
-        }
-
-    def text(self) -> str:
-        """The story for a person."""
-        lines = [f"{self.id} of source {self.source}", f"  stored in {self.shard}, row {self.row}"]
-        known = {key: value for key, value in self.metadata.items() if value is not None}
-        lines += [f"  {key}: {_short(value)}" for key, value in sorted(known.items())]
-        lines += [f"  begins: {self.text_start!r}", "measured"]
-        for table, columns in sorted(self.scores.items()):
-            values = [
-                f"{name} {_short(value)}" for name, value in columns.items() if value is not None
-            ]
-            lines += wrap(
-                f"{table}: {', '.join(values)}", 96, initial_indent="  ", subsequent_indent="    "
-            )
-        if self.contamination:
-            lines.append("benchmark items found")
-            lines += [
-                f"  {one['benchmark']} {one['item']} ({one['field']}):"
-                f" {one['words']} words at bytes {one['start']} to {one['end']}"
-                for one in self.contamination
-            ]
-        if self.duplicate_of:
-            lines.append(
-                f"duplicate of {self.duplicate_of}, similarity {self.similarity:.3f},"
-                f" one of {self.cluster_size}"
-            )
-        lines += [
-            f"{'not in' if one['stage'].startswith('mix ') else 'removed by'} {one['message']}"
-            for one in self.reasons
-        ]
-        for mix, copies in sorted(self.copies.items()):
-            lines.append(f"in mix {mix}: {copies} time{'' if copies == 1 else 's'}")
-        if not self.copies:
-            lines.append("no mix has been made from it yet")
-        return "\n".join(lines)
+    def values(self) -> dict[str, Any]:
+        return dict(self.batch.to_pylist()[0])
 
 
 def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None) -> Story:
-    """The story of the document with this id. ValueError when the workspace has no such document.
+    """The story of the document with this id. ValueError when the workspace has no such document
+    or no such mix.
 
     `recipe`: the mix to look at; None for all.
     """
@@ -114,61 +65,137 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
     found = _find(pool, identifier)
     if found is None:
         raise ValueError(
-            f"no document has the id {identifier} in {workspace.uri}; what could not be read is"
-            f" listed in {storage.join(workspace.uri, 'quarantine')}"
+            f"no document has the id {identifier!r} in {workspace.uri}; what became no document is"
+            f" listed in {storage.join(workspace.uri, 'quarantine')}, by its place in the input"
         )
     shard, row, document = found
-    tables: dict[str, dict[str, Any]] = {}
-    made_by: dict[str, Manifest] = {}
-    for table, its_row, manifest in _tables(workspace, shard, row):
-        tables[table], made_by[table] = its_row, manifest
-    reasons: list[dict[str, Any]] = []
-    judged = tables.get("candidates", {})
-    if judged.get("reason"):
-        wanted = _wanted(made_by["candidates"], judged["reason"])
-        reasons.append(_reason(FILTER, judged["reason"], judged["value"], wanted))
+    tables = dict(_tables(workspace, shard, row))
+    selections = {
+        name.removeprefix(_SELECTIONS): its
+        for name, its in sorted(tables.items())
+        if name.startswith(_SELECTIONS)
+    }
+    if recipe is not None and recipe not in selections:
+        known = ", ".join(selections) or "none yet"
+        raise ValueError(f"no mix {recipe!r} was selected from this document; mixes: {known}")
+    selections = {mix: its for mix, its in selections.items() if recipe in (None, mix)}
+    text = document["text"]
+    rules = _rules(tables)
+    reasons = list(_removals(tables, rules))
     duplicate_of = similarity = cluster_size = None
-    for stage in (EXACT_DEDUP, FUZZY_DEDUP):
-        table = TABLES[stage]
-        columns = tables.get(table, {})
-        if columns.get("cluster_size") is not None and not duplicate_of:
-            cluster_size = max(cluster_size or 0, columns["cluster_size"])
-        if columns.get("duplicate_of") is not None:
-            duplicate_of = _identifier(workspace, made_by[table].inputs, columns["duplicate_of"])
-            similarity, cluster_size = columns["similarity"], columns["cluster_size"]
-            reasons.append(_reason(stage, f"duplicate of {duplicate_of}", similarity))
-    if tables.get("tokens", {}).get("reason"):
-        reasons.append(_reason(TOKENIZE, tables["tokens"]["reason"], None))
-    copies = {}
-    for table, columns in tables.items():
-        if table.startswith("selection-"):
-            mix = table.removeprefix("selection-")
-            if recipe in (None, mix):
-                copies[mix] = int(columns["copies"])
-                if not columns["copies"] and not reasons:
-                    why = "not drawn" if columns["eligible"] else "where, or a source not mixed"
-                    reasons.append(_reason(f"mix {mix}", why, None))
+    for stage in _DEDUP:
+        its = tables.get(TABLES[stage])
+        values = its.values if its else {}
+        if values.get("cluster_size") is not None and not duplicate_of:
+            cluster_size = max(cluster_size or 0, values["cluster_size"])
+        if its and values.get("duplicate_of") is not None:
+            duplicate_of = _identifier(workspace, its.manifest.inputs, values["duplicate_of"])
+            similarity, cluster_size = values["similarity"], values["cluster_size"]
+            told = (
+                f"removed by {stage}: duplicate of {duplicate_of}, similarity {similarity:.3f},"
+                f" one of {cluster_size} documents alike"
+            )
+            reasons.append(Reason(stage, f"duplicate of {duplicate_of}", told, value=similarity))
+    tokens = tables[TABLES[TOKENIZE]].values if TABLES[TOKENIZE] in tables else {}
+    if tokens.get("reason"):
+        told = f"removed by {TOKENIZE}: {tokens['reason']}"
+        reasons.append(Reason(TOKENIZE, tokens["reason"], told))
+    copies = {mix: int(its.values["copies"]) for mix, its in selections.items()}
+    if not reasons:
+        reasons = [_unselected(mix, its) for mix, its in selections.items() if not copies[mix]]
     return Story(
         id=identifier,
         source=shard.source,
         shard=shard.path,
         row=row,
         metadata=orjson.loads(document["metadata"]),
-        text_start=document["text"][:80],
+        text_start=text[:BEGINS],
+        characters=len(text),
         scores={
-            table: _scores(columns)
-            for table, columns in tables.items()
-            if not table.endswith("_duplicates")
-            and table not in _WITHOUT_SCORES
-            and not table.startswith("selection-")
+            name: _scores(its.values)
+            for name, its in tables.items()
+            if name not in _WITHOUT_SCORES and not name.startswith(_SELECTIONS)
         },
+        rules=rules,
+        cuts=_cuts(tables, text) if tokens.get("cut_bytes") else (),
         reasons=reasons,
         duplicate_of=duplicate_of,
         similarity=similarity,
         cluster_size=cluster_size,
-        contamination=list(tables.get("contamination", {}).get("matches") or []),
+        contamination=_contamination(tables, text),
         copies=copies,
     )
+
+
+def _rules(tables: Mapping[str, _Row]) -> tuple[RuleVerdict, ...]:
+    """What each condition says of the stored scores, in the order in which filter asks them."""
+    judged = tables.get(TABLES[FILTER])
+    if judged is None:
+        return ()
+    batches = {name: its.batch for name, its in tables.items()}
+    verdicts = []
+    for parameters in judged.manifest.parameters.get("conditions", ()):
+        condition = Condition(**{**parameters, "or_columns": tuple(parameters["or_columns"])})
+        unit, wanted = wanted_by(condition)
+        try:
+            seen, met = evaluate([condition.value_sql(), condition.to_sql()], batches, 1)
+        except QueryError:  # its scores were made anew, without this column
+            continue
+        passes = bool(met[0].as_py())
+        verdicts.append(RuleVerdict(condition.reason, seen[0].as_py(), unit, wanted, passes))
+    return tuple(verdicts)
+
+
+def _removals(tables: Mapping[str, _Row], rules: Sequence[RuleVerdict]) -> Iterator[Reason]:
+    """The rule that removed the document, if one did, with the value that it saw then."""
+    judged = tables[TABLES[FILTER]].values if TABLES[FILTER] in tables else {}
+    reason = judged.get("reason")
+    if reason is None:
+        return
+    told, value = f"removed by {FILTER}: {reason}", judged["value"]
+    for one in rules:
+        if one.reason == reason:
+            seen = one if value is None or one.value is True else replace(one, value=value)
+            told = f"{told} {seen.message}"
+            yield Reason(FILTER, reason, told, seen.value, seen.wanted, seen.unit)
+            return
+    yield Reason(FILTER, reason, told, value)
+
+
+def _unselected(mix: str, selection: _Row) -> Reason:
+    """Why a document of the pool has no copy in a mix, as the funnel calls it."""
+    parameters = selection.manifest.parameters
+    if not parameters.get("wanted_tokens"):
+        reason, told = "not in this mix", "its source has no share in it"
+    elif selection.values["eligible"]:
+        reason, told = "not drawn", "its source holds more tokens than the mix takes"
+    else:
+        reason, told = "where", f"it does not meet {parameters.get('where')}"
+    message = f"not in {MIX} {mix}, by {SELECT}: {reason} ({told})"
+    return Reason(SELECT, reason, message, mix=mix)
+
+
+def _cuts(tables: Mapping[str, _Row], text: str) -> tuple[Cut, ...]:
+    """What of the text the stage tokenize cut, by the column that had the spans."""
+    content = text.encode()
+    cuts = []
+    for table, column in tables[TABLES[TOKENIZE]].manifest.parameters.get("cuts", ()):
+        spans = tables[table].values.get(column) if table in tables else None
+        pieces = [content[one["start"] : one["end"]].decode() for one in spans or ()]
+        if pieces:
+            characters = sum(len(piece) for piece in pieces)
+            cuts.append(Cut(f"{table}.{column}", len(pieces), characters, pieces[0][:BEGINS]))
+    return tuple(cuts)
+
+
+def _contamination(tables: Mapping[str, _Row], text: str) -> list[dict[str, Any]]:
+    """The benchmark items that were found, each with the beginning of what it shares."""
+    found = tables.get("contamination")
+    content = text.encode()
+    return [
+        {**one, "begins": content[one["start"] : one["end"]].decode(errors="replace")[:BEGINS]}
+        for one in (found.values.get("matches") if found else None) or ()
+    ]
 
 
 @dataclass(frozen=True)
@@ -196,22 +223,20 @@ def _find(pool: list[_Shard], identifier: str) -> tuple[_Shard, int, dict[str, A
         for group, ids in enumerate(read_batches(shard.path, ["id"])):
             place = pc.index(ids.column("id"), identifier).as_py()
             if place >= 0:
-                return shard, first + place, _row(shard.path, group, place)
+                document = _read_row(shard.path, group, place).to_pylist()[0]
+                return shard, first + place, document
             first += ids.num_rows
     return None
 
 
-def _row(path: str, group: int, place: int) -> dict[str, Any]:
+def _read_row(path: str, group: int, place: int) -> pa.RecordBatch:
     with storage.open_parquet(path) as file:
-        return dict(file.read_row_group(group, use_threads=False).slice(place, 1).to_pylist()[0])
+        rows = file.read_row_group(group, use_threads=False).slice(place, 1)
+    return rows.combine_chunks().to_batches()[0]
 
 
-def _tables(
-    workspace: Workspace, shard: _Shard, row: int
-) -> Iterator[tuple[str, dict[str, Any], Manifest]]:
-    """Each published attribute table that aligns with the shard, its row, and what it was made
-    from.
-    """
+def _tables(workspace: Workspace, shard: _Shard, row: int) -> Iterator[tuple[str, _Row]]:
+    """Each published attribute table that aligns with the shard, and the document's row of it."""
     pattern = storage.join(
         storage.escape(workspace.uri), "attributes", "*", shard.source, "manifest.json"
     )
@@ -224,15 +249,15 @@ def _tables(
         with storage.open_parquet(path) as file:
             digest = (file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
         if digest == shard.file.rows_digest:
-            yield folder.split("/")[-2], _row_of(path, row), manifest
+            yield folder.split("/")[-2], _Row(_row_of(path, row), manifest)
 
 
-def _row_of(path: str, row: int) -> dict[str, Any]:
+def _row_of(path: str, row: int) -> pa.RecordBatch:
     with storage.open_parquet(path) as file:
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
             if row < rows:
-                return _row(path, group, row)
+                return _read_row(path, group, row)
             row -= rows
     raise ValueError(f"{path} has fewer rows than its documents")
 
@@ -250,33 +275,7 @@ def _identifier(workspace: Workspace, inputs: Mapping[str, str], address: int) -
             dataset = Dataset(workspace.documents(name.removeprefix("documents ")), fingerprint)
             manifest = dataset.manifest()
             shards += [dataset.path(file.path) for file in manifest.files] if manifest else []
-    return str(_row_of(shards[number], row)["id"])
-
-
-def _wanted(judged: Manifest, reason: str) -> str:
-    """What the condition of this reason wants, in words; "" for one that compares no number."""
-    for condition in judged.parameters.get("conditions", ()):
-        if condition["reason"] == reason:
-            bounds = [
-                f"{words} {_short(condition[bound])}"
-                for bound, words in _BOUNDS.items()
-                if condition.get(bound) is not None
-            ]
-            return " and ".join(bounds)
-    return ""
-
-
-def _reason(stage: str, reason: str, value: float | None, wanted: str = "") -> dict[str, Any]:
-    seen = "" if value is None else f"is {_short(value)}"
-    must = f"must be {wanted}" if wanted else ""
-    about = f" ({', '.join(part for part in (seen, must) if part)})" if seen or must else ""
-    return {
-        "stage": stage,
-        "reason": reason,
-        "value": value,
-        "wanted": wanted or None,
-        "message": f"{stage}: {reason}{about}",
-    }
+    return str(_row_of(shards[number], row).column("id")[0].as_py())
 
 
 def _scores(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -286,10 +285,3 @@ def _scores(columns: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in columns.items()
         if not isinstance(value, bytes)
     }
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = str(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from benchmarks.ours.batches import Tables, annotate_all
 from benchmarks.work import Task, Work
-from transforms.quality.conditions import Condition, rule
+from transforms.quality.conditions import Condition
+from transforms.quality.rules import rule
 from transforms.query import evaluate
 
 __all__ = ["one_rule", "web_rules"]

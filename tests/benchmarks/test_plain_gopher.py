@@ -31,7 +31,7 @@ def test_verdicts_equal_those_of_the_rule():
     """On texts with and without repeated lines, paragraphs and n-grams."""
     from benchmarks.ours.batches import batch
     from transforms.documents import DocumentBatch
-    from transforms.quality.conditions import rule
+    from transforms.quality.rules import rule
     from transforms.query import evaluate
 
     # More and more lines that stand twice, then words of lines in another order of lines.

@@ -9,7 +9,8 @@ import yaml
 
 from transforms.kernels.sentences import CURSED, CURSED_ENDINGS
 from transforms.kernels.web_lines import COUNTED, PHRASES
-from transforms.quality.conditions import RULE_SCHEMAS, rule
+from transforms.quality.rule_schemas import RULE_SCHEMAS
+from transforms.quality.rules import rule
 
 TEXT = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE))

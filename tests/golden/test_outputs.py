@@ -69,7 +69,7 @@ from transforms.quality.c4 import C4
 from transforms.quality.candidates import CANDIDATES_VERSION
 from transforms.quality.classifier import Classifier
 from transforms.quality.code import Code
-from transforms.quality.conditions import Condition, rule
+from transforms.quality.conditions import Condition
 from transforms.quality.dolma3_lines import Dolma3Lines
 from transforms.quality.fineweb import FineWeb
 from transforms.quality.gopher import Gopher
@@ -77,6 +77,7 @@ from transforms.quality.language import Language
 from transforms.quality.madlad import Madlad
 from transforms.quality.pdf_quality import PdfQuality
 from transforms.quality.pii import Pii
+from transforms.quality.rules import rule
 from transforms.quality.size import Size
 from transforms.quality.url_lists import UrlList, UrlLists
 from transforms.tokens.specification import TokenizerSpec

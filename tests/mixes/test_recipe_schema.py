@@ -13,7 +13,8 @@ from mixes.schema_errors import violations
 from pipelines.recipe import load_recipe, recipe_schema
 from transforms.ingest.ocr import Ocr
 from transforms.ingest.pdf import PdfReader
-from transforms.quality.conditions import RULE_SCHEMAS, rule
+from transforms.quality.rule_schemas import RULE_SCHEMAS
+from transforms.quality.rules import rule
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = recipe_schema()

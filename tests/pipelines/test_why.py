@@ -1,5 +1,7 @@
 """The story of a document, told from hand-made datasets."""
 
+from dataclasses import asdict
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +15,7 @@ from transforms.datasets import Dataset, Manifest, OutputFile
 from transforms.decontamination.annotator import CONTAMINATION_SCHEMA
 from transforms.dedup.exact import EXACT_SCHEMA
 from transforms.documents import ROWS_DIGEST_KEY, SCHEMA, addresses, rows_digest
+from transforms.quality.conditions import Condition
 
 CANDIDATES = pa.schema(
     [("candidate", pa.bool_()), ("reason", pa.string()), ("value", pa.float64())]
@@ -20,8 +23,8 @@ CANDIDATES = pa.schema(
 SELECTION = pa.schema([("eligible", pa.bool_()), ("copies", pa.uint32())])
 
 
-def publish(folder, name, files, inputs=None):
-    manifest = Manifest(name, "f1", 1, {}, inputs or {}, files, {}, {}, {}, "0")
+def publish(folder, name, files, inputs=None, parameters=None):
+    manifest = Manifest(name, "f1", 1, parameters or {}, inputs or {}, files, {}, {}, {}, "0")
     dataset = Dataset(folder, "f1")
     dataset.publish(manifest)
     return dataset
@@ -47,7 +50,7 @@ def write_documents(workspace, source, *shards):
     return files
 
 
-def write_attributes(workspace, table, source, files, rows, schema, inputs=None):
+def write_attributes(workspace, table, source, files, rows, schema, inputs=None, parameters=None):
     """`rows`: of all shards, one after another."""
     folder = workspace.attributes(table, source)
     written, first = [], 0
@@ -56,7 +59,7 @@ def write_attributes(workspace, table, source, files, rows, schema, inputs=None)
         first += file.rows
         groups = [pa.RecordBatch.from_pylist(its[k : k + 2], schema) for k in range(0, len(its), 2)]
         written.append(write_table(Dataset(folder, "f1"), file, schema, groups))
-    publish(folder, f"{table} {source}", written, inputs)
+    publish(folder, f"{table} {source}", written, inputs, parameters)
 
 
 @pytest.fixture
@@ -82,9 +85,18 @@ def test_a_document_that_nothing_was_made_of_yet_has_no_reasons(workspace):
     assert "no mix has been made" in story.text()
 
 
+def test_an_id_with_odd_characters_is_found_and_cannot_command_the_terminal(workspace):
+    odd = "a/b c\x1b[31m\n'\u202e"
+    write_documents(workspace, "web", ["x", odd])
+    story = tell_story(workspace, odd)
+    assert (story.id, story.row) == (odd, 1)
+    assert story.text().splitlines()[0] == "a/b c\\x1b[31m\\n'\\u202e of source web"
+    assert "\x1b" not in story.text()
+
+
 def test_an_unknown_id_says_where_else_to_look(workspace):
     write_documents(workspace, "web", ["a"])
-    with pytest.raises(ValueError, match=r"no document has the id nope .*quarantine"):
+    with pytest.raises(ValueError, match=r"no document has the id 'nope' .*quarantine"):
         tell_story(workspace, "nope")
 
 
@@ -96,39 +108,124 @@ def test_the_row_is_found_in_whatever_shard_and_row_group_it_lies(workspace):
         assert tell_story(workspace, one).scores == {"size": {"n": number}}
 
 
-def test_a_removed_document_tells_its_first_reason_and_value(workspace):
-    files = write_documents(workspace, "web", ["a", "b"])
-    rows = [good("gopher.words", 12.0), good()]
-    write_attributes(workspace, "candidates", "web", files, rows, CANDIDATES)
-    story = tell_story(workspace, "a")
-    assert story.reasons == [
+SIZE = pa.schema([("words", pa.int64()), ("vendored", pa.bool_()), ("share", pa.float64())])
+WORDS = Condition("gopher.words", "size.words", at_least=50, at_most=100)
+VENDORED = Condition("code.vendored", "size.vendored", equals=False)
+SHARE = Condition("code.comments", "size.share", at_least=0.01, keep_unknown=True)
+
+
+def judge(workspace, conditions, *rows):
+    """Documents a, b ... with these scores, and verdicts (reason, value) on them."""
+    ids = [chr(ord("a") + k) for k in range(len(rows))]
+    files = write_documents(workspace, "web", ids)
+    scores = [dict(zip(SIZE.names, score, strict=True)) for score, _ in rows]
+    write_attributes(workspace, "size", "web", files, scores, SIZE)
+    parameters = {"conditions": [asdict(one) for one in conditions]}
+    verdicts = [good(*verdict) for _, verdict in rows]
+    write_attributes(
+        workspace, "candidates", "web", files, verdicts, CANDIDATES, parameters=parameters
+    )
+    return [tell_story(workspace, one) for one in ids]
+
+
+def test_a_removed_document_tells_its_first_reason_value_unit_and_bounds(workspace):
+    removed, kept = judge(
+        workspace, [WORDS], ((12, False, 0.5), ("gopher.words", 12.0)), ((60, False, 0.5), ())
+    )
+    assert removed.to_json()["reasons"] == [
         {
             "stage": "filter",
             "reason": "gopher.words",
             "value": 12.0,
-            "wanted": None,
-            "message": "filter: gopher.words (is 12)",
+            "wanted": "at least 50 and at most 100",
+            "unit": "words",
+            "mix": None,
+            "message": "removed by filter: gopher.words is 12 (words), must be at least 50 and at"
+            " most 100",
         }
     ]
-    assert tell_story(workspace, "b").reasons == []
+    assert removed.text().splitlines()[1] == "  not kept: filter, gopher.words"
+    assert kept.reasons == []
+
+
+def test_rules_are_told_in_the_order_asked_with_what_each_saw(workspace):
+    (story,) = judge(
+        workspace, [VENDORED, WORDS, SHARE], ((12, True, None), ("code.vendored", None))
+    )
+    assert [(one.reason, one.value, one.passes) for one in story.rules] == [
+        ("code.vendored", True, False), ("gopher.words", 12, False), ("code.comments", None, True)
+    ]  # fmt: skip
+    lines = story.text().splitlines()
+    at = lines.index("rules (filter), in the order asked; the first that it does not pass"
+                     " removes it")  # fmt: skip
+    assert lines[at + 1 : at + 4] == [
+        "   1 REMOVES IT code.vendored is true (copied from another project), must be false",
+        "   2 fails too  gopher.words is 12 (words), must be at least 50 and at most 100",
+        "   3 passes     code.comments is not known (share of characters in comments, where the"
+        " language is known), which passes; must be at least 0.01",
+    ]
+    assert lines[-1] == (
+        "removed by filter: code.vendored is true (copied from another project), must be false"
+    )
+    assert story.to_json()["rules"][1] == {
+        "reason": "gopher.words", "value": 12, "unit": "words",
+        "wanted": "at least 50 and at most 100", "passes": False,
+    }  # fmt: skip
+
+
+def test_a_rule_whose_scores_were_made_anew_is_left_out_and_the_verdict_stays(workspace):
+    gone = Condition("gopher.symbols", "gopher.symbol_word_ratio", at_most=0.1)
+    (story,) = judge(workspace, [gone, WORDS], ((60, False, 0.5), ("gopher.symbols", 0.4)))
+    assert [one.reason for one in story.rules] == ["gopher.words"]
+    assert story.reasons[0].message == "removed by filter: gopher.symbols"
+
+
+def test_what_was_cut_is_told_in_characters_with_its_beginning(workspace):
+    files = write_documents(workspace, "web", ["\u00e4", "b"])  # text of \u00e4: 10 bytes
+    spans = pa.schema([("lines", SPANS), ("none", SPANS)])
+    rows = [{"lines": [{"start": 0, "end": 4}, {"start": 8, "end": 10}], "none": []}]
+    write_attributes(workspace, "c4", "web", files, [*rows, {"lines": [], "none": []}], spans)
+    tokens = pa.schema([("cut_bytes", pa.int64()), ("reason", pa.string())])
+    cut = [{"cut_bytes": 6, "reason": None}, {"cut_bytes": 0, "reason": None}]
+    parameters = {"cuts": [["c4", "lines"], ["c4", "none"]]}
+    write_attributes(workspace, "tokens", "web", files, cut, tokens, parameters=parameters)
+    story = tell_story(workspace, "\u00e4")
+    assert story.to_json()["cuts"] == [
+        {"column": "c4.lines", "spans": 2, "characters": 5, "begins": "text"}
+    ]
+    assert "  c4.lines: 5 characters in 2 spans, the first begins: 'text'" in story.text()
+    assert tell_story(workspace, "b").cuts == ()
 
 
 def test_copies_are_told_per_mix_and_why_there_are_none(workspace):
     files = write_documents(workspace, "web", ["a", "b", "c"])
     one = [copies(2), copies(0), copies(0, eligible=False)]
-    write_attributes(workspace, "selection-one", "web", files, one, SELECTION)
-    write_attributes(workspace, "selection-two", "web", files, [copies(1)] * 3, SELECTION)
-    assert tell_story(workspace, "a").copies == {"one": 2, "two": 1}
+    mixes = {"one": (one, 9), "two": ([copies(1)] * 3, 9), "no": ([copies(0)] * 3, 0)}
+    for mix, (rows, wanted) in mixes.items():
+        parameters = {"where": "size.words > 3", "wanted_tokens": wanted}
+        write_attributes(
+            workspace, f"selection-{mix}", "web", files, rows, SELECTION, parameters=parameters
+        )
+    assert tell_story(workspace, "a").copies == {"no": 0, "one": 2, "two": 1}
     assert tell_story(workspace, "a").to_json()["copies"] == 3
     assert tell_story(workspace, "b", "two").copies == {"two": 1}
     left = tell_story(workspace, "b", "one")
     assert (left.kept, left.copies) == (False, {"one": 0})
-    assert "not drawn" in left.reasons[0]["message"]
-    assert "where" in tell_story(workspace, "c", "one").reasons[0]["message"]
+    assert "not drawn" in left.reasons[0].message
+    told = tell_story(workspace, "c", "one").reasons[0]
+    assert (told.stage, told.reason, told.mix) == ("select", "where", "one")
+    assert "does not meet size.words > 3" in told.message
+    assert tell_story(workspace, "c", "no").reasons[0].reason == "not in this mix"
+    with pytest.raises(ValueError, match=r"no mix 'three' .* mixes: no, one, two"):
+        tell_story(workspace, "a", "three")
 
 
 def duplicate(address, size):
-    return {"duplicate_of": address, "similarity": 1.0 if address else None, "cluster_size": size}
+    return {
+        "duplicate_of": address,
+        "similarity": None if address is None else 1.0,
+        "cluster_size": size,
+    }
 
 
 def test_a_duplicate_names_its_survivor_across_sources(workspace):
@@ -144,8 +241,9 @@ def test_a_duplicate_names_its_survivor_across_sources(workspace):
         write_attributes(workspace, "exact_duplicates", source, files, rows, EXACT_SCHEMA, inputs)
     story = tell_story(workspace, "x1")
     assert (story.duplicate_of, story.similarity, story.cluster_size) == ("w2", 1.0, 2)
-    assert story.reasons[0]["stage"] == "exact-dedup"
-    assert "duplicate of w2, similarity 1.000, one of 2" in story.text()
+    assert story.reasons[0].stage == "exact-dedup"
+    assert "duplicate of w2, similarity 1.000, one of 2 documents alike" in story.text()
+    assert "one of 2 documents alike: the one that is kept" in tell_story(workspace, "w2").text()
     assert tell_story(workspace, "w2").cluster_size == 2
 
 
@@ -176,7 +274,7 @@ def test_contamination_names_item_field_and_place(workspace):
     story = tell_story(workspace, "a")
     (found,) = story.to_json()["contamination"]
     assert match.items() <= found.items()
-    assert "GSM8K 7 (question): 9 words at bytes 3 to 40" in story.text()
+    assert "GSM8K 7 (question): 9 words at bytes 3 to 40, which begin: 't of a'" in story.text()
 
 
 def test_scores_count_spans_and_leave_hashes_out(workspace):

@@ -9,8 +9,9 @@ import fasttext
 
 from transforms.annotators import RuleFile
 from transforms.quality.classifier import Classifier
-from transforms.quality.conditions import Condition, rule
+from transforms.quality.conditions import Condition
 from transforms.quality.fasttext_model import ModelError
+from transforms.quality.rules import rule
 
 LABELS = ("arts&law", "en-US", "HQ")
 

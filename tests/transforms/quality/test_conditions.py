@@ -5,7 +5,9 @@ import pyarrow as pa
 import pytest
 
 from transforms import query
-from transforms.quality.conditions import RULE_SCHEMAS, Condition, rule
+from transforms.quality.conditions import Condition
+from transforms.quality.rule_schemas import RULE_SCHEMAS
+from transforms.quality.rules import rule
 
 NAMES = [
     "gopher",

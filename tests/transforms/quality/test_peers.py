@@ -24,9 +24,9 @@ import zstandard
 from transforms import query
 from transforms.kernels.words import find_words
 from transforms.quality.c4 import C4
-from transforms.quality.conditions import rule
 from transforms.quality.fineweb import TERMINAL_PUNCTUATION, FineWeb
 from transforms.quality.gopher import Gopher
+from transforms.quality.rules import rule
 
 for name in ("datatrove", "spacy"):
     pytest.importorskip(name, reason=f"could not import {name}, a test oracle")

@@ -7,7 +7,8 @@ import zstandard
 from transforms import storage
 from transforms.annotators import ReadsFiles, RuleFile
 from transforms.quality import url_lists
-from transforms.quality.conditions import RULE_SCHEMAS, rule
+from transforms.quality.rule_schemas import RULE_SCHEMAS
+from transforms.quality.rules import rule
 from transforms.quality.url_lists import SCHEMA, UrlList, UrlLists, load_lists
 
 

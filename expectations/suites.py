@@ -116,7 +116,7 @@ def read_suite(text: str, file: str) -> Suite:
     defects = list(violations(document.value, _schema())) or list(_columns(document.value))
     if defects:
         raise SuiteError(
-            "\n".join(f"{file}:{document.line(path)}: {message}" for path, message in defects)
+            "\n".join(f"{file}:{document.line(one.path)}: {one.message}" for one in defects)
         )
     return Suite(
         kind=document.value["kind"],

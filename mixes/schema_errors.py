@@ -35,6 +35,7 @@ class Violation(NamedTuple):
 
     path: tuple[str | int, ...]
     message: str
+    is_unknown_key: bool = False  # which says nothing against the values beside it
 
 
 def violations(value: Any, schema: Mapping[str, Any]) -> Iterator[Violation]:
@@ -92,9 +93,8 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
             known = sorted(schema.get("properties", {}))
             for key in instance:
                 if key not in known:
-                    yield Violation(
-                        (*path, key), f"unknown key '{key}' in {name}{nearest(key, known)}"
-                    )
+                    message = f"unknown key '{key}' in {name}{nearest(key, known)}"
+                    yield Violation((*path, key), message, is_unknown_key=True)
         case "required":
             missing = [key for key in value if key not in instance]
             # jsonschema reports each missing key in an error of its own.

@@ -26,6 +26,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from pipelines.recipe import Problem
     from pipelines.workflow import StageState, Workflow
     from pipelines.workspace import Workspace
 
@@ -435,36 +436,73 @@ def _stages_table(states: list[StageState]) -> Table:
 
 
 @app.command()
-def check(recipe: RecipePath, set_: Overrides = None, as_json: AsJson = False) -> None:
-    """Check a recipe: keys, types, numbers and sense. Reads the recipe, and the benchmark files
-    that are there.
+def check(
+    recipe: RecipePath,
+    set_: Overrides = None,
+    files: Annotated[
+        bool, typer.Option(help="Look for the files that the recipe names, and read benchmarks.")
+    ] = True,
+    workspace: Annotated[
+        str | None,
+        typer.Option(
+            "--workspace", "-w", metavar="URI", help="Look below {workspace} as well: here."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell all that is wrong with a recipe: keys, types, numbers, SQL, then missing files.
+
+    Each mistake is one line with file, line and the nearest valid key. Nothing is written, and no
+    input but benchmarks is read.
+
+    `vineleaf check mixes/demo.yaml`
     """
+    from pipelines.recipe import RecipeError, find_problems
+
+    with _outcomes(as_json):
+        try:
+            problems = find_problems(recipe, tuple(set_ or []), files, workspace)
+            problems += _problems_of_the_whole(recipe, tuple(set_ or []), files, workspace)
+        except RecipeError as error:  # what cannot be read at all
+            problems = error.problems
+    problems = list(dict.fromkeys(problems))
+    if as_json:
+        _print_json({"ok": not problems, "errors": [asdict(one) for one in problems]})
+    else:
+        for one in problems:
+            _errors.print(str(one) if one.file else one.message, markup=False, style="red")
+        if not problems:
+            _answers.print(f"{recipe} is good.", markup=False)
+    raise typer.Exit(RECIPE_WRONG if problems else GOOD)
+
+
+def _problems_of_the_whole(
+    path: str, overrides: tuple[str, ...], files: bool, workspace: str | None
+) -> list[Problem]:
+    """What can be told only of a recipe whose keys and values are good: columns that SQL names,
+    gates, and the contents of benchmarks."""
     from pipelines.benchmarks import check_benchmarks
     from pipelines.recipe import Problem, RecipeError, load_recipe
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
 
-    errors: list[dict[str, Any]] = []
-    with _outcomes(as_json):
+    try:
+        loaded = load_recipe(path, overrides)
+    except RecipeError:
+        return []  # told already
+    somewhere = Workspace(workspace or "workspace")
+    checks = [Workflow(loaded, somewhere, _beam_options("DirectRunner", [])).check]
+    if files and loaded.decontamination is not None:
+        checks.append(partial(check_benchmarks, loaded, somewhere))
+    problems: list[Problem] = []
+    for one in checks:
         try:
-            loaded = load_recipe(recipe, tuple(set_ or []))
-            somewhere = Workspace("workspace")
-            Workflow(loaded, somewhere, _beam_options("DirectRunner", [])).check()
-            if loaded.decontamination is not None:
-                check_benchmarks(loaded, somewhere)
+            one()
         except RecipeError as error:
-            errors = [asdict(problem) for problem in error.problems]
+            problems += error.problems
         except ValueError as error:  # of a suite of expectations, say: it names its own place
-            errors = [asdict(Problem("", 0, "", line)) for line in str(error).splitlines()]
-    if as_json:
-        _print_json({"ok": not errors, "errors": errors})
-    else:
-        for one in errors:
-            place = f"{one['file']}:{one['line']}: " if one["file"] else ""
-            _errors.print(f"{place}{one['message']}", markup=False, style="red")
-        if not errors:
-            _answers.print(f"{recipe} is good.", markup=False)
-    raise typer.Exit(RECIPE_WRONG if errors else GOOD)
+            problems += [Problem("", 0, "", line) for line in str(error).splitlines()]
+    return problems
 
 
 @app.command()

@@ -10,22 +10,21 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from mixes.located_yaml import LocatedYaml, YamlError, load_yaml, parse_scalar
-from mixes.schema_errors import nearest, violations
+from mixes.schema_errors import Violation, violations
+from pipelines.recipe_checks import Checks, benchmark_of, count_tokens, rule_item
 from transforms import storage
-from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
+from transforms.decontamination.benchmarks import Benchmark
 from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import BANDS, NGRAM, ROWS, choose_bands
-from transforms.quality.rule_schemas import RULE_SCHEMAS
 from transforms.quality.rules import Rule, rule
-from transforms.tokens.specification import TokenizerError, TokenizerSpec
+from transforms.tokens.specification import TokenizerSpec
 
 __all__ = [
     "Decontamination",
@@ -35,14 +34,12 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Source",
+    "find_problems",
     "load_recipe",
     "read_mix",
 ]
 
-SHARE_SUM_TOLERANCE = 1e-6
-MOST_TOKENS = 10**18
 HIGHEST_CHOSEN = 0.99  # similarity up to which bands are chosen; above, there is nothing to weigh
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True)
@@ -146,8 +143,12 @@ class Recipe:
     def pattern(self, path: str, workspace: str) -> str:
         """A path of the recipe as a glob pattern: `{workspace}` filled in, else relative to the
         recipe's folder."""
-        folder, workspace = storage.escape(self.folder), storage.escape(_absolute(workspace))
-        return _below(folder, path.replace("{workspace}", workspace))
+        return _pattern(self.folder, path, workspace)
+
+    def missing_files(self, workspace: str) -> list[Problem]:
+        """A problem for each path that matches no file."""
+        missing = Checks(self.tree, ()).missing_files(lambda path: self.pattern(path, workspace))
+        return [self.problem(one.path, one.message) for one in missing]
 
     def tokenizer(self, workspace: str) -> TokenizerSpec:
         """What the recipe says of its tokenizer; a file's path is resolved, any other name kept.
@@ -167,6 +168,11 @@ class Recipe:
         return spec if found is None else replace(spec, name=found)
 
 
+def _pattern(folder: str, path: str, workspace: str) -> str:
+    workspace = storage.escape(_absolute(workspace))
+    return _below(storage.escape(folder), path.replace("{workspace}", workspace))
+
+
 def _absolute(uri: str) -> str:
     return uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
 
@@ -182,10 +188,19 @@ def load_recipe(path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read and check a recipe; `overrides` are `key.path=value`. RecipeError tells all that is
     wrong."""
     reading = _Reading(path, overrides)
-    problems = list(reading.problems())
+    problems = reading.problems()
     if problems:
         raise RecipeError(problems)
     return reading.build()
+
+
+def find_problems(
+    path: str, overrides: tuple[str, ...] = (), files: bool = True, workspace: str | None = None
+) -> list[Problem]:
+    """All that is wrong with a recipe by itself and, with `files`, all files that it names and that
+    are not there. RecipeError where it cannot be read at all."""
+    reading = _Reading(path, overrides)
+    return [*reading.problems(), *(reading.missing_files(workspace) if files else ())]
 
 
 @cache
@@ -244,111 +259,29 @@ class _Reading:
         file, located = self.files[()]
         return Problem(file, located.line(path), dotted, message)
 
-    def problems(self) -> Iterator[Problem]:
-        found = [self.problem(*violation) for violation in violations(self.tree, recipe_schema())]
-        yield from found
-        if found:
-            return
-        if isinstance(self.tree["pool"], str):
+    def problems(self) -> list[Problem]:
+        """All that is wrong with keys, types, numbers and sense, in the order of the lines."""
+        found = list(violations(self.tree, recipe_schema()))
+        if not found and isinstance(self.tree["pool"], str):
             message = "'pool' must be a mapping here: only the recipe itself can name a pool file"
-            yield self.problem(("pool",), message)
-            return
-        yield from self._sense()
+            found.append(Violation(("pool",), message))
+        return self._sorted([*found, *Checks(self.tree, found).sense()])
 
-    def _sense(self) -> Iterator[Problem]:
-        pool, mix = self.tree["pool"], self.tree["mix"]
-        sources = list(pool["sources"])
-        for name, source in pool["sources"].items():
-            place = ("pool", "sources", name)
-            for key in sorted({"ocr", "pdf"} & set(source)) if source["ingest"] != "pdf" else ():
-                message = f"'{key}' is for sources with ingest: pdf (it is {source['ingest']})"
-                yield self.problem((*place, key), message)
-            named: list[str] = []
-            for index, item in enumerate(source.get("rules", [])):
-                yield from self._rule_problems((*place, "rules", index), item)
-                rule_name, options = _rule_item(item)
-                # There may be several classifiers, each with its table.
-                if rule_name == "classifier" and isinstance(options, dict):
-                    rule_name = f"classifier {options.get('name')}"
-                if rule_name in named:
-                    message = f"rule '{rule_name}' stands twice in {name}; give its options at once"
-                    yield self.problem((*place, "rules", index), message)
-                named.append(rule_name)
-        benchmarks = pool.get("decontaminate", {}).get("benchmarks", [])
-        names = [benchmark["name"] for benchmark in benchmarks]
-        for index, benchmark in enumerate(benchmarks):
-            at = ("pool", "decontaminate", "benchmarks", index)
-            try:
-                _benchmark(benchmark)
-            except BenchmarkError as error:
-                yield self.problem(at, str(error))
-            if benchmark["name"] in names[:index]:
-                message = (
-                    f"two benchmarks are called '{benchmark['name']}'; give each a name of its own,"
-                    " or name all its files under one"
-                )
-                yield self.problem(at, message)
-        dedup = pool.get("dedup", {})
-        if dedup.get("fuzzy", False) is not False and not dedup.get("exact", True):
-            message = "fuzzy deduplication needs 'exact: true': it looks at what exact left"
-            yield self.problem(("pool", "dedup", "exact"), message)
-        keep = dedup.get("keep", [])
-        if "source order" in keep[1:]:
-            message = "'source order' must come first in pool.dedup.keep"
-            yield self.problem(("pool", "dedup", "keep"), message)
-        yield from self._unknown(("mix", "shares"), list(mix["shares"]), sources)
-        for index, name in enumerate(mix.get("exclude", [])):
-            if name not in mix["shares"]:
-                near = nearest(name, list(mix["shares"]))
-                message = f"'{name}' is excluded but has no share{near}"
-                yield self.problem(("mix", "exclude", index), message)
-        if set(mix["shares"]) <= set(mix.get("exclude", [])):
-            message = "every source is excluded; nothing is left to mix"
-            yield self.problem(("mix", "exclude"), message)
-        total = math.fsum(mix["shares"].values())
-        if abs(total - 1) > SHARE_SUM_TOLERANCE:
-            yield self.problem(("mix", "shares"), f"shares must sum to 1 (they sum to {total:g})")
-        if isinstance(mix.get("max_epochs"), dict):
-            known = ["default", *sources]
-            yield from self._unknown(("mix", "max_epochs"), list(mix["max_epochs"]), known)
-        if _tokens(mix["tokens"]) < 1:
-            yield self.problem(("mix", "tokens"), "'mix.tokens' must be at least 1 token")
-        if _tokens(mix["tokens"]) > MOST_TOKENS:
-            message = f"'mix.tokens' must be at most {MOST_TOKENS:,} (got {mix['tokens']})"
-            yield self.problem(("mix", "tokens"), message)
-        try:
-            TokenizerSpec.from_recipe(mix["tokenizer"])
-        except TokenizerError as error:
-            yield self.problem(("mix", "tokenizer"), str(error))
-        for name, bounds in self.tree.get("gates", {}).items():
-            if bounds.get("at_least", 0.0) > bounds.get("at_most", 1.0):
-                message = f"gates.{name}: at_least is above at_most, so nothing can pass"
-                yield self.problem(("gates", name), message)
+    def missing_files(self, workspace: str | None) -> list[Problem]:
+        """A problem for each path that matches no file; those below the workspace are looked for
+        where it is named."""
+        found = list(violations(self.tree, recipe_schema()))
 
-    def _unknown(
-        self, place: tuple[str, ...], names: list[str], known: list[str]
-    ) -> Iterator[Problem]:
-        for name in names:
-            if name not in known:
-                message = f"'{name}' in {'.'.join(place)} is no source{nearest(name, known)}"
-                yield self.problem((*place, name), message)
+        def pattern(path: str) -> str | None:
+            if workspace is None and "{workspace}" in path:
+                return None
+            return _pattern(self.folder, path, workspace or "")
 
-    def _rule_problems(self, place: tuple[str | int, ...], item: Any) -> Iterator[Problem]:
-        name, options = _rule_item(item)
-        if name not in RULE_SCHEMAS:
-            message = f"unknown rule '{name}'{nearest(name, list(RULE_SCHEMAS))}"
-            yield self.problem(place, message)
-            return
-        wrong = False
-        for path, message in violations(options, RULE_SCHEMAS[name]):
-            wrong = True
-            message = message.replace("the recipe", f"rule '{name}'")
-            yield self.problem((*place, name, *path), message)
-        if not wrong:
-            try:
-                rule(name, options)
-            except ValueError as error:
-                yield self.problem((*place, name), f"rule '{name}': {error}")
+        return self._sorted(Checks(self.tree, found).missing_files(pattern))
+
+    def _sorted(self, found: Iterable[Violation]) -> list[Problem]:
+        problems = [self.problem(one.path, one.message) for one in found]
+        return sorted(dict.fromkeys(problems), key=lambda one: (one.file, one.line))
 
     def build(self) -> Recipe:
         pool, mix = self.tree["pool"], self.tree["mix"]
@@ -382,28 +315,12 @@ def _read(path: str) -> LocatedYaml:
         raise RecipeError([Problem(path, error.line, "", f"not YAML: {error}")]) from error
 
 
-def _rule_item(item: Any) -> tuple[str, dict[str, Any]]:
-    if isinstance(item, str):
-        return item, {}
-    name, options = next(iter(item.items()))
-    return name, {} if options is None else options
-
-
-def _tokens(value: int | str) -> int:
-    if isinstance(value, int):
-        return value
-    number, unit = re.fullmatch(r"([0-9.]+)([KMBT]?)", value).groups()  # type: ignore[union-attr]
-    whole, _, decimals = number.partition(".")
-    scaled = int(whole + decimals) * _UNITS[unit]  # exact: no float in between
-    return int(scaled // 10 ** len(decimals))
-
-
 def _source(name: str, tree: Mapping[str, Any]) -> Source:
     return Source(
         name=name,
         ingest=tree["ingest"],
         paths=tuple(tree["paths"]),
-        rules=tuple(rule(*_rule_item(item)) for item in tree.get("rules", [])),
+        rules=tuple(rule(*rule_item(item)) for item in tree.get("rules", [])),
         ocr=tree.get("ocr", {}),
         pdf=tree.get("pdf", {}),
         allow_empty=tree.get("allow_empty", False),
@@ -433,17 +350,7 @@ def _decontamination(tree: Mapping[str, Any] | None) -> Decontamination | None:
         ngram=tree.get("ngram", 8),
         remove=tree.get("remove", "document"),
         ignore=tuple(tree.get("ignore", [])),
-        benchmarks=tuple(_benchmark(one) for one in tree["benchmarks"]),
-    )
-
-
-def _benchmark(tree: Mapping[str, Any]) -> Benchmark:
-    return Benchmark(
-        name=tree["name"],
-        paths=tuple(tree["paths"]),
-        layout=tree.get("layout", ""),
-        fields=tuple(tree.get("fields", [])),
-        identifier=tree.get("id", ""),
+        benchmarks=tuple(benchmark_of(one) for one in tree["benchmarks"]),
     )
 
 
@@ -453,7 +360,7 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
     per_source = epochs if isinstance(epochs, dict) else {"default": epochs}
     default = float(per_source.get("default", 1))
     return Mix(
-        tokens=_tokens(tree["tokens"]),
+        tokens=count_tokens(tree["tokens"]),
         tokenizer=tree["tokenizer"],
         shares=dict(tree["shares"]),
         where=tree.get("where"),

@@ -16,7 +16,8 @@ from transforms.decontamination.annotator import NAME as CONTAMINATION
 from transforms.dedup.exact import EXACT_SCHEMA, ExactHash
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
 from transforms.dedup.minhash import MinHash
-from transforms.quality.conditions import RULE_SCHEMAS, rule
+from transforms.quality.rule_schemas import RULE_SCHEMAS
+from transforms.quality.rules import rule
 from transforms.quality.size import Size
 from transforms.query import tables_named
 

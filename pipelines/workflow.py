@@ -183,6 +183,9 @@ class Workflow:
 
     def _ingest(self, tokenizer: TokenizerSpec) -> Step[tuple[Description, Shards | None]]:
         """Sources and benchmarks, after all that can be refused before any work."""
+        missing = self.recipe.missing_files(self.workspace.uri)
+        if missing:
+            raise RecipeError(missing)
         with self.phase(f"{INGEST}: finding and hashing input files"):
             self.recipe = find_rule_files(self.recipe, self.workspace)
             recipe, workspace = self.recipe, self.workspace
@@ -439,13 +442,6 @@ class Workflow:
         where: Place = ("mix", "where")
         keep: Place = ("pool", "dedup", "keep")
         columns = [column for column, _ in keep_criteria(self.recipe)]
-        for place, expressions in ((where, where_expressions(self.recipe)), (keep, columns)):
-            try:
-                tables_named(expressions)  # which decide what annotators there are
-            except QueryError as error:
-                problems.append(self.recipe.problem(place, f"{'.'.join(place)}: {error}"))
-        if problems:
-            raise RecipeError(problems)
         checks: list[tuple[Place, list[str], dict[str, pa.Schema], str]]
         checks = [(where, where_expressions(self.recipe), mixing_schemas(self.recipe), "boolean")]
         for source in self.recipe.sources:

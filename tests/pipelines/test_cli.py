@@ -36,6 +36,9 @@ mix:
 def recipe(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text(RECIPE)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.jsonl").write_text(json.dumps({"id": "1", "text": "word " * 300}) + "\n")
+    train_bpe(iter(["word " * 50]), 300, str(tmp_path / "tok.json"))
     return path
 
 
@@ -59,7 +62,7 @@ def only_json(result):
         (["run"], ["RECIPE", "--workspace", "--runner", "--set", "--json", "not up to date",
                    "-- --direct_num_workers=1", "interrupted"]),
         (["plan"], ["RECIPE", "--workspace", "--set", "--json", "what the mix would hold"]),
-        (["check"], ["RECIPE", "--set", "--json", "Check a recipe"]),
+        (["check"], ["RECIPE", "--set", "--json", "Tell all that is wrong"]),
         (["verify"], ["MIX", "--recipe", "--json", "hashes", "rescan"]),
         (["why"], ["ID", "--workspace", "--recipe", "--json", "kept or removed"]),
         (["demo"], ["--workspace", "--json"]),
@@ -136,6 +139,79 @@ def test_a_mistake_is_told_with_its_place_and_exits_with_2(recipe, old, new, lin
     assert part in error["message"]
 
 
+MANY = """\
+name: many
+pool:
+  sources:
+    web:
+      ingest: dolma
+      paths: [nothing/*.jsonl, more/*.gz, "{workspace}/x"]
+      rulse: [gopher]
+    code:
+      ingest: dolmma
+      paths: nope
+      rules: [gofer, {gopher: {wrods: {at_least: 5}}}, {url_lists: {domains: [none.txt]}}]
+    docs: {ingest: dolma, paths: [none], allow_empty: true}
+  dedup:
+    fuzzy: {similarity: 7}
+  decontaminate:
+    benchmarks:
+      - {name: exam, paths: [exam.jsonl], layout: gsm8k}
+mix:
+  tokens: "262,144"
+  tokenizer: tok/none.json
+  where: size.words >
+  shares: {web: 0.5, cod: 0.7}
+"""
+
+
+def test_all_mistakes_are_told_at_once_by_line_and_then_all_missing_files(tmp_path):
+    path = tmp_path / "many.yaml"
+    path.write_text(MANY)
+    told = [
+        (7, "pool.sources.web.rulse", "did you mean 'rules'?"),
+        (9, "pool.sources.code.ingest", "did you mean 'dolma'?"),
+        (10, "pool.sources.code.paths", "must be a list"),
+        (11, "pool.sources.code.rules.0", "did you mean 'gopher'?"),
+        (11, "pool.sources.code.rules.1.gopher.wrods", "did you mean 'words'?"),
+        (14, "pool.dedup.fuzzy.similarity", "must be at most 1 (got 7)"),
+        (19, "mix.tokens", "262,144"),
+        (21, "mix.where", "not SQL"),
+        (22, "mix.shares.cod", "is no source; did you mean 'code'?"),
+        (22, "mix.shares", "they sum to 1.2"),
+    ]
+    missing = [
+        (6, "pool.sources.web.paths.0", f"source web: no file matches {tmp_path}/nothing/*.jsonl"),
+        (6, "pool.sources.web.paths.1", "more/*.gz"),
+        (11, "pool.sources.code.rules.2", f"rule url_lists: no file matches {tmp_path}/none.txt"),
+        (17, "pool.decontaminate.benchmarks.0.paths.0", "benchmark exam: no file matches"),
+        (20, "mix.tokenizer", "tokenizer: no file matches"),
+    ]
+    below = (6, "pool.sources.web.paths.2", f"no file matches {tmp_path}/w/x")
+    for options, wanted in (
+        ([], [*told, *missing]),
+        (["--no-files"], told),
+        (["--workspace", tmp_path / "w"], [*told, *missing[:2], below, *missing[2:]]),
+    ):
+        result = invoke("check", path, "--json", *options)
+        assert result.exit_code == 2
+        errors = only_json(result)["errors"]
+        assert [(one["line"], one["key"]) for one in errors] == [one[:2] for one in wanted]
+        for error, (_, _, part) in zip(errors, wanted, strict=True):
+            assert part in error["message"]
+            assert error["file"] == str(path)
+    lines = invoke("check", path).stderr.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        f"{path}:{line}" for line, _, _ in (*told, *missing)
+    ]
+
+
+def test_a_recipe_can_be_checked_where_its_files_are_not(recipe, tmp_path):
+    (tmp_path / "tok.json").unlink()
+    assert invoke("check", recipe).exit_code == 2
+    assert invoke("check", recipe, "--no-files").exit_code == 0
+
+
 def test_overrides_are_checked_too(recipe):
     (error,) = only_json(invoke("check", recipe, "--set", "mix.tokens=x", "--json"))["errors"]
     assert error["file"] == "--set"
@@ -155,15 +231,17 @@ def test_run_refuses_a_wrong_recipe_before_any_work(recipe, tmp_path):
 
 
 def test_run_says_which_pattern_matches_nothing(recipe, tmp_path):
-    result = invoke("run", recipe, "--workspace", tmp_path / "w")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert f"no file matches {tmp_path}/in/*.jsonl" in result.stderr
+    (tmp_path / "in" / "x.jsonl").unlink()
+    (tmp_path / "tok.json").unlink()
+    for command in ("run", "plan"):
+        result = invoke(command, recipe, "--workspace", tmp_path / "w")
+        assert (result.exit_code, result.stdout) == (2, "")
+        said = plain(result.stderr)
+        assert f"{recipe}:4: source web: no file matches {tmp_path}/in/*.jsonl" in said
+        assert f"{recipe}:9: tokenizer: no file matches {tmp_path}/tok.json" in said
 
 
 def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp_path):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "x.jsonl").write_text(json.dumps({"id": "1", "text": "word " * 300}) + "\n")
-    train_bpe(iter(["word " * 50]), 300, str(tmp_path / "tok.json"))
     result = invoke("plan", recipe, "--workspace", tmp_path / "w", "--json")
     assert result.exit_code == 0, result.output
     answer = only_json(result)
@@ -180,9 +258,7 @@ def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp
 
 
 def test_plan_and_run_say_when_the_library_encodes(recipe, tmp_path):
-    (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x.jsonl").write_text(json.dumps({"id": "1", "text": "word " * 30}) + "\n")
-    train_bpe(iter(["word " * 50]), 300, str(tmp_path / "tok.json"))
     parsed = json.loads((tmp_path / "tok.json").read_text())
     (tmp_path / "tok.json").write_text(json.dumps({**parsed, "normalizer": {"type": "NFC"}}))
     told = (

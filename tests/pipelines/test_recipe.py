@@ -208,8 +208,8 @@ def test_missing_keys_are_told_one_by_one_in_their_place(check):
     text = GOOD.replace("  tokenizer: tok.json\n", "").replace("      ingest: html\n", "")
     problems = check(text)
     assert [(p.key, p.line, p.message) for p in problems] == [
-        ("mix", line_of(text, "mix:"), "'mix' lacks the key 'tokenizer'"),
         ("pool.sources.web", 4, "'pool.sources.web' lacks the key 'ingest'"),
+        ("mix", line_of(text, "mix:"), "'mix' lacks the key 'tokenizer'"),
     ]
 
 
@@ -298,11 +298,11 @@ def test_tokens_are_exact(load, written, tokens):
 
 @given(st.integers(1, 10**7), st.sampled_from("KMBT"))
 def test_decimals_of_tokens_lose_nothing(number, unit):
-    from pipelines.recipe import _tokens
+    from pipelines.recipe_checks import count_tokens
 
     scale = {"K": 3, "M": 6, "B": 9, "T": 12}[unit]
     digits = str(number).rjust(4, "0")
-    assert _tokens(f"{digits[:-3]}.{digits[-3:]}{unit}") == number * 10**scale // 1000
+    assert count_tokens(f"{digits[:-3]}.{digits[-3:]}{unit}") == number * 10**scale // 1000
 
 
 def test_what_is_left_out_has_its_default(load):

@@ -1,0 +1,273 @@
+"""What is wrong with a recipe beyond its schema: sense, rules and files.
+
+In: the recipe's tree as it was read, and what the schema already found. Out: `Violation`s. Each
+check looks only at parts that are whole, so that one mistake hides no other.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mixes.schema_errors import Violation, nearest, violations
+from transforms import storage
+from transforms.annotators import ReadsFiles
+from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
+from transforms.quality.rule_schemas import RULE_SCHEMAS
+from transforms.quality.rules import Rule, rule
+from transforms.query import QueryError, tables_named
+from transforms.tokens.specification import TokenizerError, TokenizerSpec
+
+__all__ = ["Checks", "benchmark_of", "count_tokens", "rule_item"]
+
+SHARE_SUM_TOLERANCE = 1e-6
+MOST_TOKENS = 10**18
+Path = tuple[str | int, ...]
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_TOKENIZER_FILES = (".json", ".tiktoken")  # other names may be a hub's or an encoding's
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The checks of one tree. `found`: violations of the schema, of which nothing is said again."""
+
+    tree: Any
+    found: Sequence[Violation]
+
+    def sense(self) -> Iterator[Violation]:
+        """Numbers, names, rules and SQL that cannot be meant."""
+        yield from self._sources()
+        yield from self._benchmarks()
+        yield from self._dedup()
+        yield from self._shares()
+        yield from self._mix()
+        yield from self._gates()
+
+    def missing_files(self, pattern: Callable[[str], str | None]) -> Iterator[Violation]:
+        """A violation for each path that matches no file. `pattern`: a path of the recipe as a
+        glob, None for one that is not to be looked for."""
+        for place, holder, path in self._files():
+            glob = pattern(path)
+            if glob is not None and not storage.list_files([glob]):
+                yield Violation(place, f"{holder}: no file matches {glob}")
+
+    def _get(self, *path: str | int) -> Any:
+        """The value at a place; None where there is none or something in it is wrong."""
+        value = self.tree
+        for part in path:
+            if isinstance(part, int) or not isinstance(value, Mapping) or part not in value:
+                return None
+            value = value[part]
+        return None if self._is_wrong(path) else value
+
+    def _is_wrong(self, path: Path) -> bool:
+        return any(one.path[: len(path)] == path for one in self.found if not one.is_unknown_key)
+
+    def _names(self) -> list[str]:
+        """The sources, whatever is wrong inside them; none where they cannot be told."""
+        pool = self.tree.get("pool") if isinstance(self.tree, Mapping) else None
+        sources = pool.get("sources") if isinstance(pool, Mapping) else None
+        return list(sources) if isinstance(sources, Mapping) else []
+
+    def _sources(self) -> Iterator[Violation]:
+        for name in self._names():
+            place = ("pool", "sources", name)
+            ingest = self._get(*place, "ingest")
+            for key in ("ocr", "pdf"):
+                if ingest not in (None, "pdf") and self._get(*place, key) is not None:
+                    message = f"'{key}' is for sources with ingest: pdf (it is {ingest})"
+                    yield Violation((*place, key), message)
+            named: list[str] = []
+            for index, item in self._rules(name):
+                yield from rule_problems((*place, "rules", index), item)
+                rule_name, options = rule_item(item)
+                # There may be several classifiers, each with its table.
+                if rule_name == "classifier" and isinstance(options, dict):
+                    rule_name = f"classifier {options.get('name')}"
+                if rule_name in named:
+                    message = f"rule '{rule_name}' stands twice in {name}; give its options at once"
+                    yield Violation((*place, "rules", index), message)
+                named.append(rule_name)
+
+    def _rules(self, source: str) -> Iterator[tuple[int, Any]]:
+        """Items of a source's rules that are whole."""
+        place = ("pool", "sources", source)
+        its = self.tree["pool"]["sources"][source]
+        rules = its.get("rules") if isinstance(its, Mapping) else None
+        for index, item in enumerate(rules if isinstance(rules, list) else ()):
+            if not self._is_wrong((*place, "rules", index)):
+                yield index, item
+
+    def _benchmarks(self) -> Iterator[Violation]:
+        names: list[str] = []
+        for place, benchmark in self._whole_benchmarks():
+            try:
+                benchmark_of(benchmark)
+            except BenchmarkError as error:
+                yield Violation(place, str(error))
+            if benchmark["name"] in names:
+                message = (
+                    f"two benchmarks are called '{benchmark['name']}'; give each a name of its own,"
+                    " or name all its files under one"
+                )
+                yield Violation(place, message)
+            names.append(benchmark["name"])
+
+    def _whole_benchmarks(self) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+        place = ("pool", "decontaminate", "benchmarks")
+        value: Any = self.tree
+        for part in place:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        for index, one in enumerate(value if isinstance(value, list) else ()):
+            # A misspelled key is not told again as one that lacks.
+            if not any(wrong.path[: len(place) + 1] == (*place, index) for wrong in self.found):
+                yield (*place, index), one
+
+    def _dedup(self) -> Iterator[Violation]:
+        place = ("pool", "dedup")
+        fuzzy, exact = self._get(*place, "fuzzy"), self._get(*place, "exact")
+        if fuzzy not in (None, False) and exact is False:
+            message = "fuzzy deduplication needs 'exact: true': it looks at what exact left"
+            yield Violation((*place, "exact"), message)
+        keep = self._get(*place, "keep") or []
+        if "source order" in keep[1:]:
+            message = "'source order' must come first in pool.dedup.keep"
+            yield Violation((*place, "keep"), message)
+        for one in keep:
+            if one != "source order":
+                yield from _sql((*place, "keep"), one.rsplit(" ", 1)[0])
+
+    def _shares(self) -> Iterator[Violation]:
+        place, names = ("mix", "shares"), self._names()
+        shares = self._get(*place)
+        exclude = self._get("mix", "exclude") or []
+        if shares is not None:
+            yield from _unknown(place, list(shares), names) if names else ()
+            for index, name in enumerate(exclude):
+                if name not in shares:
+                    message = f"'{name}' is excluded but has no share{nearest(name, list(shares))}"
+                    yield Violation(("mix", "exclude", index), message)
+            if set(shares) <= set(exclude):
+                message = "every source is excluded; nothing is left to mix"
+                yield Violation(("mix", "exclude"), message)
+            total = math.fsum(shares.values())
+            if abs(total - 1) > SHARE_SUM_TOLERANCE:
+                yield Violation(place, f"shares must sum to 1 (they sum to {total:g})")
+        epochs = self._get("mix", "max_epochs")
+        if isinstance(epochs, dict) and names:
+            yield from _unknown(("mix", "max_epochs"), list(epochs), ["default", *names])
+
+    def _mix(self) -> Iterator[Violation]:
+        tokens = self._get("mix", "tokens")
+        if tokens is not None and count_tokens(tokens) < 1:
+            yield Violation(("mix", "tokens"), "'mix.tokens' must be at least 1 token")
+        if tokens is not None and count_tokens(tokens) > MOST_TOKENS:
+            message = f"'mix.tokens' must be at most {MOST_TOKENS:,} (got {tokens})"
+            yield Violation(("mix", "tokens"), message)
+        tokenizer = self._get("mix", "tokenizer")
+        if tokenizer is not None:
+            try:
+                TokenizerSpec.from_recipe(tokenizer)
+            except TokenizerError as error:
+                yield Violation(("mix", "tokenizer"), str(error))
+        where = self._get("mix", "where")
+        if where:
+            yield from _sql(("mix", "where"), where)
+
+    def _gates(self) -> Iterator[Violation]:
+        for name, bounds in (self._get("gates") or {}).items():
+            if bounds.get("at_least", 0.0) > bounds.get("at_most", 1.0):
+                message = f"gates.{name}: at_least is above at_most, so nothing can pass"
+                yield Violation(("gates", name), message)
+
+    def _files(self) -> Iterator[tuple[Path, str, str]]:
+        """(place, of what it is, path) of every file that the recipe cannot do without."""
+        for name in self._names():
+            place = ("pool", "sources", name)
+            if not self._get(*place, "allow_empty"):
+                for index, path in enumerate(self._get(*place, "paths") or ()):
+                    yield (*place, "paths", index), f"source {name}", path
+            for index, item in self._rules(name):
+                at = (*place, "rules", index)
+                built = None if any(rule_problems(at, item)) else rule(*rule_item(item))
+                for path in _files_of(built) if built else ():
+                    yield at, f"rule {rule_item(item)[0]}", path
+        for whole, benchmark in self._whole_benchmarks():
+            for index, path in enumerate(benchmark["paths"]):
+                yield (*whole, "paths", index), f"benchmark {benchmark['name']}", path
+        tokenizer = self._get("mix", "tokenizer")
+        named = tokenizer.get("name") if isinstance(tokenizer, Mapping) else tokenizer
+        if isinstance(named, str) and named.endswith(_TOKENIZER_FILES):
+            yield ("mix", "tokenizer"), "tokenizer", named
+
+
+def rule_problems(place: Path, item: Any) -> Iterator[Violation]:
+    """What is wrong with an item of a source's `rules`."""
+    name, options = rule_item(item)
+    if name not in RULE_SCHEMAS:
+        message = f"unknown rule '{name}'{nearest(name, list(RULE_SCHEMAS))}"
+        yield Violation(place, message)
+        return
+    wrong = False
+    for path, message, _ in violations(options, RULE_SCHEMAS[name]):
+        wrong = True
+        message = message.replace("the recipe", f"rule '{name}'")
+        yield Violation((*place, name, *path), message)
+    if not wrong:
+        try:
+            rule(name, options)
+        except ValueError as error:
+            yield Violation((*place, name), f"rule '{name}': {error}")
+
+
+def rule_item(item: Any) -> tuple[str, dict[str, Any]]:
+    """Name and options of an item of `rules`."""
+    if isinstance(item, str):
+        return item, {}
+    name, options = next(iter(item.items()))
+    return name, {} if options is None else options
+
+
+def benchmark_of(tree: Mapping[str, Any]) -> Benchmark:
+    """A benchmark of a recipe; BenchmarkError where it names no layout and no fields, or both."""
+    return Benchmark(
+        name=tree["name"],
+        paths=tuple(tree["paths"]),
+        layout=tree.get("layout", ""),
+        fields=tuple(tree.get("fields", [])),
+        identifier=tree.get("id", ""),
+    )
+
+
+def count_tokens(value: int | str) -> int:
+    """`1.5M` as a whole number."""
+    if isinstance(value, int):
+        return value
+    number, unit = re.fullmatch(r"([0-9.]+)([KMBT]?)", value).groups()  # type: ignore[union-attr]
+    whole, _, decimals = number.partition(".")
+    scaled = int(whole + decimals) * _UNITS[unit]  # exact: no float in between
+    return int(scaled // 10 ** len(decimals))
+
+
+def _files_of(built: Rule) -> Iterator[str]:
+    for annotator in built.annotators:
+        if isinstance(annotator, ReadsFiles):
+            yield from (file.path for file in annotator.files)
+
+
+def _unknown(place: tuple[str, ...], names: list[str], known: list[str]) -> Iterator[Violation]:
+    for name in names:
+        if name not in known:
+            message = f"'{name}' in {'.'.join(place)} is no source{nearest(name, known)}"
+            yield Violation((*place, name), message)
+
+
+def _sql(place: tuple[str, ...], expression: str) -> Iterator[Violation]:
+    """A violation where an expression is no SQL; what it names is looked at by the workflow."""
+    try:
+        tables_named([expression])
+    except QueryError as error:
+        yield Violation(place, f"{'.'.join(place)}: {error}")

@@ -16,14 +16,9 @@ from transforms import storage
 from transforms.ingest.origins import printable
 from transforms.storage import FileInfo
 
-__all__ = ["InputFile", "find_inputs", "most_text_bytes"]
+__all__ = ["InputFile", "find_inputs"]
 
 HASH_THREADS = 4  # SHA-256 releases the GIL
-WIDEST_CHARACTER = 4  # bytes of UTF-8 that one byte of another encoding can become
-DEFLATE_RATIO = 1032  # bytes that one byte of deflate can become, at most (zlib's documentation)
-_DEFLATED = (".gz", ".tgz", ".zip", ".whl")
-_COMPRESSED = (".zst", ".bz2", ".tbz2", ".xz", ".txz")
-_PLAIN = (".html", ".htm", ".xhtml", ".warc", ".jsonl", ".json", ".ndjson", ".tar")
 
 
 @dataclass(frozen=True)
@@ -69,23 +64,6 @@ def _told_apart(files: Sequence[FileInfo]) -> list[FileInfo]:
     return [
         file._replace(name="/".join(path[-parts:])) for file, path in zip(files, paths, strict=True)
     ]
-
-
-def most_text_bytes(kind: str, inputs: Sequence[InputFile]) -> int | None:
-    """A bound on the bytes of text that these files can hold; None where there is none.
-
-    `kind` is the recipe's `ingest`: files of kind code that are no archives are plain text.
-    """
-    total = 0
-    for one in inputs:
-        name = one.file.path.lower()
-        if name.endswith(_DEFLATED):
-            total += one.file.size_bytes * DEFLATE_RATIO * WIDEST_CHARACTER
-        elif name.endswith(_PLAIN) or (kind == "code" and not name.endswith(_COMPRESSED)):
-            total += one.file.size_bytes * WIDEST_CHARACTER
-        else:
-            return None
-    return total
 
 
 def _digests(workspace: Workspace, files: Sequence[FileInfo]) -> list[str]:

@@ -24,7 +24,7 @@ from pipelines.dedup_jobs import exact_job, fuzzy_job
 from pipelines.filter import CONTAMINATED, Judgement, filter_job
 from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
-from pipelines.inputs import InputFile, find_inputs, most_text_bytes
+from pipelines.inputs import InputFile, find_inputs
 from pipelines.mix import mix_job
 from pipelines.recipe import Recipe, RecipeError, Source
 from pipelines.rule_files import find_rule_files
@@ -51,6 +51,7 @@ from pipelines.stage_names import (
 )
 from pipelines.stages import Job, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
+from pipelines.text_bounds import most_text_bytes
 from pipelines.tokenize import Cuts, tokenize_job
 from pipelines.workspace import Workspace
 from transforms.annotators import Annotator
@@ -58,7 +59,13 @@ from transforms.datasets import Dataset, Manifest, TaskRecord
 from transforms.decontamination.annotator import NAME as CONTAMINATION
 from transforms.decontamination.annotator import Decontaminate
 from transforms.dedup.pool import PoolShard
-from transforms.mixing.budget import BudgetError, SourceBudget, check_possible, divide_tokens
+from transforms.mixing.budget import (
+    BudgetError,
+    SourceBudget,
+    check_possible,
+    divide_tokens,
+    least_text_bytes,
+)
 from transforms.quality.conditions import Condition
 from transforms.query import QueryError, check_expressions, tables_named
 from transforms.tokens.loading import Description, describe_tokenizer
@@ -190,13 +197,11 @@ class Workflow:
             self.recipe = find_rule_files(self.recipe, self.workspace)
             recipe, workspace = self.recipe, self.workspace
             inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
-        self._check_possible(
-            {
-                source.name: most_text_bytes(source.ingest, inputs[source.name])
-                for source in recipe.sources
-            },
-            "its input",
-        )
+            bounds = {}
+            for source in recipe.sources:
+                enough = self._least_text_bytes.get(source.name, 0)
+                bounds[source.name] = most_text_bytes(source.ingest, inputs[source.name], enough)
+        self._check_possible(bounds, "its input")
         with self.phase(f"{TOKENIZE}: loading the tokenizer"):
             # One that cannot be had is told before any work.
             described = describe_tokenizer(tokenizer, workspace.tokenizers)
@@ -399,17 +404,24 @@ class Workflow:
             message = f"mix.where fails for a document: {reason}"
             raise RecipeError([self.recipe.problem(("mix", "where"), message)]) from error
 
-    def _check_possible(self, most_text_bytes: Mapping[str, int | None], holder: str) -> None:
+    @property
+    def _least_text_bytes(self) -> dict[str, int]:
+        """Bytes of text without which a source cannot give what is asked of it."""
+        mix = self.recipe.mix
+        return {
+            name: least_text_bytes(wanted, mix.max_epochs[name])
+            for name, wanted in divide_tokens(mix.tokens, mix.proportions).items()
+        }
+
+    def _check_possible(self, most_text_bytes: Mapping[str, int], holder: str) -> None:
         """BudgetError when a source's text, whose bytes are bounded, cannot hold what it must."""
         mix = self.recipe.mix
         problems = []
         for name, wanted in divide_tokens(mix.tokens, mix.proportions).items():
-            text_bytes = most_text_bytes[name]
-            if text_bytes is not None:
-                try:
-                    check_possible(name, wanted, text_bytes, mix.max_epochs[name], holder)
-                except BudgetError as error:
-                    problems.append(str(error))
+            try:
+                check_possible(name, wanted, most_text_bytes[name], mix.max_epochs[name], holder)
+            except BudgetError as error:
+                problems.append(str(error))
         if problems:
             raise BudgetError("\n".join(problems))
 

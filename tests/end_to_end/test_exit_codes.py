@@ -170,12 +170,28 @@ def test_more_tokens_than_there_are(finished: Finished, pool: Pool, tmp_path: Pa
     assert times_of(workspace) == before
 
 
-def test_a_pool_that_cannot_hold_what_is_asked_ends_at_the_first_barrier_that_shows_it(
+def test_input_that_cannot_hold_what_is_asked_is_told_before_any_work(
     pool: Pool, tmp_path: Path
 ) -> None:
     recipe = pool.recipe()
     recipe["mix"]["shares"] = {"docs": 1.0}
-    recipe["mix"]["tokens"] = "4M"  # the size of compressed input alone does not rule that out
+    recipe["mix"]["tokens"] = "4M"  # the size of the compressed input does not rule that out
+    said = run(recipe, tmp_path / "workspace").failed(2)
+    assert re.search(r"docs: .* its input can hold no more than [\d,]+ .* too many", said)
+    assert not list((tmp_path / "workspace").glob("documents/*/*"))
+
+
+def test_a_pool_that_cannot_hold_what_is_asked_ends_at_the_first_barrier_that_shows_it(
+    finished: Finished, pool: Pool, tmp_path: Path
+) -> None:
+    recipe = pool.recipe()
+    recipe["mix"]["shares"] = {"docs": 1.0}
+    (text_bytes,) = [
+        stage["counts"]["text_bytes"]
+        for stage in finished.outcome.answer["stages"]
+        if stage["name"] == "ingest docs"
+    ]
+    recipe["mix"]["tokens"] = 2 * text_bytes + 1  # the lines of JSON are longer than their texts
     said = run(recipe, tmp_path / "workspace").failed(2)
     assert re.search(r"what was read of its input can hold no more than [\d,]+", said)
     assert "docs" in said

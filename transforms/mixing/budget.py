@@ -32,6 +32,7 @@ __all__ = [
     "cut_in_bin",
     "divide_tokens",
     "find_bin",
+    "least_text_bytes",
     "order_key",
     "tokens_by_bin",
 ]
@@ -108,6 +109,11 @@ def divide_tokens(total: int, proportions: Mapping[str, float]) -> dict[str, int
     for name in sorted(parts, key=lambda name: (whole[name] - parts[name], name))[:left]:
         whole[name] += 1
     return whole
+
+
+def least_text_bytes(wanted_tokens: int, max_epochs: float) -> int:
+    """The bytes of text below which `check_possible` refuses what is wanted."""
+    return math.ceil(wanted_tokens / (2 * Fraction(str(max_epochs))))
 
 
 def check_possible(

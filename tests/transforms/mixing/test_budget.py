@@ -19,6 +19,7 @@ from transforms.mixing.budget import (
     cut_in_bin,
     divide_tokens,
     find_bin,
+    least_text_bytes,
     order_key,
     tokens_by_bin,
 )
@@ -221,6 +222,14 @@ def test_what_input_can_not_hold_is_refused_before_any_work():
     with pytest.raises(BudgetError, match="at least 1 too many"):
         check_possible("web", 201, 100, 1.0)
     check_possible("web", 400, 100, 2.0)
+
+
+@given(st.integers(1, 10**15), st.sampled_from([0.1, 0.7, 1.0, 1.1, 2.5, 7.0]))
+def test_the_least_text_is_what_is_just_not_refused(wanted, epochs):
+    least = least_text_bytes(wanted, epochs)
+    check_possible("web", wanted, least, epochs)
+    with pytest.raises(BudgetError):
+        check_possible("web", wanted, least - 1, epochs)
 
 
 # Orders

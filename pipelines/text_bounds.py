@@ -33,11 +33,6 @@ _OTHER_STREAMS: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
     ".xz": lzma.open,
     ".txz": lzma.open,
 }
-    ".bz2": bz2.open,
-    ".tbz2": bz2.open,
-    ".xz": lzma.open,
-    ".txz": lzma.open,
-}
 
 
 def most_text_bytes(kind: str, inputs: Sequence[InputFile], enough: int) -> int:

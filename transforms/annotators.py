@@ -1,6 +1,7 @@
 """What an annotator is: a rule from a batch of documents to a batch of attributes, row for row.
 
-An annotator is a frozen dataclass whose fields are its parameters (JSON-able, picklable, small).
+An annotator is a frozen dataclass whose fields are its parameters (JSON-able, picklable, small);
+what is the same for all of a kind (`name`, `version`, `schema`) is a class attribute.
 Models and tables that it needs are loaded lazily in the worker (`functools.cache` on a module
 function), never in `__init__`. It knows no Beam and no files. Its table is stored under
 `attributes/<name>/<source>/`; a column's type says what it is: a number or bool is a score,

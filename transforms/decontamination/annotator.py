@@ -16,7 +16,7 @@ In: a batch of documents and an n-gram index. Out, per document, as attribute ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,10 @@ class Decontaminate:
     "line" extends passages to whole lines, "words" does not.
     """
 
+    name: ClassVar[str] = NAME
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = CONTAMINATION_SCHEMA
+
     index_path: str
     index_fingerprint: str
     extent: str = "line"
@@ -82,18 +86,6 @@ class Decontaminate:
     def __post_init__(self) -> None:
         if self.extent not in EXTENTS:
             raise ValueError(f"'extent' must be one of {', '.join(EXTENTS)} (got {self.extent!r})")
-
-    @property
-    def name(self) -> str:
-        return NAME
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return CONTAMINATION_SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         """The index by what it holds, not by where it lies."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,17 +51,9 @@ class ExactHash:
     """Annotator `exact`: `text_hash`, BLAKE2b-128 of the text's UTF-8; null where the text is empty
     or holds only white space."""
 
-    @property
-    def name(self) -> str:
-        return "exact"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return pa.schema([pa.field("text_hash", pa.binary(HASH_BYTES))])
+    name: ClassVar[str] = "exact"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = pa.schema([pa.field("text_hash", pa.binary(HASH_BYTES))])
 
     def parameters(self) -> dict[str, Any]:
         return {}

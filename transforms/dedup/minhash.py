@@ -7,7 +7,7 @@ then proved on their true shingle sets. Defaults are Dolma 3's: word 5-grams, 26
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,9 @@ class MinHash:
     """Annotator `minhash`: `bands`, the keys of all bands as little-endian uint64, one after the
     other; null for documents without a word. `ngram` in words."""
 
+    name: ClassVar[str] = "minhash"
+    version: ClassVar[int] = 2
+
     ngram: int = NGRAM
     bands: int = BANDS
     rows: int = ROWS
@@ -51,14 +54,6 @@ class MinHash:
                 raise ValueError(f"{field} must be 1 or more (got {getattr(self, field)})")
         if not 0 <= self.seed < 1 << 64:
             raise ValueError(f"seed must be 0 to 2**64 - 1 (got {self.seed})")
-
-    @property
-    def name(self) -> str:
-        return "minhash"
-
-    @property
-    def version(self) -> int:
-        return 2
 
     @property
     def schema(self) -> pa.Schema:

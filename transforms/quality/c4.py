@@ -10,7 +10,7 @@ model, which needs a download. Bad-word lists are no part of it.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -46,6 +46,10 @@ class C4:
     """Annotator `c4`. A line is kept if it has at least `words_per_line` words, none longer than
     `word_length` characters, an end mark, and is about neither JavaScript nor policies."""
 
+    name: ClassVar[str] = "c4"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = SCHEMA
+
     words_per_line: int = WORDS_PER_LINE
     word_length: int = WORD_LENGTH
 
@@ -53,18 +57,6 @@ class C4:
         for name, value in asdict(self).items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1 (got {value})")
-
-    @property
-    def name(self) -> str:
-        return "c4"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         return asdict(self)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,8 @@ class Classifier:
     """Annotator of the table `table`, by the model `model`; `labels`, without fastText's prefix,
     have a column each."""
 
+    version: ClassVar[int] = 1
+
     table: str
     model: RuleFile
     labels: tuple[str, ...] = ()
@@ -64,10 +66,6 @@ class Classifier:
     @property
     def name(self) -> str:
         return self.table
-
-    @property
-    def version(self) -> int:
-        return 1
 
     @property
     def schema(self) -> pa.Schema:

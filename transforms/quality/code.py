@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -99,17 +99,9 @@ def _syntaxes() -> tuple[dict[str, int], tuple[npt.NDArray[np.uint8], npt.NDArra
 class Code:
     """Annotator `code`."""
 
-    @property
-    def name(self) -> str:
-        return "code"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return SCHEMA
+    name: ClassVar[str] = "code"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         return {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,10 @@ class Dolma3Lines:
     cut from lines of at most `phrase_words` words; then at most `newlines_kept` line feeds in a row
     stay."""
 
+    name: ClassVar[str] = "dolma3_lines"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = SCHEMA
+
     upper_case: float = UPPER_CASE
     words_per_line: int = LINE_WORDS
     phrase_words: int = PHRASE_WORDS
@@ -68,18 +72,6 @@ class Dolma3Lines:
         for name, least in (("words_per_line", 0), ("phrase_words", 0), ("newlines_kept", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least} (got {getattr(self, name)})")
-
-    @property
-    def name(self) -> str:
-        return "dolma3_lines"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         return asdict(self)

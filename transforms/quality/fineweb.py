@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -63,17 +63,9 @@ class FineWeb:
     """Annotator `fineweb`. A line is not blank and stands as it is: white space at its end counts
     as its end."""
 
-    @property
-    def name(self) -> str:
-        return "fineweb"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return SCHEMA
+    name: ClassVar[str] = "fineweb"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         return {}

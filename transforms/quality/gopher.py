@@ -12,7 +12,7 @@ Repeated means: at least two occurrences in the document, and all of them count,
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -76,23 +76,15 @@ class Gopher:
     """Annotator `gopher`. `excess_newlines` spans the line feeds after the first `newlines_kept` of
     each run (Dolma 3: 2), which a recipe may cut."""
 
+    name: ClassVar[str] = "gopher"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = SCHEMA
+
     newlines_kept: int = 2
 
     def __post_init__(self) -> None:
         if self.newlines_kept < 1:
             raise ValueError(f"newlines_kept must be at least 1 (got {self.newlines_kept})")
-
-    @property
-    def name(self) -> str:
-        return "gopher"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         return asdict(self)

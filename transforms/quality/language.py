@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,9 @@ class Language:
     """Annotator `language`: a column for each of `languages`, reading at most `max_text_bytes`
     bytes of each text (cut at a character)."""
 
+    name: ClassVar[str] = "language"
+    version: ClassVar[int] = 2
+
     languages: tuple[str, ...] = ("en",)
     max_text_bytes: int = MAX_TEXT_BYTES
 
@@ -66,14 +69,6 @@ class Language:
             raise ValueError(f"languages must differ (got {', '.join(self.languages)})")
         if self.max_text_bytes < 4:
             raise ValueError(f"max_text_bytes must be at least 4 (got {self.max_text_bytes})")
-
-    @property
-    def name(self) -> str:
-        return "language"
-
-    @property
-    def version(self) -> int:
-        return 2
 
     @property
     def schema(self) -> pa.Schema:

@@ -9,7 +9,7 @@ part of Dolma 3's pipeline and not of this. A share of nothing is 0.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -36,23 +36,15 @@ class Madlad:
     """Annotator `madlad`. A sentence of at least `list_case_words` words, more than half of them
     capitalised, is questionable, and so is one that holds a cursed string."""
 
+    name: ClassVar[str] = "madlad"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = SCHEMA
+
     list_case_words: int = MIN_WORDS
 
     def __post_init__(self) -> None:
         if self.list_case_words < 1:
             raise ValueError(f"list_case_words must be at least 1 (got {self.list_case_words})")
-
-    @property
-    def name(self) -> str:
-        return "madlad"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         return asdict(self)

@@ -10,7 +10,7 @@ long documents by their gzip ratio; `compressed_fraction` is that ratio, reckone
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -38,17 +38,9 @@ SCHEMA = pa.schema(
 class PdfQuality:
     """Annotator `pdf_quality`."""
 
-    @property
-    def name(self) -> str:
-        return "pdf_quality"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return SCHEMA
+    name: ClassVar[str] = "pdf_quality"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         return {}

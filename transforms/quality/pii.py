@@ -9,7 +9,7 @@ spans are cut, not masked. Nothing that a model would have to read (names, addre
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -41,17 +41,9 @@ SCHEMA = pa.schema(
 class Pii:
     """Annotator `pii`."""
 
-    @property
-    def name(self) -> str:
-        return "pii"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return SCHEMA
+    name: ClassVar[str] = "pii"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         return {}

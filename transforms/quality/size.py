@@ -6,7 +6,7 @@ Out: `bytes` int64 (UTF-8), `words` int64 (as transforms.kernels.words counts th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +22,9 @@ _SCHEMA = pa.schema([pa.field("bytes", pa.int64()), pa.field("words", pa.int64()
 class Size:
     """Annotator `size`."""
 
-    name: str = "size"
-    version: int = 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return _SCHEMA
+    name: ClassVar[str] = "size"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = _SCHEMA
 
     def parameters(self) -> dict[str, Any]:
         return {}

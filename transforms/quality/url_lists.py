@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -77,20 +77,12 @@ class UrlList:
 class UrlLists:
     """Annotator `url_lists`. `subdomains`: whether a list of domains bans what is below them."""
 
+    name: ClassVar[str] = "url_lists"
+    version: ClassVar[int] = 1
+    schema: ClassVar[pa.Schema] = SCHEMA
+
     lists: tuple[UrlList, ...] = ()
     subdomains: bool = True
-
-    @property
-    def name(self) -> str:
-        return "url_lists"
-
-    @property
-    def version(self) -> int:
-        return 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        return SCHEMA
 
     @property
     def files(self) -> tuple[RuleFile, ...]:

@@ -1,0 +1,74 @@
+"""The command `vineleaf`: run, plan, check, verify, why, train-classifier, demo."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.check import check
+from pipelines.cli.demo import demo
+from pipelines.cli.outcomes import ERRORS, RUN_FAILED
+from pipelines.cli.plan import plan
+from pipelines.cli.run import run
+from pipelines.cli.train_classifier import train_classifier
+from pipelines.cli.verify import verify
+from pipelines.cli.why import why
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="vineleaf",
+    help="Curate web pages, code and PDFs into tokenized pretraining mixes.",
+    epilog="Start with: vineleaf demo --workspace workspace",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vineleaf {version('vineleaf')}")
+        raise typer.Exit
+
+
+def vineleaf(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Curate web pages, code and PDFs into tokenized pretraining mixes."""
+
+
+app.callback()(vineleaf)
+app.command(context_settings={"allow_extra_args": True})(run)
+for _command in (plan, check, verify, why, train_classifier, demo):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    # Standard error is for progress and our own errors; what libraries warn of is not for users.
+    logging.getLogger().setLevel(logging.ERROR)
+    for name in ("great_expectations", "pypdf"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Its tracebacks are kept by _keep_traceback.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:  # of the answer: what else fails is told by outcomes
+        ERRORS.print(f"error: the answer cannot be written: {error.strerror}", markup=False)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        sys.exit(RUN_FAILED)

@@ -1,0 +1,86 @@
+"""`vineleaf check`: all that is wrong with a recipe, before any work."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.cli.options import AsJson, Overrides, RecipePath, beam_options
+from pipelines.cli.outcomes import ANSWERS, ERRORS, GOOD, RECIPE_WRONG, outcomes, print_json
+
+if TYPE_CHECKING:
+    from pipelines.recipe import Problem
+
+__all__ = ["check"]
+
+
+def check(
+    recipe: RecipePath,
+    set_: Overrides = None,
+    files: Annotated[
+        bool, typer.Option(help="Look for the files that the recipe names, and read benchmarks.")
+    ] = True,
+    workspace: Annotated[
+        str | None,
+        typer.Option(
+            "--workspace", "-w", metavar="URI", help="Look below {workspace} as well: here."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell all that is wrong with a recipe: keys, types, numbers, SQL, then missing files.
+
+    Each mistake is one line with file, line and the nearest valid key. Nothing is written, and no
+    input but benchmarks is read.
+
+    `vineleaf check mixes/demo.yaml`
+    """
+    from pipelines.recipe import RecipeError, find_problems
+
+    with outcomes(as_json):
+        try:
+            problems = find_problems(recipe, tuple(set_ or []), files, workspace)
+            problems += _problems_of_the_whole(recipe, tuple(set_ or []), files, workspace)
+        except RecipeError as error:  # what cannot be read at all
+            problems = error.problems
+    problems = list(dict.fromkeys(problems))
+    if as_json:
+        print_json({"ok": not problems, "errors": [asdict(one) for one in problems]})
+    else:
+        for one in problems:
+            ERRORS.print(str(one) if one.file else one.message, markup=False, style="red")
+        if not problems:
+            ANSWERS.print(f"{recipe} is good.", markup=False)
+    raise typer.Exit(RECIPE_WRONG if problems else GOOD)
+
+
+def _problems_of_the_whole(
+    path: str, overrides: tuple[str, ...], files: bool, workspace: str | None
+) -> list[Problem]:
+    """What can be told only of a recipe whose keys and values are good: columns that SQL names,
+    gates, and the contents of benchmarks."""
+    from pipelines.benchmarks import check_benchmarks
+    from pipelines.recipe import Problem, RecipeError, load_recipe
+    from pipelines.workflow import Workflow
+    from pipelines.workspace import Workspace
+
+    try:
+        loaded = load_recipe(path, overrides)
+    except RecipeError:
+        return []  # told already
+    somewhere = Workspace(workspace or "workspace")
+    checks = [Workflow(loaded, somewhere, beam_options("DirectRunner", [])).check]
+    if files and loaded.decontamination is not None:
+        checks.append(partial(check_benchmarks, loaded, somewhere))
+    problems: list[Problem] = []
+    for one in checks:
+        try:
+            one()
+        except RecipeError as error:
+            problems += error.problems
+        except ValueError as error:  # of a suite of expectations, say: it names its own place
+            problems += [Problem("", 0, "", line) for line in str(error).splitlines()]
+    return problems

@@ -1,0 +1,58 @@
+"""Arguments and options that several commands share, and Beam's own options behind `--`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["AsJson", "Overrides", "RecipePath", "Runner", "WorkspaceUri", "beam_options"]
+
+RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe in YAML.")]
+WorkspaceUri = Annotated[
+    str,
+    typer.Option(
+        "--workspace", "-w", metavar="URI", help="Folder or URI (s3://, gs://) for all output."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, as mix.tokens=2M; repeatable.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Runner = Annotated[
+    str,
+    typer.Option(help="Beam runner by its name; DirectRunner is the in-process one, on all cores."),
+]
+
+
+def beam_options(runner: str, arguments: list[str]) -> Any:
+    """Beam's options: what follows `--`, on all cores of this machine unless it says otherwise."""
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from mixes.schema_errors import nearest
+
+    if runner in {"DirectRunner", "FnApiRunner"}:
+        defaults = {
+            "--direct_running_mode": "multi_threading",
+            "--direct_num_workers": str(os.cpu_count() or 1),
+        }
+        given = {argument.split("=")[0] for argument in arguments}
+        arguments = [
+            *(f"{name}={value}" for name, value in defaults.items() if name not in given),
+            *arguments,
+        ]
+    options = PipelineOptions([f"--runner={runner}", *arguments])
+    known = sorted(options.get_all_options())
+    for argument in arguments:
+        name = argument.partition("=")[0].removeprefix("--")
+        if argument.startswith("--") and name.removeprefix("no_") not in known:
+            raise ValueError(f"Beam has no option --{name}{nearest(name, known)}")
+    FileSystems.set_options(options)  # an endpoint of S3, say
+    return options

@@ -1,0 +1,99 @@
+"""How a command ends: exit codes, where it prints, and known failures as one sentence each.
+
+Answers go to standard output (with `--json` one JSON object), everything else to standard error.
+docs/commands.md describes both for users.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+
+__all__ = [
+    "ANSWERS",
+    "CHECK_FAILED",
+    "ERRORS",
+    "GOOD",
+    "RECIPE_WRONG",
+    "RUN_FAILED",
+    "outcomes",
+    "print_json",
+]
+
+GOOD = 0
+CHECK_FAILED = 1  # a gate, or a check of verify
+RECIPE_WRONG = 2  # or the command line
+RUN_FAILED = 3
+ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+ANSWERS = Console(highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def outcomes(as_json: bool) -> Iterator[dict[str, Any]]:
+    """Turn known failures into one sentence and an exit code. What the caller puts into the mapping
+    stands in the JSON of a failure too."""
+    with _importing():
+        from apache_beam.io.filesystems import FileSystems
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        import pipelines.workflow  # noqa: F401, with all that most commands need
+        from pipelines.recipe import RecipeError
+        from pipelines.stages import GateFailed, RunFailed
+        from transforms.decontamination.benchmarks import BenchmarkError
+        from transforms.mixing.budget import BudgetError
+        from transforms.query import QueryError
+        from transforms.storage import DamagedFile
+
+    # Object stores are read before the first pipeline would tell Beam its options.
+    FileSystems.set_options(PipelineOptions([]))
+    known: dict[str, Any] = {}
+    try:
+        yield known
+    except RecipeError as error:
+        fail(as_json, RECIPE_WRONG, [str(problem) for problem in error.problems])
+    except (QueryError, BudgetError, BenchmarkError, FileNotFoundError, ValueError) as error:
+        fail(as_json, RECIPE_WRONG, str(error).splitlines(), known)
+    except GateFailed as error:
+        fail(as_json, CHECK_FAILED, [*error.sentences, f"report: {error.report}"])
+    except (RunFailed, DamagedFile, OSError) as error:
+        fail(as_json, RUN_FAILED, [str(error)])
+    except typer.Exit:
+        raise
+    except Exception:
+        traceback.print_exc()
+        fail(as_json, RUN_FAILED, ["this is a defect of vineleaf; the lines above show where"])
+    except KeyboardInterrupt:
+        fail(as_json, RUN_FAILED, ["interrupted; run the same command again to go on from here"])
+
+
+def fail(
+    as_json: bool, code: int, sentences: list[str], known: dict[str, Any] | None = None
+) -> None:
+    for sentence in sentences:
+        ERRORS.print(f"error: {sentence}", markup=False, style="red")
+    if as_json:
+        print_json({"ok": False, "errors": sentences, **(known or {})})
+    raise typer.Exit(code)
+
+
+def print_json(value: Any) -> None:
+    """Print the one object of `--json`."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+@contextmanager
+def _importing() -> Iterator[None]:
+    """Imports make a million objects, which stay: to walk them for garbage takes half a second."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

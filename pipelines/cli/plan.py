@@ -1,0 +1,58 @@
+"""`vineleaf plan`: what a run would do, and what the mix would hold."""
+
+from __future__ import annotations
+
+from pipelines.cli.options import AsJson, Overrides, RecipePath, WorkspaceUri, beam_options
+from pipelines.cli.outcomes import ANSWERS, outcomes, print_json
+from pipelines.cli.run import telling_funnel
+from pipelines.cli.screens import budgets_table, stages_table
+
+__all__ = ["plan"]
+
+
+def plan(
+    recipe: RecipePath,
+    workspace: WorkspaceUri = "workspace",
+    set_: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what `run` would do and what the mix would hold; runs nothing that writes a dataset.
+
+    Try a change before you make it: `vineleaf plan mixes/demo.yaml --set mix.shares.web=0.3 --set
+    mix.shares.code=0.3`
+    """
+    from pipelines.recipe import load_recipe
+    from pipelines.workflow import Workflow
+    from pipelines.workspace import Workspace
+
+    with outcomes(as_json) as known:
+        loaded = load_recipe(recipe, tuple(set_ or []))
+        options = beam_options("DirectRunner", [])
+        notes: list[str] = []
+        workflow = Workflow(loaded, Workspace(workspace), options, tell=notes.append)
+        with telling_funnel(workflow, known):
+            workflow.plan()
+        from transforms.mixing.budget import divide_tokens
+
+        wanted = divide_tokens(loaded.mix.tokens, loaded.mix.proportions)
+        sources = {}
+        for name in loaded.mix.proportions:
+            budget = workflow.budgets.get(name)
+            sources[name] = {
+                "available_tokens": budget.available_tokens if budget else None,
+                "wanted_tokens": wanted[name],
+                "taken_tokens": budget.taken_tokens if budget else None,
+                "epochs": budget.epochs if budget else None,
+            }
+        answer = {
+            "stages": [state.to_json() for state in workflow.states],
+            "sources": sources,
+            "notes": notes,
+        }
+    if as_json:
+        print_json(answer)
+        return
+    for note in notes:
+        ANSWERS.print(note, markup=False)
+    ANSWERS.print(stages_table(workflow.states))
+    ANSWERS.print(budgets_table(sources))

@@ -1,0 +1,197 @@
+"""Tables that commands print, for terminals and logs of any width.
+
+`Screen` is a title, a header and rows of text. It stands as a table where the numbers fit, else as
+one `header: value` a line, so that no column is ever lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from pipelines.recipe import Recipe
+    from pipelines.verify import Check
+    from pipelines.workflow import StageState, Workflow
+
+__all__ = [
+    "Screen",
+    "budgets_table",
+    "checks_table",
+    "labels_table",
+    "mix_table",
+    "stages_table",
+]
+
+HASH_HEX = 64  # digits of a SHA-256
+LEAST_FOLDED = 16  # characters to which a column of words is narrowed, at least
+MISSING_TOLD = 0.02  # share of a source's wanted tokens; when more are missing it is said why
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A table of plain text. Columns named in `words` are left-aligned and folded where they are
+    too long, the others are numbers and never broken."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: frozenset[str]
+    caption: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._needed() <= console.width:
+            yield self._table()
+            return
+        yield Text(self.title, style="italic")
+        for row in self.rows:
+            for name, cell in zip(self.header, row, strict=True):
+                if cell:
+                    yield Text(f"{name}: {', '.join(cell.splitlines())}")
+            yield Text("")
+        if self.caption:
+            yield Text(self.caption)
+
+    def _needed(self) -> int:
+        """Characters that the table takes at least, its frame included."""
+        width = 3 * len(self.header) + 1
+        for column, name in enumerate(self.header):
+            lines = [line for row in self.rows for line in row[column].splitlines()]
+            widest = max((len(line) for line in (name, *lines)), default=0)
+            width += min(widest, LEAST_FOLDED) if name in self.words else widest
+        return width
+
+    def _table(self) -> Table:
+        table = Table(title=escape(self.title), title_justify="left")
+        for name in self.header:
+            if name in self.words:
+                table.add_column(name, overflow="fold")
+            else:
+                table.add_column(name, justify="right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+        if self.caption:
+            table.caption, table.caption_justify = escape(self.caption), "left"
+        return table
+
+
+_STYLES = {"good": "green", "FAILED": "red"}
+
+
+def mix_table(recipe: Recipe, workflow: Workflow) -> Screen:
+    """What a mix holds of each source, and why some hold less than was asked."""
+    budgets = workflow.budgets
+    total = sum(budget.taken_tokens for budget in budgets.values())
+    rows, short = [], []
+    for source, share in recipe.mix.proportions.items():
+        budget = budgets[source]
+        rows.append(
+            (
+                source,
+                f"{budget.available_tokens:,}",
+                f"{budget.wanted_tokens:,}",
+                f"{budget.taken_tokens:,}",
+                f"{budget.epochs:.2f}",
+                f"{budget.taken_tokens / total:.4f}" if total else "",
+                f"{share:.4f}",
+            )
+        )
+        missing = budget.wanted_tokens - budget.taken_tokens
+        if missing > MISSING_TOLD * budget.wanted_tokens:
+            short.append(
+                f"{source} lacks {missing:,} tokens: its next document has"
+                f" {budget.next_document_tokens:,}, more than would fit"
+            )
+    header = ("source", "available", "wanted", "taken", "epochs", "share", "asked")
+    return Screen("Mix, in tokens", header, rows, frozenset({"source"}), "\n".join(short))
+
+
+def budgets_table(sources: Mapping[str, Mapping[str, float | None]]) -> Screen:
+    """What a mix would hold of each source, as far as it is known."""
+    rows = [
+        (name, *("not known yet" if one is None else _number(one) for one in numbers.values()))
+        for name, numbers in sources.items()
+    ]
+    header = ("source", "available", "wanted", "taken", "epochs")
+    return Screen("Mix, in tokens", header, rows, frozenset({"source"}))
+
+
+def stages_table(states: Iterable[StageState]) -> Screen:
+    """One row per stage, its sources and tables together."""
+    from transforms.datasets import sum_counts
+
+    by_stage: dict[str, list[StageState]] = {}
+    for state in states:
+        by_stage.setdefault(state.stage, []).append(state)
+    rows = []
+    for stage, its in by_stage.items():
+        to_do = [one.name.partition(" ")[2] for one in its if one.state == "to do"]
+        if to_do:
+            named = f": {', '.join(to_do)}" if len(to_do) < len(its) else ""
+            rows.append((stage, f"to do{named}", ""))
+        else:
+            counts = sum_counts(one.counts for one in its)
+            rows.append((stage, "up to date", "\n".join(_removals(counts))))
+    header = ("stage", "state", "removes")
+    return Screen("Stages", header, rows, frozenset({"state", "removes", "stage"}))
+
+
+def _removals(counts: Mapping[str, int]) -> list[str]:
+    reasons = [
+        f"{count:,} {reason.removeprefix('removed.').replace('quarantined.', 'quarantined: ')}"
+        for reason, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        if reason.startswith(("removed.", "quarantined.")) and count
+    ]
+    if not reasons and counts.get("removed"):
+        reasons = [f"{counts['removed']:,} duplicate"]
+    if counts.get("unmatchable_items"):
+        reasons.append(f"{counts['unmatchable_items']:,} items too short to be looked for")
+    return reasons
+
+
+def checks_table(mix: str, checks: Iterable[Check]) -> Screen:
+    """Verdicts on a mix; what failed comes first."""
+    rows = [
+        (one.name, "good" if one.ok else "FAILED", _shown(one.seen), _shown(one.wanted))
+        for one in sorted(checks, key=lambda one: one.ok)
+    ]
+    header = ("check", "verdict", "seen", "wanted")
+    return Screen(f"Verify {mix}", header, rows, frozenset(header))
+
+
+def labels_table(labels: Mapping[str, Iterable[Mapping[str, Any]]]) -> Screen:
+    """Precision and recall of a classifier per label and threshold."""
+    rows = [
+        (
+            name,
+            f"{row['at_least']:.2f}",
+            f"{row['documents']:,}",
+            *("" if one is None else f"{one:.3f}" for one in (row["precision"], row["recall"])),
+        )
+        for name, its in labels.items()
+        for row in its
+    ]
+    header = ("label", "at least", "documents", "precision", "recall")
+    return Screen("On documents held out", header, rows, frozenset({"label"}))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _shown(value: object) -> str:
+    """A value of a check: one source a line, hashes shortened."""
+    if isinstance(value, dict):
+        return "\n".join(
+            f"{source} {count:,.4g}" if isinstance(count, float) else f"{source} {count:,}"
+            for source, count in value.items()
+        )
+    if isinstance(value, str) and len(value) == HASH_HEX:
+        return f"{value[:16]}..."
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,51 @@
+"""`vineleaf verify`: prove a published mix from its files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import AsJson, WorkspaceUri
+from pipelines.cli.outcomes import ANSWERS, CHECK_FAILED, GOOD, outcomes, print_json
+from pipelines.cli.screens import checks_table
+
+__all__ = ["verify"]
+
+
+def verify(
+    mix: Annotated[str, typer.Argument(metavar="MIX", help="Folder of a published mix.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Recipe whose benchmark files are read anew; default: the mix's index."),
+    ] = None,
+    workspace: WorkspaceUri = "workspace",
+    as_json: AsJson = False,
+) -> None:
+    """Prove a published mix from its files: hashes, tokens, boundaries, decoding, shares, rescan.
+
+    The mix holds an index of its benchmarks' n-grams. With --recipe the benchmarks are read anew
+    from their files, which {workspace} in the recipe's paths may name.
+
+    `vineleaf verify workspace/mixes/demo`
+    """
+    from pipelines.benchmarks import build_benchmark_index, find_benchmarks
+    from pipelines.recipe import load_recipe
+    from pipelines.verify import verify_mix
+    from pipelines.workspace import Workspace
+
+    with outcomes(as_json):
+        index = None
+        if recipe is not None:
+            loaded = load_recipe(recipe)
+            if loaded.decontamination is None:
+                raise ValueError(f"{recipe} names no benchmark to scan for")
+            benchmarks, _ = find_benchmarks(loaded, Workspace(workspace))
+            index = build_benchmark_index(benchmarks, loaded.decontamination)
+        checks = verify_mix(mix, index)
+        good = all(one.ok for one in checks)
+    if as_json:
+        print_json({"ok": good, "checks": [one.to_json() for one in checks]})
+    else:
+        ANSWERS.print(checks_table(mix, checks))
+    raise typer.Exit(GOOD if good else CHECK_FAILED)

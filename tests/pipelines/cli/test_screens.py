@@ -1,0 +1,84 @@
+"""Tables of commands: no number is lost or broken at any width."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from pipelines.cli.screens import Screen, budgets_table, checks_table, labels_table, stages_table
+from pipelines.verify import Check
+from pipelines.workflow import StageState
+
+WIDTHS = (20, 40, 80, 200)
+ROWS = (("a-long-source", "1,234,567,890,123", "[x] " * 12), ("b", "", "1 word\n2 [bold]lines"))
+SCREEN = Screen("Title", ("source", "tokens", "why"), ROWS, frozenset({"source", "why"}), "Note.")
+
+
+def shown(screen, width):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(screen)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_cell_stands_whole_at_any_width(width):
+    text = shown(SCREEN, width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "1,234,567,890,123" in text
+    for part in ("Title", "a-long-source", "[bold]lines", "Note."):
+        assert part in text
+    assert text.count("[x]") == 12
+
+
+def test_what_is_too_narrow_for_a_table_is_told_line_by_line():
+    assert "┏" in shown(SCREEN, 80)
+    lines = shown(SCREEN, 40).splitlines()
+    assert lines[0] == "Title"
+    assert "tokens: 1,234,567,890,123" in lines
+    assert "why: 1 word, 2 [bold]lines" in lines
+    assert not any(line.startswith("tokens: ") and len(line) < 10 for line in lines)
+
+
+def state(stage, source, table, done, **counts):
+    its = {key.replace("__", "."): value for key, value in counts.items()}
+    return StageState(stage, source, table, "up to date" if done else "to do", its)
+
+
+def rows_of(screen):
+    return [tuple(row) for row in screen.rows]
+
+
+def test_a_stage_stands_once_with_what_it_removes_and_what_is_to_do():
+    states = [
+        state("ingest", "a", "documents", True, removed__binary=1, quarantined__cut=3),
+        state("ingest", "b", "documents", True, removed__binary=1),
+        state("annotate", "a", "gopher", True),
+        state("annotate", "b", "gopher", False),
+        state("exact-dedup", "a", "exact_duplicates", True, removed=4),
+        state("mix", None, "mix", False),
+    ]
+    assert rows_of(stages_table(states)) == [
+        ("ingest", "up to date", "3 quarantined: cut\n2 binary"),
+        ("annotate", "to do: gopher b", ""),
+        ("exact-dedup", "up to date", "4 duplicate"),
+        ("mix", "to do", ""),
+    ]
+
+
+def test_what_is_not_known_of_a_budget_is_said():
+    numbers = {"available": None, "wanted": 1000, "taken": None, "epochs": 1.5}
+    assert rows_of(budgets_table({"a": numbers})) == [
+        ("a", "not known yet", "1,000", "not known yet", "1.50")
+    ]
+
+
+def test_failed_checks_come_first_and_hashes_are_shortened():
+    checks = [Check("x", True, 1000, {"a": 2}), Check("y", False, "f" * 64, None)]
+    assert rows_of(checks_table("m", checks)) == [
+        ("y", "FAILED", f"{'f' * 16}...", ""), ("x", "good", "1,000", "a 2")
+    ]  # fmt: skip
+
+
+def test_labels_have_a_row_per_threshold():
+    row = {"at_least": 0.5, "documents": 1200, "precision": 0.25, "recall": None}
+    assert rows_of(labels_table({"hq": [row]})) == [("hq", "0.50", "1,200", "0.250", "")]

@@ -187,11 +187,18 @@ def _number(value: float) -> str:
 
 def _shown(value: object) -> str:
     """A value of a check: one source a line, hashes shortened."""
-    if isinstance(value, dict):
-        return "\n".join(
-            f"{source} {count:,.4g}" if isinstance(count, float) else f"{source} {count:,}"
-            for source, count in value.items()
-        )
+    if isinstance(value, Mapping):
+        return "\n".join(f"{name} {_in_a_line(one)}" for name, one in value.items())
+    return _in_a_line(value)
+
+
+def _in_a_line(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_a_line(one)}" for name, one in value.items())
     if isinstance(value, str) and len(value) == HASH_HEX:
         return f"{value[:16]}..."
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "" if value is None else str(value)

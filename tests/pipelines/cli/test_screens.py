@@ -79,6 +79,21 @@ def test_failed_checks_come_first_and_hashes_are_shortened():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        ("same", "same"),
+        ([], "[]"),
+        ({"a": 1000, "b": 0.123456}, "a 1,000\nb 0.1235"),
+        ({"a": {"tokens": 1000, "digest": "e49a"}}, "a tokens 1,000, digest e49a"),
+        ({"a": "e" * 64}, f"a {'e' * 16}..."),
+    ],
+)
+def test_whatever_a_check_saw_can_be_shown(value, text):
+    assert rows_of(checks_table("m", [Check("x", True, value, None)])) == [("x", "good", text, "")]
+
+
 def test_labels_have_a_row_per_threshold():
     row = {"at_least": 0.5, "documents": 1200, "precision": 0.25, "recall": None}
     assert rows_of(labels_table({"hq": [row]})) == [("hq", "0.50", "1,200", "0.250", "")]

@@ -25,6 +25,7 @@ from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import BANDS, NGRAM, ROWS, choose_bands
 from transforms.quality.rules import Rule, rule
 from transforms.tokens.specification import TokenizerSpec
+from transforms.tokens.token_files import FILE_TOKENS
 
 __all__ = [
     "Decontamination",
@@ -367,5 +368,5 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         exclude=tuple(tree.get("exclude", [])),
         max_epochs={name: float(per_source.get(name, default)) for name in tree["shares"]},
         seed=tree.get("seed", 0),
-        file_tokens=tree.get("file_tokens", 1 << 26),
+        file_tokens=tree.get("file_tokens", FILE_TOKENS),
     )

@@ -28,7 +28,7 @@ from pipelines.story import Cut, Reason, RuleVerdict, Story, wanted_by
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
-from transforms.documents import ROWS_DIGEST_KEY, read_batches, split_address
+from transforms.documents import StoredTable, read_batches, split_address
 from transforms.quality.conditions import Condition
 from transforms.query import QueryError, evaluate
 
@@ -230,9 +230,8 @@ def _find(pool: list[_Shard], identifier: str) -> tuple[_Shard, int, dict[str, A
 
 
 def _read_row(path: str, group: int, place: int) -> pa.RecordBatch:
-    with storage.open_parquet(path) as file:
-        rows = file.read_row_group(group, use_threads=False).slice(place, 1)
-    return rows.combine_chunks().to_batches()[0]
+    with StoredTable(path) as table:
+        return table.read(group).slice(place, 1)
 
 
 def _tables(workspace: Workspace, shard: _Shard, row: int) -> Iterator[tuple[str, _Row]]:
@@ -246,16 +245,15 @@ def _tables(workspace: Workspace, shard: _Shard, row: int) -> Iterator[tuple[str
         path = dataset.path(shard.file.path)
         if not storage.exists(path):
             continue
-        with storage.open_parquet(path) as file:
-            digest = (file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
+        with StoredTable(path) as table:
+            digest = table.rows_digest
         if digest == shard.file.rows_digest:
             yield folder.split("/")[-2], _Row(_row_of(path, row), manifest)
 
 
 def _row_of(path: str, row: int) -> pa.RecordBatch:
-    with storage.open_parquet(path) as file:
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
+    with StoredTable(path) as table:
+        for group, rows in enumerate(table.group_rows):
             if row < rows:
                 return _read_row(path, group, row)
             row -= rows

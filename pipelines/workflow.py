@@ -54,6 +54,7 @@ from pipelines.tables import with_tables
 from pipelines.text_bounds import most_text_bytes
 from pipelines.tokenize import Cuts, tokenize_job
 from pipelines.workspace import Workspace
+from transforms import storage
 from transforms.annotators import Annotator
 from transforms.datasets import Dataset, Manifest, TaskRecord
 from transforms.decontamination.annotator import NAME as CONTAMINATION
@@ -124,17 +125,47 @@ class Workflow:
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
     states: list[StageState] = field(default_factory=list)
     budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source
+    _datasets: dict[str, Dataset] = field(default_factory=dict)  # by stage name
 
     def run(self) -> Manifest:
-        """Bring everything up to date; gives the manifest of the mix."""
+        """Bring everything up to date; gives the manifest of the mix.
+
+        A stored file that turns out damaged when it is read is deleted and made anew, once each.
+        """
+        done: set[str] = set()  # stages, also of turns that failed later
+        mended: set[str] = set()
+        while True:
+            try:
+                return self._run_jobs(done)
+            except RunFailed as error:
+                damaged = self._damaged(str(error)) - mended
+                if not damaged:
+                    raise
+            for path in sorted(damaged):
+                self.tell(f"{path} was cut or changed since it was written: it is made anew.")
+            storage.delete(sorted(damaged))
+            mended |= damaged
+            for known in (self.manifests, self.states, self.budgets, self._datasets):
+                known.clear()
+
+    def _run_jobs(self, done: set[str]) -> Manifest:
         for job in self._jobs():
+            self._datasets.update({stage.name: stage.dataset for stage in job.stages})
             with self.watch(job), self._telling_where():
                 result = run_job(job, self.options, self.observe)
             self.manifests.update(result.manifests)
+            done |= {stage.name for stage in job.stages} - result.up_to_date
             for stage in job.stages:
-                state = "up to date" if stage.name in result.up_to_date else "done"
-                self._note(stage.name, state)
+                self._note(stage.name, "done" if stage.name in done else "up to date")
         return self.manifests["mix"]
+
+    def _damaged(self, error: str) -> set[str]:
+        """The published files that an error names and that do not hold what was published."""
+        return {
+            path
+            for name, manifest in self.manifests.items()
+            for path in self._datasets[name].lost(manifest.files, error)
+        }
 
     def plan(self) -> None:
         """Look at what is up to date, and at the budget where the pool is known."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -372,14 +372,25 @@ def _decode(stored: bytes, path: str) -> NgramIndex:
     try:
         with pa.ipc.open_file(pa.py_buffer(stored)) as reader:
             header = json.loads((reader.schema.metadata or {})[_HEADER_KEY])
-            batch = reader.get_batch(0)
-    except (pa.ArrowInvalid, KeyError) as error:
+            index = _stored(header, reader.get_batch(0)) if _is_current(header) else None
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no n-gram index ({error}): build it anew") from error
-    if header["version"] != _STORED_VERSION:
+    if index is None:
         raise ValueError(
             f"{path} is an n-gram index of version {header['version']}, not {_STORED_VERSION}: "
             "build it anew"
         )
+    if index.fingerprint != header["fingerprint"]:
+        raise ValueError(f"{path}: the n-gram index is damaged: build it anew")
+    return index
+
+
+def _is_current(header: Mapping[str, Any]) -> bool:
+    return bool(header["version"] == _STORED_VERSION)
+
+
+def _stored(header: Mapping[str, Any], batch: pa.RecordBatch) -> NgramIndex:
+    """The index of `_encode`'s parts."""
     arrays = {name: batch.column(name).flatten() for name in _ARRAYS}
     numbers = {
         name: array.to_numpy(zero_copy_only=True)
@@ -390,7 +401,7 @@ def _decode(stored: bytes, path: str) -> NgramIndex:
         ngram=header["parameters"]["ngram"],
         ignore=tuple(header["parameters"]["ignore"]),
     )
-    index = _assemble(
+    return _assemble(
         parameters,
         numbers["keys"],
         numbers["lengths"],
@@ -408,9 +419,6 @@ def _decode(stored: bytes, path: str) -> NgramIndex:
         arrays["item_ids"],
         header["left_out"],
     )
-    if index.fingerprint != header["fingerprint"]:
-        raise ValueError(f"{path}: the n-gram index is damaged: build it anew")
-    return index
 
 
 @cache

@@ -9,10 +9,10 @@ from small_pool import Finished, Pool, hashes_of, run, vineleaf_here
 
 
 def flip(path: Path, keep_time: bool) -> None:
-    """Change a byte in the middle; as a disk does (nothing tells), or as a program that writes."""
+    """Change a byte of the data; as a disk does (nothing tells), or as a program that writes."""
     stat = path.stat()
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0x55
+    content[len(content) // 4] ^= 0x55
     path.write_bytes(content)
     if keep_time:
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))

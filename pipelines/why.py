@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.recipe import REPEATS
 from pipelines.stage_names import (
     EXACT_DEDUP,
     FILTER,
@@ -24,7 +25,7 @@ from pipelines.stage_names import (
     TABLES,
     TOKENIZE,
 )
-from pipelines.story import Cut, Reason, RuleVerdict, Story, wanted_by
+from pipelines.story import Cut, Reason, Repeated, RuleVerdict, Story, wanted_by
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
@@ -38,7 +39,11 @@ BEGINS = 80  # characters of a text that are shown
 _DEDUP = (EXACT_DEDUP, FUZZY_DEDUP)
 _SELECTIONS = f"{TABLES[SELECT]}-"  # and the name of the mix
 # Tables of keys, ranks, tokens and evidence, which the story has in words.
-_WITHOUT_SCORES = {"exact", "minhash", *(TABLES[stage] for stage in (FILTER, TOKENIZE, *_DEDUP))}
+_WITHOUT_SCORES = {
+    "exact",
+    "minhash",
+    *(TABLES[stage] for stage in (FILTER, TOKENIZE, *_DEDUP, *REPEATS.values())),
+}
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         },
         rules=rules,
         cuts=_cuts(tables, text) if tokens.get("cut_bytes") else (),
+        repeated=tuple(_repeated(workspace, tables)),
         reasons=reasons,
         duplicate_of=duplicate_of,
         similarity=similarity,
@@ -186,6 +192,17 @@ def _cuts(tables: Mapping[str, _Row], text: str) -> tuple[Cut, ...]:
             characters = sum(len(piece) for piece in pieces)
             cuts.append(Cut(f"{table}.{column}", len(pieces), characters, pieces[0][:BEGINS]))
     return tuple(cuts)
+
+
+def _repeated(workspace: Workspace, tables: Mapping[str, _Row]) -> Iterator[Repeated]:
+    """Passages that are cut, each with the document in which it stands first."""
+    for stage in REPEATS.values():
+        its = tables.get(TABLES[stage])
+        values = its.values if its else {}
+        if its and values["spans"]:
+            for span, address in zip(values["spans"], values["first_in"], strict=True):
+                first_in = _identifier(workspace, its.manifest.inputs, address)
+                yield Repeated(stage, span["start"], span["end"], first_in)
 
 
 def _contamination(tables: Mapping[str, _Row], text: str) -> list[dict[str, Any]]:

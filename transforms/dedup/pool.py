@@ -20,9 +20,17 @@ from transforms.attributes import AlignmentError
 from transforms.datasets import OutputFile
 from transforms.documents import StoredTable
 
-__all__ = ["PoolShard", "candidate_mask", "rank_matrix", "read_selected"]
+__all__ = [
+    "DUPLICATES",
+    "PoolShard",
+    "candidate_mask",
+    "in_pool",
+    "rank_matrix",
+    "read_selected",
+]
 
 DOCUMENTS = "documents"  # name of the documents' own table in `PoolShard.paths`
+DUPLICATES = ("exact_duplicates", "fuzzy_duplicates")  # tables whose `duplicate_of` removes
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,17 @@ def candidate_mask(
     if exact_duplicates is not None:
         mask = pc.and_(mask, pc.is_null(exact_duplicates.column("duplicate_of")))
     return mask.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def in_pool(tables: Mapping[str, pa.RecordBatch]) -> npt.NDArray[np.bool_]:
+    """Which rows passed the pool's rules and are nobody's duplicates, bool[rows]. `tables` holds
+    `candidates`, and those of `DUPLICATES` that there are."""
+    kept = candidate_mask(tables["candidates"])
+    for table in DUPLICATES:
+        if table in tables:
+            unique = tables[table].column("duplicate_of").is_null()
+            kept = kept & unique.to_numpy(zero_copy_only=False)
+    return kept
 
 
 def rank_matrix(candidates: pa.RecordBatch, ranks: int) -> npt.NDArray[np.uint64]:

@@ -31,7 +31,8 @@ _NAMED_LABELS = 20  # labels that an error names, at most
 _TAKEN = frozenset(
     {"c4", "candidates", "code", "contamination", "documents", "dolma3_lines", "exact"}
     | {"exact_duplicates", "fineweb", "fuzzy_duplicates", "gopher", "language", "madlad"}
-    | {"minhash", "pdf_quality", "pii", "selection", "size", "tokens", "url_lists"}
+    | {"minhash", "pdf_quality", "pii", "repeated_lines", "repeated_paragraphs"}
+    | {"repeated_passages", "selection", "size", "tokens", "url_lists"}
 )
 
 

@@ -167,10 +167,10 @@ class Story:
             )
         if self.repeated:
             yield "passages that stand elsewhere first, and are cut here"
-        for one in self.repeated:
+        for passage in self.repeated:
             yield (
-                f"  bytes {one.start:,} to {one.end:,} ({one.stage}):"
-                f" first in {_printable(one.first_in)}"
+                f"  bytes {passage.start:,} to {passage.end:,} ({passage.stage}):"
+                f" first in {_printable(passage.first_in)}"
             )
         for reason in self.reasons:
             yield _printable(reason.message)

@@ -239,7 +239,9 @@ def ingest_job(
             repeated_id=_find_duplicate(stage.dataset, records, counts),
         )
 
-    return Job(title, [stage], build, gate, cleanup=partial(_clear, work, quarantine.base))
+    return Job(
+        title, [stage], build, gate, cleanup=partial(_clear, work, quarantine.base), scratch=[work]
+    )
 
 
 def _clear(work: str, quarantine: str) -> None:

@@ -23,7 +23,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.recipe import Mix
 from pipelines.stage_names import SELECT
-from pipelines.stages import Job, ProcessTasks, RunFailed, Stage, run_pipeline
+from pipelines.stages import Job, ProcessTasks, Stage
+from pipelines.submission import RunFailed, run_pipeline
 from pipelines.tables import TableTask, table_gate, table_job, table_stages
 from pipelines.workspace import Workspace
 from transforms import storage

@@ -8,10 +8,9 @@ record yet, and publishes a stage after its gate has passed.
 
 from __future__ import annotations
 
-import io
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version as package_version
@@ -21,6 +20,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.gate import Verdict
+from pipelines.submission import RunFailed, run_pipeline
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, TaskRecord, fingerprint_of, sum_counts
 
@@ -33,10 +33,10 @@ __all__ = [
     "RunFailed",
     "Stage",
     "run_job",
-    "run_pipeline",
 ]
 
-POLL_SECONDS = 0.5  # how often progress looks for new records
+POLL_SECONDS = 0.5  # between two looks for new records, at least
+POLLS_SHARE = 0.05  # of the time, at most, that looking takes: a store may list slowly
 
 
 class GateFailed(Exception):
@@ -47,10 +47,6 @@ class GateFailed(Exception):
         self.stage = stage
         self.sentences = sentences
         self.report = report
-
-
-class RunFailed(Exception):
-    """The run could not go on: a worker failed, or the ledger does not balance."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +94,7 @@ class Job:
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
     cleanup: Callable[[], None] = lambda: None
     step: Callable[[], str] = lambda: ""  # what it is doing just now, where it has several steps
+    scratch: Sequence[str] = ()  # folders besides the stages' in which its work shows
     bounds: Mapping[str, Any] = field(default_factory=dict)  # of the recipe, that the gate applies
     # Tasks that read back what others wrote. Where a job has them, a run that goes on from an
     # earlier one does them again and hashes the files that it finds.
@@ -164,7 +161,7 @@ def run_job(
     for stage in job.stages:
         manifest = stage.dataset.manifest()
         if manifest is not None and not stage.dataset.holds(manifest.files):
-            stage.dataset.withdraw()  # files were lost, cut or changed since: they are made again
+            stage.dataset.withdraw()  # files were lost or cut since: they are made again
             manifest = None
         if manifest is not None and manifest.bounds != job.bounds:
             # The recipe's bounds have changed since: the gate judges the same data again.
@@ -185,46 +182,11 @@ def run_job(
         missing[stage.name] = [task for task in stage.tasks if task not in done]
     if any(missing.values()):
         with _watch(unfinished, observe):
-            run_pipeline(job.title, lambda pipeline: job.build(pipeline, missing), options)
+            folders = [*(stage.dataset.base for stage in unfinished), *job.scratch]
+            run_pipeline(job.title, lambda pipeline: job.build(pipeline, missing), options, folders)
     manifests |= _finish(job, unfinished)
     job.cleanup()
     return JobResult(manifests, up_to_date)
-
-
-def run_pipeline(
-    title: str, build: Callable[[beam.Pipeline], object], options: PipelineOptions
-) -> None:
-    """Build a pipeline and run it to its end; RunFailed with one sentence when it fails."""
-    runner = runner_of(options)
-    # The in-process workers print each traceback to standard error; it comes with the error, too.
-    prints = nullcontext() if isinstance(runner, str) else redirect_stderr(io.StringIO())
-    try:
-        with prints, beam.Pipeline(runner=runner, options=options) as pipeline:
-            build(pipeline)
-    except Exception as error:
-        reason = _reason(error)
-        raise RunFailed(reason if reason.startswith(title) else f"{title}: {reason}") from error
-
-
-def runner_of(options: PipelineOptions) -> Any:
-    """The runner by Beam's name; `DirectRunner` is always the in-process one.
-
-    Beam's own DirectRunner first tries to download another runner.
-    """
-    name = options.get_all_options().get("runner") or "DirectRunner"
-    if name in {"DirectRunner", "FnApiRunner"}:
-        from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
-
-        return FnApiRunner()
-    return name
-
-
-def _reason(error: BaseException) -> str:
-    """The sentence of the task that failed, from whatever the runner wrapped around it."""
-    text = str(error).strip() or type(error).__name__
-    _, marker, rest = text.rpartition("task failed: ")
-    line = rest.splitlines()[0] if marker else text.splitlines()[-1]
-    return line.split(" [while running")[0]
 
 
 def _finish(job: Job, stages: Sequence[Stage]) -> dict[str, Manifest]:
@@ -294,9 +256,12 @@ class _watch:
 
     def _look(self) -> None:
         last = False
+        pause = POLL_SECONDS
         while not last:
-            last = self._stop.wait(POLL_SECONDS)
+            last = self._stop.wait(pause)
+            began = time.monotonic()
             for stage, known in zip(self._stages, self._seen, strict=True):
                 for task in sorted((stage.dataset.finished_tasks() & set(stage.tasks)) - known):
                     known.add(task)
                     self._observe(stage, stage.dataset.read_record(task))
+            pause = max(POLL_SECONDS, (time.monotonic() - began) / POLLS_SHARE)

@@ -13,10 +13,7 @@ RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe in YAM
 WorkspaceUri = Annotated[
     str,
     typer.Option(
-        "--workspace",
-        "-w",
-        metavar="URI",
-        help="Folder or URI (s3://, gs://) of all that a run makes.",
+        "--workspace", "-w", metavar="URI", help="Folder or URI (s3://, gs://) for all output."
     ),
 ]
 Overrides = Annotated[
@@ -40,6 +37,7 @@ def beam_options(runner: str, arguments: list[str]) -> Any:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from mixes.schema_errors import nearest
+    from pipelines.submission import job_server_options
 
     if runner in {"DirectRunner", "FnApiRunner"}:
         defaults = {
@@ -52,7 +50,7 @@ def beam_options(runner: str, arguments: list[str]) -> Any:
             *arguments,
         ]
     options = PipelineOptions([f"--runner={runner}", *arguments])
-    known = sorted(options.get_all_options())
+    known = sorted({*options.get_all_options(), *job_server_options(options)})
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")
         if argument.startswith("--") and name.removeprefix("no_") not in known:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from expectations.gate import Result, Verdict
 from pipelines.stages import (
@@ -15,8 +14,6 @@ from pipelines.stages import (
     RunFailed,
     Stage,
     run_job,
-    run_pipeline,
-    runner_of,
 )
 from transforms import storage
 from transforms.datasets import Dataset, OutputFile, TaskRecord
@@ -192,18 +189,6 @@ def write_anything(task):
     return task.name
 
 
-@pytest.mark.parametrize("error", [ValueError(), RuntimeError("one\ntwo"), KeyError("x")])
-def test_a_pipeline_that_can_not_be_built_is_one_sentence(error):
-    def build(pipeline):
-        raise error
-
-    with pytest.raises(RunFailed) as raised:
-        run_pipeline("title", build, OPTIONS)
-    assert str(raised.value).startswith("title: ")
-    assert len(str(raised.value)) > len("title: ")
-    assert "\n" not in str(raised.value)
-
-
 # Gates
 
 
@@ -299,16 +284,7 @@ def test_going_back_to_an_old_version_shows_it_again(tmp_path):
     assert Dataset.published(f"{tmp_path}/a")[1] == old
 
 
-# Runners and progress
-
-
-@pytest.mark.parametrize("flags", [[], ["--runner=DirectRunner"], ["--runner=FnApiRunner"]])
-def test_the_direct_runner_is_the_one_in_this_process(flags):
-    assert isinstance(runner_of(PipelineOptions(flags)), FnApiRunner)
-
-
-def test_other_runners_are_beams_by_name():
-    assert runner_of(PipelineOptions(["--runner=FlinkRunner"])) == "FlinkRunner"
+# Progress
 
 
 def test_each_record_is_observed_once_and_old_ones_are_not(tmp_path):

@@ -1,0 +1,203 @@
+"""Submission: one Beam pipeline is built, run to its end on whatever runner, and watched meanwhile.
+
+A runner that works elsewhere can stop without an error: a worker hangs, a JVM is out of memory. All
+work of a pipeline shows in files, so a pipeline during which no file below the `watched` folders
+appears or grows for `--patience_minutes` is cancelled. An interrupted or failed run leaves no job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import io
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stderr, suppress
+from typing import Any
+
+import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+)
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+from apache_beam.runners.runner import PipelineResult
+
+from pipelines.flink_rest import cancel_flink_job, describe_flink
+from transforms import storage
+
+__all__ = [
+    "RunFailed",
+    "WatchOptions",
+    "job_name",
+    "job_server_options",
+    "run_pipeline",
+    "runner_of",
+]
+
+# Minutes without a new byte. A task writes as it goes on local disks; an object store shows a file
+# when it is whole, and a task is some minutes of work at most.
+PATIENCE_MINUTES = 30.0
+ANSWER_SECONDS = 20.0  # for a job server to tell its options
+LOOK_SECONDS = 15.0  # between two looks at the files, at least
+LOOKS_SHARE = 0.02  # of the time, at most, that looking takes: folders can hold many files
+
+
+class RunFailed(Exception):
+    """The run could not go on: a worker failed, or the ledger does not balance."""
+
+
+class WatchOptions(PipelineOptions):  # type: ignore[misc]
+    """An option of ours among Beam's, so that it goes wherever they go."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--patience_minutes",
+            type=float,
+            default=PATIENCE_MINUTES,
+            help="Minutes without a new byte after which a submitted job is cancelled.",
+        )
+
+
+def run_pipeline(
+    title: str,
+    build: Callable[[beam.Pipeline], object],
+    options: PipelineOptions,
+    watched: Sequence[str] = (),
+) -> None:
+    """Build a pipeline and run it to its end; RunFailed with one sentence when it fails.
+
+    `watched`: folders in which its work shows. Without any it is not watched.
+    """
+    options = copy.deepcopy(options)  # runners change it: the portable ones take their own name out
+    runner = runner_of(options)
+    named = options.view_as(GoogleCloudOptions)  # which all runners read
+    named.job_name = job_name(named.job_name or "vineleaf", title, watched)
+    try:
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        build(pipeline)
+        if isinstance(runner, str):
+            _await(title, pipeline.run(), watched, options)
+        else:
+            # Its workers print each traceback to standard error; it comes with the error, too.
+            with redirect_stderr(io.StringIO()):
+                pipeline.run()
+    except RunFailed:
+        raise
+    except Exception as error:
+        reason = _reason(error)
+        raise RunFailed(reason if reason.startswith(title) else f"{title}: {reason}") from error
+
+
+def runner_of(options: PipelineOptions) -> Any:
+    """The runner by Beam's name; `DirectRunner` is always the in-process one.
+
+    Beam's own DirectRunner first tries to download another runner.
+    """
+    name = options.get_all_options().get("runner") or "DirectRunner"
+    if name in {"DirectRunner", "FnApiRunner"}:
+        from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+
+        return FnApiRunner()
+    return name
+
+
+def job_name(prefix: str, title: str, watched: Iterable[str]) -> str:
+    """The name by which a cluster shows a job: lower-case letters, digits and `-`, as Dataflow
+    wants it. It is the same each time and another one in each workspace."""
+    digest = hashlib.blake2b("\n".join(watched).encode(), digest_size=4).hexdigest()
+    return re.sub(r"[^a-z0-9]+", "-", f"{prefix} {title} {digest}".lower()).strip("-")
+
+
+def job_server_options(options: PipelineOptions) -> list[str]:
+    """Names of the options of the job server that `--job_endpoint` names, none without it.
+
+    ValueError when none answers there: Beam itself would wait for minutes.
+    """
+    endpoint = options.view_as(PortableOptions).job_endpoint
+    if not endpoint or endpoint == "embed":
+        return []
+    with grpc.insecure_channel(endpoint) as channel:
+        service = beam_job_api_pb2_grpc.JobServiceStub(channel)
+        try:
+            answer = service.DescribePipelineOptions(
+                beam_job_api_pb2.DescribePipelineOptionsRequest(),
+                timeout=ANSWER_SECONDS,
+                wait_for_ready=True,
+            )
+        except grpc.RpcError as error:
+            raise ValueError(
+                f"no job server answers at {endpoint}: start it, or name another by --job_endpoint"
+            ) from error
+    return [option.name for option in answer.options]
+
+
+def _await(
+    title: str, job: PipelineResult, watched: Sequence[str], options: PipelineOptions
+) -> None:
+    """Wait for a submitted job's end, in a thread of its own; cancel it when nothing moves."""
+    failures: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            job.wait_until_finish()
+        except BaseException as error:
+            failures.append(error)
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    patience = options.view_as(WatchOptions).patience_minutes * 60
+    try:
+        moved = time.monotonic()
+        seen = _seen(watched)
+        pause = LOOK_SECONDS
+        while waiting.is_alive():
+            waiting.join(min(pause, patience))
+            began = time.monotonic()
+            now = _seen(watched)
+            if now != seen or not watched:
+                seen, moved = now, time.monotonic()
+            elif waiting.is_alive() and time.monotonic() - moved >= patience:
+                raise RunFailed(_standstill(title, watched, patience, options))
+            pause = max(LOOK_SECONDS, (time.monotonic() - began) / LOOKS_SHARE)
+    except BaseException:
+        with suppress(Exception):  # of a service that is gone: what ends the run counts
+            job.cancel()
+            cancel_flink_job(options, options.view_as(GoogleCloudOptions).job_name)
+        raise
+    if failures:
+        raise failures[0]
+
+
+def _seen(folders: Iterable[str]) -> dict[str, int]:
+    """Sizes in bytes of all files below the folders, those that are being written as well."""
+    try:
+        files = storage.list_files([storage.join(storage.escape(one), "**") for one in folders])
+    except FileNotFoundError:  # one got its final name as we looked: something moves
+        return {}
+    return {file.path: file.size_bytes for file in files}
+
+
+def _standstill(
+    title: str, watched: Sequence[str], patience: float, options: PipelineOptions
+) -> str:
+    folders = watched[0] if len(watched) == 1 else f"{watched[0]} and {len(watched) - 1} more"
+    flink = describe_flink(options, options.view_as(GoogleCloudOptions).job_name)
+    return (
+        f"{title}: nothing was written below {folders} for {patience / 60:g} minutes, so the job"
+        f" was cancelled; {flink}run the same command again to go on"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The sentence of the task that failed, from whatever the runner wrapped around it."""
+    text = str(error).strip() or type(error).__name__
+    _, marker, rest = text.rpartition("task failed: ")
+    line = rest.splitlines()[0] if marker else text.splitlines()[-1]
+    return line.split(" [while running")[0]

@@ -1,0 +1,165 @@
+"""Submission: which runner, under which name, and when a job that was submitted is given up."""
+
+import re
+import threading
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineResult, PipelineRunner
+
+from pipelines import submission
+from pipelines.submission import RunFailed, job_name, job_server_options, run_pipeline, runner_of
+
+OPTIONS = PipelineOptions(["--direct_num_workers=1"])
+
+
+class FakeJob(PipelineResult):
+    """A job elsewhere, which ends as `work` does, or when it is cancelled."""
+
+    def __init__(self, work):
+        super().__init__("RUNNING")
+        self.cancelled = threading.Event()
+        self.work = work
+
+    def wait_until_finish(self, duration=None):
+        self.work(self)
+
+    def cancel(self):
+        self.cancelled.set()
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Runs a pipeline as a job whose work is given; gives the job and the options it saw."""
+    monkeypatch.setattr(submission, "LOOK_SECONDS", 0.02)
+
+    def run(work, watched=(), *flags):
+        job = FakeJob(work)
+        seen = {}
+
+        class Runner(PipelineRunner):
+            def run_pipeline(self, pipeline, options):
+                seen.update(options.get_all_options())
+                options.view_as(beam.options.pipeline_options.StandardOptions).runner = None
+                return job
+
+        monkeypatch.setattr(submission, "runner_of", lambda options: "Elsewhere")
+        monkeypatch.setattr("apache_beam.pipeline.create_runner", lambda name: Runner())
+        options = PipelineOptions([f"--patience_minutes={0.2 / 60}", *flags])
+        before = options.get_all_options()
+        try:
+            run_pipeline("things", lambda pipeline: pipeline | beam.Create([1]), options, watched)
+        finally:
+            assert options.get_all_options() == before
+        return job, seen
+
+    return run
+
+
+@pytest.mark.parametrize("flags", [[], ["--runner=DirectRunner"], ["--runner=FnApiRunner"]])
+def test_the_direct_runner_is_the_one_in_this_process(flags):
+    assert isinstance(runner_of(PipelineOptions(flags)), FnApiRunner)
+
+
+def test_other_runners_are_beams_by_name():
+    assert runner_of(PipelineOptions(["--runner=FlinkRunner"])) == "FlinkRunner"
+
+
+@pytest.mark.parametrize("error", [ValueError(), RuntimeError("one\ntwo"), KeyError("x")])
+def test_a_pipeline_that_can_not_be_built_is_one_sentence(error):
+    def build(pipeline):
+        raise error
+
+    with pytest.raises(RunFailed) as raised:
+        run_pipeline("title", build, OPTIONS)
+    assert str(raised.value).startswith("title: ")
+    assert len(str(raised.value)) > len("title: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_job_is_waited_for_as_long_as_files_appear_or_grow(elsewhere, tmp_path):
+    def work(job):
+        for size in range(12):  # several times the patience
+            (tmp_path / "aside").mkdir(exist_ok=True)
+            (tmp_path / "aside/file").write_bytes(bytes(size))
+            assert not job.cancelled.wait(0.05)
+
+    job, _ = elsewhere(work, [str(tmp_path)])
+    assert not job.cancelled.is_set()
+
+
+def test_a_job_during_which_nothing_is_written_is_cancelled(elsewhere, tmp_path):
+    jobs = []
+
+    def work(job):
+        jobs.append(job)
+        job.cancelled.wait()
+
+    (tmp_path / "old").write_bytes(b"old")
+    with pytest.raises(RunFailed, match=r"^things: nothing was written below .* for 0\.003") as end:
+        elsewhere(work, [str(tmp_path)])
+    assert "run the same command again" in str(end.value)
+    assert jobs[0].cancelled.wait(10)
+
+
+def test_a_job_without_folders_to_watch_is_waited_for(elsewhere):
+    job, _ = elsewhere(lambda job: job.cancelled.wait(0.5))
+    assert not job.cancelled.is_set()
+
+
+def test_the_sentence_of_a_task_that_failed_elsewhere_reaches_the_user(elsewhere):
+    def work(job):
+        raise RuntimeError(
+            "Pipeline failed: java.lang.RuntimeException: Error received from SDK harness\n"
+            "RuntimeError: task failed: things, task t0: ValueError: upside down"
+            " [while running 'x']\n\tat java"
+        )
+
+    with pytest.raises(RunFailed, match=r"^things, task t0: ValueError: upside down$"):
+        elsewhere(work)
+
+
+def test_an_interrupted_run_leaves_no_job(elsewhere, monkeypatch, tmp_path):
+    def interrupt(folders):
+        raise KeyboardInterrupt
+
+    jobs = []
+
+    def work(job):
+        jobs.append(job)
+        job.cancelled.wait()
+
+    monkeypatch.setattr(submission, "_seen", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        elsewhere(work, [str(tmp_path)])
+    assert jobs[0].cancelled.wait(10)
+
+
+def test_a_job_has_a_name_of_its_stage_and_workspace(elsewhere):
+    _, seen = elsewhere(lambda job: None, ["/a/documents/web/0123"])
+    assert re.fullmatch(r"vineleaf-things-[0-9a-f]{8}", seen["job_name"])
+    _, named = elsewhere(lambda job: None, ["/a/documents/web/0123"], "--job_name=Team_A")
+    assert named["job_name"] == seen["job_name"].replace("vineleaf", "team-a")
+    assert job_name("v", "ingest web", ["a"]) != job_name("v", "ingest web", ["b"])
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", job_name("v", "ingest My_web", ["a"]))
+
+
+def test_the_runner_in_this_process_needs_no_name(tmp_path):
+    names = []
+
+    def build(pipeline):
+        names.append(pipeline.options.view_as(GoogleCloudOptions).job_name)
+        pipeline | beam.Create([1])
+
+    run_pipeline("things", build, OPTIONS)
+    assert OPTIONS.view_as(GoogleCloudOptions).job_name is None
+    assert names[0].startswith("vineleaf-things-")
+
+
+def test_a_job_server_that_does_not_answer_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(submission, "ANSWER_SECONDS", 0.2)
+    assert job_server_options(PipelineOptions([])) == []
+    with pytest.raises(ValueError, match=r"no job server answers at 127\.0\.0\.1:1: start it"):
+        job_server_options(PipelineOptions(["--job_endpoint=127.0.0.1:1"]))

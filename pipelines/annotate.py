@@ -112,6 +112,10 @@ def annotate_job(
             )
             if its:
                 tasks.append(AnnotateTask(shard, its))
-        pipeline | "Shards" >> beam.Create(tasks) | ProcessTasks(annotate_shard, ANNOTATE)
+        (
+            pipeline
+            | "Shards" >> beam.Create(tasks, reshuffle=False)
+            | ProcessTasks(annotate_shard, ANNOTATE)
+        )
 
     return Job(ANNOTATE, list(stages.values()), build, table_gate(documents, recipe))

@@ -185,6 +185,10 @@ def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
     task = _IndexTask(stage.dataset, tuple(benchmarks), parameters)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
-        pipeline | "Benchmarks" >> beam.Create([task]) | ProcessTasks(_write_index, BENCHMARKS)
+        (
+            pipeline
+            | "Benchmarks" >> beam.Create([task], reshuffle=False)
+            | ProcessTasks(_write_index, BENCHMARKS)
+        )
 
     return Job(BENCHMARKS, [stage], build, gate=None, details=_details)

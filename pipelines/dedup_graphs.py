@@ -58,7 +58,7 @@ def build_exact(
     dtype = exact_dtype(ranks)
     found = (
         pipeline
-        | "Shards" >> beam.Create([(_writer(shard), shard) for shard in shards])
+        | "Shards" >> beam.Create([(_writer(shard), shard) for shard in shards], reshuffle=False)
         | "Spread" >> beam.Reshuffle()
         | "ByHash"
         >> Exchange(
@@ -104,7 +104,7 @@ def build_fuzzy(
     numbered = {shard.number: shard for shard in shards}
     partitions = (
         pipeline
-        | "Shards" >> beam.Create([(_writer(shard), shard) for shard in shards])
+        | "Shards" >> beam.Create([(_writer(shard), shard) for shard in shards], reshuffle=False)
         | "Spread" >> beam.Reshuffle()
         | "ByBand"
         >> Exchange(

@@ -210,7 +210,7 @@ def ingest_job(
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         written = (
             pipeline
-            | "Input files" >> beam.Create(tasks)
+            | "Input files" >> beam.Create(tasks, reshuffle=False)
             | "Ingest" >> ProcessTasks(ingest_task, title)
         )
         checked = written | "Check rows" >> ProcessTasks(_check_task, f"{title}, checking rows")

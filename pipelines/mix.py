@@ -327,13 +327,13 @@ def mix_job(
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         (
             pipeline
-            | "Shards" >> beam.Create(tasks)
+            | "Shards" >> beam.Create(tasks, reshuffle=False)
             | "Write tokens" >> ProcessTasks(write_shard, MIX)
             | "Read back" >> ProcessTasks(rescan_shard, f"{MIX}, reading back")
         )
         (
             pipeline
-            | "About" >> beam.Create([about])
+            | "About" >> beam.Create([about], reshuffle=False)
             | "Write about" >> ProcessTasks(write_about, f"{MIX}, about")
         )
 

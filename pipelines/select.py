@@ -183,7 +183,7 @@ def find_budgets(
             SELECT,
             lambda pipeline: (
                 pipeline
-                | "Shards" >> beam.Create(with_shards)
+                | "Shards" >> beam.Create(with_shards, reshuffle=False)
                 | ProcessTasks(function, f"{SELECT}, {step}")
                 | "Join per source" >> beam.CombinePerKey(combine)
                 | "Save" >> beam.Map(partial(_save, folder=target))

@@ -71,7 +71,7 @@ def table_job(
             if shard.source in stages
             and shard.task in wanted.get(stages[shard.source].name, frozenset())
         ]
-        pipeline | "Shards" >> beam.Create(tasks) | ProcessTasks(function, table)
+        pipeline | "Shards" >> beam.Create(tasks, reshuffle=False) | ProcessTasks(function, table)
 
     return Job(table, list(stages.values()), build, gate, details)
 

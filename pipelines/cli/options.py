@@ -34,9 +34,9 @@ Runner = Annotated[
 def beam_options(runner: str, arguments: list[str]) -> Any:
     """Beam's options: what follows `--`, on all cores of this machine unless it says otherwise."""
     from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
 
     from mixes.schema_errors import nearest
+    from pipelines.beam_options import KeptViews
     from pipelines.submission import job_server_options
 
     if runner in {"DirectRunner", "FnApiRunner"}:
@@ -49,7 +49,7 @@ def beam_options(runner: str, arguments: list[str]) -> Any:
             *(f"{name}={value}" for name, value in defaults.items() if name not in given),
             *arguments,
         ]
-    options = PipelineOptions([f"--runner={runner}", *arguments])
+    options = KeptViews([f"--runner={runner}", *arguments])
     known = sorted({*options.get_all_options(), *job_server_options(options)})
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")

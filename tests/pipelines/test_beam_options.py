@@ -1,0 +1,52 @@
+import copy
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+    TypeOptions,
+)
+
+from pipelines.beam_options import KeptViews
+
+ARGUMENTS = ["--runner=DirectRunner", "--direct_num_workers=3", "--job_name=x"]
+
+
+def test_options_are_those_of_beam():
+    assert KeptViews(ARGUMENTS).get_all_options() == PipelineOptions(ARGUMENTS).get_all_options()
+
+
+def test_a_view_is_made_once_and_is_of_its_class():
+    options = KeptViews(ARGUMENTS)
+    view = options.view_as(DirectOptions)
+    assert type(view) is DirectOptions
+    assert view.direct_num_workers == 3
+    assert options.view_as(DirectOptions) is view
+    assert options.view_as(TypeOptions) is not view
+
+
+def test_what_one_view_sets_all_see():
+    options = KeptViews(ARGUMENTS)
+    before = options.view_as(StandardOptions)
+    options.view_as(StandardOptions).runner = "Other"
+    assert before.runner == "Other"
+    assert options.get_all_options()["runner"] == "Other"
+    assert before.view_as(StandardOptions).runner == "Other"
+
+
+def test_a_copy_has_values_of_its_own():
+    options = KeptViews(ARGUMENTS)
+    options.view_as(DirectOptions)
+    copied = copy.deepcopy(options)
+    copied.view_as(DirectOptions).direct_num_workers = 7
+    assert copied.get_all_options()["direct_num_workers"] == 7
+    assert options.view_as(DirectOptions).direct_num_workers == 3
+
+
+def test_a_pipeline_runs_with_them(capfd):
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+
+    with beam.Pipeline(runner=FnApiRunner(), options=KeptViews(ARGUMENTS)) as pipeline:
+        pipeline | beam.Create([1, 2]) | beam.CombineGlobally(sum) | beam.Map(print)
+    assert capfd.readouterr().out == "3\n"

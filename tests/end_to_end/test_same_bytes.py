@@ -39,9 +39,9 @@ def test_the_pool_is_no_trivial_one(finished: Finished, pool: Pool) -> None:
     assert len(manifest["files"]) >= 3
     assert len(published(finished.workspace / "documents/crawl")[1]["files"]) >= 2
     reasons = finished.outcome.answer["ledger"]["docs"]["removed"]
-    assert reasons["exact: duplicate"] == len(pool.planted.exact)
-    assert reasons["fuzzy: duplicate"] == len(pool.planted.near)
-    assert reasons["rules: contaminated"] == len(pool.planted.contaminated)
+    assert reasons["exact-dedup: duplicate"] == len(pool.planted.exact)
+    assert reasons["fuzzy-dedup: duplicate"] == len(pool.planted.near)
+    assert reasons["filter: contaminated"] == len(pool.planted.contaminated)
     assert reasons["select: not drawn"] > 0
     copies = Counter(mixed_ids(finished.workspace / "mixes/small")["web"])
     assert set(copies.values()) == {1, 2}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.cli.options import AsJson, Overrides, RecipePath, WorkspaceUri, beam_options
-from pipelines.cli.outcomes import ANSWERS, outcomes, print_json
+from pipelines.cli.outcomes import ANSWERS, ERRORS, outcomes, print_json
 from pipelines.cli.run import telling_funnel
 from pipelines.cli.screens import budgets_table, stages_table
 
@@ -21,6 +21,7 @@ def plan(
     Try a change before you make it: `vineleaf plan mixes/demo.yaml --set mix.shares.web=0.3 --set
     mix.shares.code=0.3`
     """
+    from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
@@ -29,8 +30,11 @@ def plan(
         loaded = load_recipe(recipe, tuple(set_ or []))
         options = beam_options("DirectRunner", [])
         notes: list[str] = []
-        workflow = Workflow(loaded, Workspace(workspace), options, tell=notes.append)
-        with telling_funnel(workflow, known):
+        progress = RunProgress(ERRORS)
+        workflow = Workflow(
+            loaded, Workspace(workspace), options, phase=progress.phase, tell=notes.append
+        )
+        with progress.shown(), telling_funnel(workflow, known):
             workflow.plan()
         from transforms.mixing.budget import divide_tokens
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.options import AsJson
-from pipelines.cli.outcomes import ANSWERS, outcomes, print_json
+from pipelines.cli.outcomes import ANSWERS, ERRORS, outcomes, print_json
 from pipelines.cli.screens import labels_table
 
 __all__ = ["train_classifier"]
@@ -47,6 +47,7 @@ def train_classifier(
     `vineleaf train-classifier models/quality.bin --label hq='good/*.jsonl.gz'
     --label lq='web/*.jsonl.zst'`
     """
+    from pipelines.progress import RunProgress
     from pipelines.train_classifier import Training
     from pipelines.train_classifier import train_classifier as train
 
@@ -63,7 +64,9 @@ def train_classifier(
             dim, word_ngrams, epochs, learning_rate, min_count, buckets, held_out, seed, quantize
         )
         by_field = None if field is None else (field, input_ or [])
-        outcome = train(out, labelled, training, by_field)
+        progress = RunProgress(ERRORS)
+        with progress.shown(), progress.phase("train-classifier: reading and training"):
+            outcome = train(out, labelled, training, by_field)
     if as_json:
         print_json({"ok": True, **outcome.to_json()})
         return

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.options import AsJson, WorkspaceUri
-from pipelines.cli.outcomes import ANSWERS, CHECK_FAILED, GOOD, outcomes, print_json
+from pipelines.cli.outcomes import ANSWERS, CHECK_FAILED, ERRORS, GOOD, outcomes, print_json
 from pipelines.cli.screens import checks_table
 
 __all__ = ["verify"]
@@ -30,6 +30,7 @@ def verify(
     `vineleaf verify workspace/mixes/demo`
     """
     from pipelines.benchmarks import build_benchmark_index, find_benchmarks
+    from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
     from pipelines.verify import verify_mix
     from pipelines.workspace import Workspace
@@ -42,7 +43,9 @@ def verify(
                 raise ValueError(f"{recipe} names no benchmark to scan for")
             benchmarks, _ = find_benchmarks(loaded, Workspace(workspace))
             index = build_benchmark_index(benchmarks, loaded.decontamination)
-        checks = verify_mix(mix, index)
+        progress = RunProgress(ERRORS)
+        with progress.shown(), progress.phase("verify: reading the whole mix"):
+            checks = verify_mix(mix, index)
         good = all(one.ok for one in checks)
     if as_json:
         print_json({"ok": good, "checks": [one.to_json() for one in checks]})

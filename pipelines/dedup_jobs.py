@@ -1,5 +1,5 @@
-"""The jobs of exact and fuzzy deduplication: their stages, one per source, made together over
-the whole pool by the graphs of `dedup_graphs`.
+"""The jobs of deduplication: their stages, one per source, made together over the whole pool by the
+graphs of `dedup_graphs` and `passage_graphs`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Any
 import apache_beam as beam
 
 from pipelines.dedup_graphs import build_exact, build_fuzzy
-from pipelines.recipe import Fuzzy
-from pipelines.stage_names import EXACT_DEDUP, FUZZY_DEDUP
+from pipelines.passage_graphs import build_substring, build_units
+from pipelines.recipe import Fuzzy, Repeats
+from pipelines.stage_names import EXACT_DEDUP, FUZZY_DEDUP, SUBSTRING_DEDUP, TABLES
 from pipelines.stages import Job, Stage
 from pipelines.tables import table_gate, table_stages
 from pipelines.workspace import Workspace
@@ -21,11 +22,14 @@ from transforms.datasets import Manifest, fingerprint_of
 from transforms.dedup.exact import EXACT_VERSION
 from transforms.dedup.fuzzy import FUZZY_VERSION
 from transforms.dedup.pool import PoolShard
+from transforms.dedup.substring import SUBSTRING_VERSION
+from transforms.dedup.units import UNITS_VERSION
 from transforms.exchange import remove_runs
 
-__all__ = ["exact_job", "fuzzy_job"]
+__all__ = ["exact_job", "fuzzy_job", "repeats_job"]
 
-# Folder of an exchange (dedup_graphs) -> what is done while its runs are written, in order.
+# Folder of an exchange (dedup_graphs, passage_graphs) -> what is done while its runs are written,
+# in order.
 _EXACT_STEPS = {"hashes": "reading hashes", "found": "grouping equal texts"}
 _FUZZY_STEPS = {
     "bands": "reading signatures",
@@ -34,6 +38,12 @@ _FUZZY_STEPS = {
     "members": "reading linked texts",
     "found": "comparing them",
 }
+_SUBSTRING_STEPS = {
+    "anchors": "reading texts",
+    "places": "finding places that meet",
+    "found": "comparing them",
+}
+_UNITS_STEPS = {"units": "reading texts", "found": "grouping them"}
 
 
 def exact_job(
@@ -97,6 +107,43 @@ def fuzzy_job(
         cleanup=partial(remove_runs, work),
         step=partial(_step, work, _FUZZY_STEPS),
         scratch=[work],
+    )
+
+
+def repeats_job(
+    workspace: Workspace,
+    recipe: Mapping[str, Any],
+    documents: Mapping[str, Manifest],
+    shards: Sequence[PoolShard],
+    ranks: int,
+    repeats: Repeats,
+    inputs: Mapping[str, str],
+) -> Job:
+    """The job that finds passages, lines or paragraphs to be cut in what deduplication left."""
+    is_substring = repeats.stage == SUBSTRING_DEDUP
+    parameters: dict[str, Any] = {"at_least": repeats.at_least}
+    if is_substring:
+        parameters["join"] = repeats.join
+    version = SUBSTRING_VERSION if is_substring else UNITS_VERSION
+    table = TABLES[repeats.stage]
+    stages = _stages(workspace, table, version, documents, shards, parameters, inputs)
+    work = _work(workspace, repeats.unit, stages)
+
+    def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
+        outputs = {source: stage.dataset for source, stage in stages.items()}
+        if is_substring:
+            build_substring(pipeline, shards, outputs, work, ranks, repeats.at_least, repeats.join)
+        else:
+            paragraphs = repeats.unit == "paragraphs"
+            build_units(pipeline, shards, outputs, work, ranks, paragraphs, repeats.at_least)
+
+    return Job(
+        repeats.stage,
+        list(stages.values()),
+        build,
+        table_gate(documents, recipe),
+        cleanup=partial(remove_runs, work),
+        step=partial(_step, work, _SUBSTRING_STEPS if is_substring else _UNITS_STEPS),
     )
 
 

@@ -15,6 +15,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from pipelines.filter import CONTAMINATED
+from pipelines.recipe import REPEATS
 from pipelines.stage_names import (
     EXACT_DEDUP,
     FILTER,
@@ -35,14 +36,16 @@ FOUND_MEANS = (
     "A document counts under the first rule that removes it; 'found' counts all that the rule"
     " would remove."
 )
-_STEPS = (FILTER, EXACT_DEDUP, FUZZY_DEDUP, TOKENIZE, SELECT)  # after ingest
+# After ingest.
+_STEPS = (FILTER, EXACT_DEDUP, FUZZY_DEDUP, *REPEATS.values(), TOKENIZE, SELECT)
 
 
 @dataclass(frozen=True)
 class FunnelStep:
     """One stage of one source: documents that came in and were kept, bytes and tokens kept (None
     where the stage does not know), removed and quarantined by reason. `removed` counts a document
-    under the first reason, `found` (of filter only) under every one."""
+    under the first reason, `found` (of filter only) under every one. `cut`: what of documents that
+    are kept is cut: so many `passages` of so many `documents`, `bytes`."""
 
     source: str
     stage: str
@@ -53,6 +56,7 @@ class FunnelStep:
     removed: Mapping[str, int]
     quarantined: Mapping[str, int]
     found: Mapping[str, int] = field(default_factory=dict)
+    cut: Mapping[str, int] = field(default_factory=dict)
 
     def also_found(self, reason: str) -> str:
         """` (8 found)` when earlier rules removed some of the documents that this one would."""
@@ -118,6 +122,7 @@ class Funnel:
                     "removed": dict(step.removed),
                     "quarantined": dict(step.quarantined),
                     "found": dict(step.found),
+                    "cut": dict(step.cut),
                 }
                 for step in self.steps
             ],
@@ -187,6 +192,7 @@ def _listing(step: FunnelStep) -> Iterator[tuple[str, str]]:
     reasons = {
         **{f"{reason}{step.also_found(reason)}": count for reason, count in step.removed.items()},
         **{f"quarantined: {reason}": count for reason, count in step.quarantined.items()},
+        "passages cut": step.cut.get("passages", 0),
     }
     present = [(reason, count) for reason, count in reasons.items() if count]
     if step.also_found(CONTAMINATED) and not step.removed.get(CONTAMINATED):
@@ -244,6 +250,7 @@ def _step(
         {reason: count for reason, count in removed.items() if count},
         {},
         _by_reason(counts, "found."),
+        _by_reason(counts, "cut.") if stage in REPEATS.values() else {},
     )
 
 

@@ -1,7 +1,8 @@
 """Input files of a source: found by the recipe's globs and identified by their content.
 
 A local file is hashed once and the hash is kept in the workspace for as long as path, size and time
-of change stay the same; files on an object store are identified by the store's own checksum.
+of change stay the same (those of files that are gone or have changed are dropped); files on an
+object store are identified by the store's own checksum.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def _digests(workspace: Workspace, files: Sequence[FileInfo]) -> list[str]:
         )
     known = {key: digest for key, digest in zip(keys, digests, strict=True) if key}
     if any(cache.get(key) != digest for key, digest in known.items()):
-        storage.write_json(cache_path, {**cache, **known})
+        still = {key: digest for key, digest in cache.items() if _is_current(key)}
+        storage.write_json(cache_path, {**still, **known})
     return digests
 
 
@@ -99,3 +101,14 @@ def _key(file: FileInfo) -> str:
     if "://" in file.path:
         return ""
     return f"{printable(file.path)} {file.size_bytes} {os.stat(file.path).st_mtime_ns}"
+
+
+def _is_current(key: str) -> bool:
+    """Whether the file that a hash is kept of is there, as it was. Recipes share a workspace, so a
+    file that this one does not name may be another's."""
+    path, size_bytes, modified = key.rsplit(" ", 2)
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return (size_bytes, modified) == (str(found.st_size), str(found.st_mtime_ns))

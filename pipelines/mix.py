@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from expectations.gate import Verdict, run_gates
 from expectations.metrics import mix_metrics
 from pipelines.recipe import Recipe
+from pipelines.recipe_paths import spelled_alike
 from pipelines.select import DIGEST
 from pipelines.stage_names import MIX
 from pipelines.stages import Finished, Job, ProcessTasks, Stage
@@ -293,6 +294,7 @@ def mix_job(
 
     `budgets` and `selected` (counts of the stage `selection`) are by source.
     """
+    tree = spelled_alike(recipe, workspace.uri)
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]
     names = [f"{shard.source}-{shard.task}" for shard in mixed]
     fingerprint = described.fingerprint
@@ -301,7 +303,7 @@ def mix_job(
         folder=workspace.mix(recipe.name),
         version=MIX_VERSION,
         parameters={
-            "recipe": recipe.tree,
+            "recipe": tree,
             "tokenizer": fingerprint,
             "index": index[1] if index else None,
             "selected": {
@@ -322,7 +324,7 @@ def mix_job(
         for task in (name, f"{name}.rescan")
     }
     memory = workspace.tokenizers
-    about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, recipe.tree)
+    about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, tree)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         (

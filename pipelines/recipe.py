@@ -19,20 +19,26 @@ from typing import Any
 from mixes.located_yaml import LocatedYaml, YamlError, load_yaml, parse_scalar
 from mixes.schema_errors import Violation, violations
 from pipelines.recipe_checks import Checks, benchmark_of, count_tokens, rule_item
+from pipelines.stage_names import LINE_DEDUP, PARAGRAPH_DEDUP, SUBSTRING_DEDUP
 from transforms import storage
 from transforms.decontamination.benchmarks import Benchmark
 from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import BANDS, NGRAM, ROWS, choose_bands
+from transforms.dedup.substring import SIZE
+from transforms.dedup.units import WORDS
 from transforms.quality.rules import Rule, rule
 from transforms.tokens.specification import TokenizerSpec
+from transforms.tokens.token_files import FILE_TOKENS
 
 __all__ = [
+    "REPEATS",
     "Decontamination",
     "Fuzzy",
     "Mix",
     "Problem",
     "Recipe",
     "RecipeError",
+    "Repeats",
     "Source",
     "find_problems",
     "load_recipe",
@@ -40,6 +46,8 @@ __all__ = [
 ]
 
 HIGHEST_CHOSEN = 0.99  # similarity up to which bands are chosen; above, there is nothing to weigh
+# Key of `pool.dedup` -> the stage that cuts what is repeated, in the order in which they run.
+REPEATS = {"substring": SUBSTRING_DEDUP, "lines": LINE_DEDUP, "paragraphs": PARAGRAPH_DEDUP}
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,22 @@ class Fuzzy:
 
 
 @dataclass(frozen=True)
+class Repeats:
+    """Passages that are cut where they stand again. `unit`: substring, lines or paragraphs;
+    `at_least`: bytes of the shortest substring, words of the shortest of the others; `join`: share
+    that must be repeated for neighbouring substrings to be cut with what is between them."""
+
+    unit: str
+    at_least: int
+    join: float | None
+
+    @property
+    def stage(self) -> str:
+        """Its stage (stage_names), of whose table the column `spans` is cut."""
+        return REPEATS[self.unit]
+
+
+@dataclass(frozen=True)
 class Decontamination:
     """n-gram decontamination; `remove` is document or passage."""
 
@@ -127,6 +151,7 @@ class Recipe:
     sources: tuple[Source, ...]
     exact: bool
     fuzzy: Fuzzy | None
+    repeats: tuple[Repeats, ...]
     keep: tuple[str, ...]
     decontamination: Decontamination | None
     mix: Mix
@@ -291,6 +316,7 @@ class _Reading:
             sources=tuple(_source(name, tree) for name, tree in pool["sources"].items()),
             exact=dedup.get("exact", "dedup" in pool),
             fuzzy=_fuzzy(dedup.get("fuzzy", False)),
+            repeats=_repeats(dedup),
             keep=tuple(dedup.get("keep", ["source order"])),
             decontamination=_decontamination(pool.get("decontaminate")),
             mix=read_mix(mix),
@@ -343,6 +369,17 @@ def _fuzzy(tree: Mapping[str, Any] | bool) -> Fuzzy | None:
     )
 
 
+def _repeats(dedup: Mapping[str, Any]) -> tuple[Repeats, ...]:
+    found = []
+    for unit in REPEATS:
+        tree = dedup.get(unit, False)
+        if tree is not False:
+            options: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
+            least = options.get("at_least", SIZE if unit == "substring" else WORDS)
+            found.append(Repeats(unit, least, options.get("join")))
+    return tuple(found)
+
+
 def _decontamination(tree: Mapping[str, Any] | None) -> Decontamination | None:
     if tree is None:
         return None
@@ -367,5 +404,5 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         exclude=tuple(tree.get("exclude", [])),
         max_epochs={name: float(per_source.get(name, default)) for name in tree["shares"]},
         seed=tree.get("seed", 0),
-        file_tokens=tree.get("file_tokens", 1 << 26),
+        file_tokens=tree.get("file_tokens", FILE_TOKENS),
     )

@@ -1,4 +1,7 @@
-"""Files that rules read, lists and models: found and hashed before any work is done."""
+"""Files that rules read, lists and models: found, hashed and read before any work is done.
+
+That a file is whole is found out once: the workspace keeps which contents were read to their end.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 from pipelines.inputs import find_inputs
 from pipelines.recipe import Problem, Recipe, RecipeError, Source
 from pipelines.workspace import Workspace
+from transforms import storage
 from transforms.annotators import Annotator, ReadsFiles, RuleFile
 
 __all__ = ["find_rule_files"]
@@ -20,9 +24,10 @@ def find_rule_files(recipe: Recipe, workspace: Workspace) -> Recipe:
     """The recipe with the place and the hash of each file that a rule names.
 
     RecipeError, with file and line, for each name that matches no file or several, and for a file
-    that its annotator cannot use.
+    that its annotator cannot use or that is damaged.
     """
-    finding = _Finding(recipe, workspace, [])
+    finding = _Finding(recipe, workspace, [], _read_checked(workspace))
+    known = len(finding.checked)
     sources = tuple(
         replace(
             source,
@@ -38,16 +43,34 @@ def find_rule_files(recipe: Recipe, workspace: Workspace) -> Recipe:
     )
     if finding.problems:
         raise RecipeError(list(dict.fromkeys(finding.problems)))
+    if len(finding.checked) > known:
+        storage.write_json(_checked_path(workspace), sorted(finding.checked))
     return replace(recipe, sources=sources)
+
+
+def _checked_path(workspace: Workspace) -> str:
+    return storage.join(workspace.uri, "work", "checked_rule_files.json")
+
+
+def _read_checked(workspace: Workspace) -> set[str]:
+    """What an earlier run has read to its end; nothing where that is not known."""
+    path = _checked_path(workspace)
+    try:
+        known = storage.read_json(path) if storage.exists(path) else []
+    except storage.DamagedFile:
+        return set()
+    return {str(one) for one in known} if isinstance(known, list) else set()
 
 
 @dataclass(frozen=True)
 class _Finding:
-    """The search for files of one recipe, and what is wrong with them."""
+    """The search for files of one recipe, what is wrong with them, and which annotators have read
+    which contents."""
 
     recipe: Recipe
     workspace: Workspace
     problems: list[Problem]
+    checked: set[str]
 
     def with_files(self, annotator: Annotator, source: Source) -> Annotator:
         if not isinstance(annotator, ReadsFiles):
@@ -56,11 +79,20 @@ class _Finding:
         files = tuple(file for file in found if file is not None)
         if len(files) == len(found):
             try:
-                return annotator.with_files(files)
+                return self._checked(annotator.with_files(files))
             except ValueError as error:
                 for file in annotator.files:
                     self._tell(file, source, str(error))
         return annotator
+
+    def _checked(self, annotator: Any) -> Annotator:
+        """The annotator, its files read unless they were before. ValueError as `check_files`."""
+        parts = [type(annotator).__name__, str(annotator.version)]
+        read = " ".join([*parts, *sorted(file.digest for file in annotator.files)])
+        if read not in self.checked:
+            annotator.check_files()
+            self.checked.add(read)
+        return annotator  # type: ignore[no-any-return]
 
     def _find(self, file: RuleFile, source: Source) -> RuleFile | None:
         pattern = self.recipe.pattern(file.path, self.workspace.uri)

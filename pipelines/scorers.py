@@ -9,6 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pipelines.recipe import Recipe, Source
+from pipelines.stage_names import TABLES
 from pipelines.tokenize import TOKENS_SCHEMA
 from transforms.annotators import Annotator
 from transforms.decontamination.annotator import CONTAMINATION_SCHEMA
@@ -16,6 +17,7 @@ from transforms.decontamination.annotator import NAME as CONTAMINATION
 from transforms.dedup.exact import EXACT_SCHEMA, ExactHash
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
 from transforms.dedup.minhash import MinHash
+from transforms.dedup.passages import PASSAGES_SCHEMA
 from transforms.quality.rule_schemas import RULE_SCHEMAS
 from transforms.quality.rules import rule
 from transforms.quality.size import Size
@@ -81,4 +83,5 @@ def mixing_schemas(recipe: Recipe) -> dict[str, pa.Schema]:
         common["exact_duplicates"] = EXACT_SCHEMA
     if recipe.fuzzy:
         common["fuzzy_duplicates"] = FUZZY_SCHEMA
+    common.update((TABLES[repeats.stage], PASSAGES_SCHEMA) for repeats in recipe.repeats)
     return {**common, "tokens": TOKENS_SCHEMA}

@@ -14,9 +14,12 @@ __all__ = [
     "FILTER",
     "FUZZY_DEDUP",
     "INGEST",
+    "LINE_DEDUP",
     "MIX",
+    "PARAGRAPH_DEDUP",
     "SELECT",
     "STAGES",
+    "SUBSTRING_DEDUP",
     "TABLES",
     "TOKENIZE",
     "split_name",
@@ -29,6 +32,9 @@ ANNOTATE = "annotate"
 FILTER = "filter"
 EXACT_DEDUP = "exact-dedup"
 FUZZY_DEDUP = "fuzzy-dedup"
+SUBSTRING_DEDUP = "substring-dedup"
+LINE_DEDUP = "line-dedup"
+PARAGRAPH_DEDUP = "paragraph-dedup"
 TOKENIZE = "tokenize"
 SELECT = "select"
 MIX = "mix"
@@ -41,6 +47,9 @@ STAGES = (
     FILTER,
     EXACT_DEDUP,
     FUZZY_DEDUP,
+    SUBSTRING_DEDUP,
+    LINE_DEDUP,
+    PARAGRAPH_DEDUP,
     TOKENIZE,
     SELECT,
     MIX,
@@ -51,6 +60,9 @@ TABLES = {
     FILTER: "candidates",
     EXACT_DEDUP: "exact_duplicates",
     FUZZY_DEDUP: "fuzzy_duplicates",
+    SUBSTRING_DEDUP: "repeated_passages",
+    LINE_DEDUP: "repeated_lines",
+    PARAGRAPH_DEDUP: "repeated_paragraphs",
     TOKENIZE: "tokens",
     SELECT: "selection",
     MIX: "mix",

@@ -161,7 +161,7 @@ def run_job(
     for stage in job.stages:
         manifest = stage.dataset.manifest()
         if manifest is not None and not stage.dataset.holds(manifest.files):
-            stage.dataset.withdraw()  # files were lost or cut since: they are made again
+            stage.dataset.withdraw()  # files were lost, cut or changed since: they are made again
             manifest = None
         if manifest is not None and manifest.bounds != job.bounds:
             # The recipe's bounds have changed since: the gate judges the same data again.

@@ -16,7 +16,7 @@ from pipelines.stage_names import ANNOTATE, FILTER, TOKENIZE
 from transforms.quality.conditions import BOUNDS, Condition
 from transforms.quality.thresholds import meaning
 
-__all__ = ["Cut", "Reason", "RuleVerdict", "Story", "wanted_by"]
+__all__ = ["Cut", "Reason", "Repeated", "RuleVerdict", "Story", "wanted_by"]
 
 WIDTH = 96  # characters of a line of scores
 MOST_SHOWN = 100  # characters of a value
@@ -54,6 +54,17 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    """A passage that is cut, since it stands elsewhere first: the stage that found it, its bytes
+    (half-open), and the document in which most of it stands first."""
+
+    stage: str
+    start: int
+    end: int
+    first_in: str
+
+
+@dataclass(frozen=True)
 class Reason:
     """Why a document is not in a mix, or not in the pool: the stage, the funnel's reason, and a
     sentence."""
@@ -81,6 +92,7 @@ class Story:
     scores: Mapping[str, Mapping[str, Any]]  # attribute table -> column -> value
     rules: tuple[RuleVerdict, ...] = ()  # in the order in which they were asked
     cuts: tuple[Cut, ...] = ()
+    repeated: tuple[Repeated, ...] = ()
     reasons: list[Reason] = field(default_factory=list)  # why it was removed, in order
     duplicate_of: str | None = None
     similarity: float | None = None
@@ -107,6 +119,7 @@ class Story:
             "mixes": dict(self.copies),
             "rules": [asdict(one) for one in self.rules],
             "cuts": [asdict(one) for one in self.cuts],
+            "repeated": [asdict(one) for one in self.repeated],
             "shard": self.shard,
             "row": self.row,
             "characters": self.characters,
@@ -151,6 +164,13 @@ class Story:
             yield (
                 f"  {cut.column}: {_count(cut.characters, 'character')} in"
                 f" {_count(cut.spans, 'span')}, the first begins: {cut.begins!r}"
+            )
+        if self.repeated:
+            yield "passages that stand elsewhere first, and are cut here"
+        for passage in self.repeated:
+            yield (
+                f"  bytes {passage.start:,} to {passage.end:,} ({passage.stage}):"
+                f" first in {_printable(passage.first_in)}"
             )
         for reason in self.reasons:
             yield _printable(reason.message)

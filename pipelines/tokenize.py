@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,7 +26,7 @@ from pipelines.workspace import Workspace
 from transforms.attributes import read_aligned, write_table
 from transforms.checks.attributes import count_attributes
 from transforms.datasets import Manifest, TaskRecord, sum_counts
-from transforms.dedup.pool import PoolShard, candidate_mask
+from transforms.dedup.pool import DUPLICATES, PoolShard, in_pool
 from transforms.environment import environment
 from transforms.mixing.cuts import NOTHING_LEFT, cut_texts
 from transforms.mixing.identity import hash_tokens
@@ -47,7 +46,6 @@ TOKENS_SCHEMA = pa.schema(
         pa.field("reason", pa.string()),
     ]
 )
-_DUPLICATES = ("exact_duplicates", "fuzzy_duplicates")
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def tokenize_shard(
 
 def _columns(shard: PoolShard, cuts: Cuts) -> dict[str, list[str]]:
     columns = {"documents": ["text"], "candidates": ["candidate"]}
-    for table in _DUPLICATES:
+    for table in DUPLICATES:
         if table in shard.tables:
             columns[table] = ["duplicate_of"]
     for table, column in cuts.columns:
@@ -136,16 +134,6 @@ def _tokenize(
         "cut_bytes": int(cut_bytes.sum()),
     }
     return table, counts
-
-
-def in_pool(aligned: Mapping[str, pa.RecordBatch]) -> npt.NDArray[np.bool_]:
-    """Which rows passed the pool's rules and are nobody's duplicates, bool[rows]."""
-    kept = candidate_mask(aligned["candidates"])
-    for table in _DUPLICATES:
-        if table in aligned:
-            unique = aligned[table].column("duplicate_of").is_null()
-            kept = kept & unique.to_numpy(zero_copy_only=False)
-    return kept
 
 
 def tokenize_job(

@@ -153,6 +153,7 @@ def train_classifier(
         with storage.write_aside(output) as target, model.open("rb") as source:
             while block := source.read(_COPY_BYTES):
                 target.write(block)
+        storage.remove_empty_aside(output)
     trained, held_out, left_out = (
         dict(sorted(one.items())) for one in (counts, corpus.held_out, corpus.left_out)
     )

@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.recipe import REPEATS
 from pipelines.stage_names import (
     EXACT_DEDUP,
     FILTER,
@@ -24,11 +25,11 @@ from pipelines.stage_names import (
     TABLES,
     TOKENIZE,
 )
-from pipelines.story import Cut, Reason, RuleVerdict, Story, wanted_by
+from pipelines.story import Cut, Reason, Repeated, RuleVerdict, Story, wanted_by
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
-from transforms.documents import ROWS_DIGEST_KEY, read_batches, split_address
+from transforms.documents import StoredTable, read_batches, split_address
 from transforms.quality.conditions import Condition
 from transforms.query import QueryError, evaluate
 
@@ -38,7 +39,11 @@ BEGINS = 80  # characters of a text that are shown
 _DEDUP = (EXACT_DEDUP, FUZZY_DEDUP)
 _SELECTIONS = f"{TABLES[SELECT]}-"  # and the name of the mix
 # Tables of keys, ranks, tokens and evidence, which the story has in words.
-_WITHOUT_SCORES = {"exact", "minhash", *(TABLES[stage] for stage in (FILTER, TOKENIZE, *_DEDUP))}
+_WITHOUT_SCORES = {
+    "exact",
+    "minhash",
+    *(TABLES[stage] for stage in (FILTER, TOKENIZE, *_DEDUP, *REPEATS.values())),
+}
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         },
         rules=rules,
         cuts=_cuts(tables, text) if tokens.get("cut_bytes") else (),
+        repeated=tuple(_repeated(workspace, tables)),
         reasons=reasons,
         duplicate_of=duplicate_of,
         similarity=similarity,
@@ -188,6 +194,17 @@ def _cuts(tables: Mapping[str, _Row], text: str) -> tuple[Cut, ...]:
     return tuple(cuts)
 
 
+def _repeated(workspace: Workspace, tables: Mapping[str, _Row]) -> Iterator[Repeated]:
+    """Passages that are cut, each with the document in which it stands first."""
+    for stage in REPEATS.values():
+        its = tables.get(TABLES[stage])
+        values = its.values if its else {}
+        if its and values["spans"]:
+            for span, address in zip(values["spans"], values["first_in"], strict=True):
+                first_in = _identifier(workspace, its.manifest.inputs, address)
+                yield Repeated(stage, span["start"], span["end"], first_in)
+
+
 def _contamination(tables: Mapping[str, _Row], text: str) -> list[dict[str, Any]]:
     """The benchmark items that were found, each with the beginning of what it shares."""
     found = tables.get("contamination")
@@ -230,9 +247,8 @@ def _find(pool: list[_Shard], identifier: str) -> tuple[_Shard, int, dict[str, A
 
 
 def _read_row(path: str, group: int, place: int) -> pa.RecordBatch:
-    with storage.open_parquet(path) as file:
-        rows = file.read_row_group(group, use_threads=False).slice(place, 1)
-    return rows.combine_chunks().to_batches()[0]
+    with StoredTable(path) as table:
+        return table.read(group).slice(place, 1)
 
 
 def _tables(workspace: Workspace, shard: _Shard, row: int) -> Iterator[tuple[str, _Row]]:
@@ -246,16 +262,15 @@ def _tables(workspace: Workspace, shard: _Shard, row: int) -> Iterator[tuple[str
         path = dataset.path(shard.file.path)
         if not storage.exists(path):
             continue
-        with storage.open_parquet(path) as file:
-            digest = (file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
+        with StoredTable(path) as table:
+            digest = table.rows_digest
         if digest == shard.file.rows_digest:
             yield folder.split("/")[-2], _Row(_row_of(path, row), manifest)
 
 
 def _row_of(path: str, row: int) -> pa.RecordBatch:
-    with storage.open_parquet(path) as file:
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
+    with StoredTable(path) as table:
+        for group, rows in enumerate(table.group_rows):
             if row < rows:
                 return _read_row(path, group, row)
             row -= rows

@@ -1,6 +1,7 @@
 """The workflow: a recipe's jobs in their order, each made from the manifests of those before it.
 
-ingest, benchmarks -> annotate -> filter -> exact-dedup -> fuzzy-dedup -> tokenize -> select -> mix
+ingest, benchmarks -> annotate -> filter -> exact-dedup -> fuzzy-dedup -> substring-, line-,
+paragraph-dedup -> tokenize -> select -> mix
 
 A job is made only when its inputs are published, so a stage's fingerprint holds those of all that
 it comes from. `run` runs what is not up to date; `plan` stops at the first job that would have to
@@ -20,13 +21,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from expectations.suites import check_suites
 from pipelines.annotate import annotate_job
 from pipelines.benchmarks import INDEX_FILE, benchmark_job
-from pipelines.dedup_jobs import exact_job, fuzzy_job
+from pipelines.dedup_jobs import exact_job, fuzzy_job, repeats_job
 from pipelines.filter import CONTAMINATED, Judgement, filter_job
 from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
 from pipelines.inputs import InputFile, find_inputs
 from pipelines.mix import mix_job
-from pipelines.recipe import Recipe, RecipeError, Source
+from pipelines.recipe import REPEATS, Recipe, RecipeError, Source
 from pipelines.rule_files import find_rule_files
 from pipelines.scorers import (
     keep_criteria,
@@ -54,6 +55,7 @@ from pipelines.tables import with_tables
 from pipelines.text_bounds import most_text_bytes
 from pipelines.tokenize import Cuts, tokenize_job
 from pipelines.workspace import Workspace
+from transforms import storage
 from transforms.annotators import Annotator
 from transforms.datasets import Dataset, Manifest, TaskRecord
 from transforms.decontamination.annotator import NAME as CONTAMINATION
@@ -124,17 +126,47 @@ class Workflow:
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
     states: list[StageState] = field(default_factory=list)
     budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source
+    _datasets: dict[str, Dataset] = field(default_factory=dict)  # by stage name
 
     def run(self) -> Manifest:
-        """Bring everything up to date; gives the manifest of the mix."""
+        """Bring everything up to date; gives the manifest of the mix.
+
+        A stored file that turns out damaged when it is read is deleted and made anew, once each.
+        """
+        done: set[str] = set()  # stages, also of turns that failed later
+        mended: set[str] = set()
+        while True:
+            try:
+                return self._run_jobs(done)
+            except RunFailed as error:
+                damaged = self._damaged(str(error)) - mended
+                if not damaged:
+                    raise
+            for path in sorted(damaged):
+                self.tell(f"{path} was cut or changed since it was written: it is made anew.")
+            storage.delete(sorted(damaged))
+            mended |= damaged
+            for known in (self.manifests, self.states, self.budgets, self._datasets):
+                known.clear()
+
+    def _run_jobs(self, done: set[str]) -> Manifest:
         for job in self._jobs():
+            self._datasets.update({stage.name: stage.dataset for stage in job.stages})
             with self.watch(job), self._telling_where():
                 result = run_job(job, self.options, self.observe)
             self.manifests.update(result.manifests)
+            done |= {stage.name for stage in job.stages} - result.up_to_date
             for stage in job.stages:
-                state = "up to date" if stage.name in result.up_to_date else "done"
-                self._note(stage.name, state)
+                self._note(stage.name, "done" if stage.name in done else "up to date")
         return self.manifests["mix"]
+
+    def _damaged(self, error: str) -> set[str]:
+        """The published files that an error names and that do not hold what was published."""
+        return {
+            path
+            for name, manifest in self.manifests.items()
+            for path in self._datasets[name].lost(manifest.files, error)
+        }
 
     def plan(self) -> None:
         """Look at what is up to date, and at the budget where the pool is known."""
@@ -162,6 +194,8 @@ class Workflow:
             BENCHMARKS: self.recipe.decontamination is not None,
             EXACT_DEDUP: self.recipe.exact,
             FUZZY_DEDUP: self.recipe.fuzzy is not None,
+            **dict.fromkeys(REPEATS.values(), False),
+            **{repeats.stage: True for repeats in self.recipe.repeats},
         }.get(stage, True)
 
     def _jobs(self) -> Iterator[Job]:
@@ -262,17 +296,31 @@ class Workflow:
                 return None
             self._check_kept("fuzzy_duplicates", "kept_text_bytes", "what is no duplicate")
             shards = self._extend(shards, "fuzzy_duplicates")
+        pool = self._pool(self._last_removal)
+        for repeats in recipe.repeats:
+            table = TABLES[repeats.stage]
+            yield repeats_job(workspace, tree, self._documents, shards, ranks, repeats, pool)
+            if not self._have(table):
+                return None
+            self._check_kept(table, "kept_text_bytes", "what does not stand there twice")
+            shards = self._extend(shards, table)
         return shards
+
+    @property
+    def _last_removal(self) -> str:
+        """The table of the last stage that removes documents from the pool."""
+        if self.recipe.fuzzy:
+            return "fuzzy_duplicates"
+        return "exact_duplicates" if self.recipe.exact else "candidates"
 
     def _tokenize(
         self, shards: Shards, tokenizer: TokenizerSpec, described: Description
     ) -> Step[Shards | None]:
         cuts = {source.name: self._cuts(source) for source in self.recipe.sources}
-        removed = "candidates"
-        if self.recipe.exact:
-            removed = "fuzzy_duplicates" if self.recipe.fuzzy else "exact_duplicates"
         inputs = {
-            source: self._inputs(source, removed, *(table for table, _ in cuts[source].columns))
+            source: self._inputs(
+                source, self._last_removal, *(table for table, _ in cuts[source].columns)
+            )
             for source in self._sources
         }
         yield tokenize_job(
@@ -499,4 +547,5 @@ class Workflow:
             index = (self._index_path, self._index_fingerprint)
             if decontamination.remove == "passage":
                 columns.append((CONTAMINATION, "passages"))
+        columns += [(TABLES[repeats.stage], "spans") for repeats in self.recipe.repeats]
         return Cuts(tuple((table, column) for table, column in columns), index)

@@ -68,3 +68,8 @@ class ReadsFiles(Protocol):
         """The same annotator with these files in the place of its own, one for one. ValueError, in
         one sentence, for a file that it cannot use."""
         ...
+
+    def check_files(self) -> None:
+        """Read the files, once they are found, to their ends. ValueError, in one sentence that
+        names the file, for one that is damaged."""
+        ...

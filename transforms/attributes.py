@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.datasets import Dataset, OutputFile
-from transforms.documents import ROWS_DIGEST_KEY, read_batches
+from transforms.documents import ROWS_DIGEST_KEY, StoredTable, read_batches
 
 __all__ = ["AlignmentError", "TableWriter", "open_table", "read_aligned", "write_table"]
 
@@ -63,10 +63,11 @@ def open_table(dataset: Dataset, documents: OutputFile, schema: pa.Schema) -> It
             raise AlignmentError(
                 f"{path}: {table.rows} rows of attributes for {documents.rows} documents"
             )
-    with storage.open_parquet(path) as stored:  # what is recorded is what can be read
-        rows = stored.metadata.num_rows
-        digest = (stored.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
-    table.file = OutputFile(documents.path, file.size_bytes, file.sha256, rows, digest)
+    with StoredTable(path) as stored:  # what is recorded is what can be read
+        rows = sum(stored.group_rows)
+        table.file = OutputFile(
+            documents.path, file.size_bytes, file.sha256, rows, stored.rows_digest
+        )
 
 
 def write_table(
@@ -89,18 +90,16 @@ def read_aligned(
 
     `tables`: name -> path (documents and attribute tables alike); `rows_digest`: of the shard's
     documents; `columns`: name -> columns to read (all where absent). Yields name -> record batch,
-    all with the same number of rows. AlignmentError when a digest or a row count differs.
+    all with the same number of rows. AlignmentError when a digest or a row count differs,
+    DamagedFile when a file is not as it was written.
     """
     group_rows = {}
     for name, path in tables.items():
-        with storage.open_parquet(path) as file:
-            found = (file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
-            group_rows[name] = [
-                file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)
-            ]
-        if found != rows_digest:
+        with StoredTable(path) as table:
+            group_rows[name] = table.group_rows
+        if table.rows_digest != rows_digest:
             raise AlignmentError(
-                f"{path}: holds other documents (rows {found!r}, wanted {rows_digest!r})"
+                f"{path} holds other documents (rows {table.rows_digest!r}, wanted {rows_digest!r})"
             )
     if len({tuple(rows) for rows in group_rows.values()}) > 1:
         shown = {name: f"{sum(rows)} rows in {len(rows)}" for name, rows in group_rows.items()}

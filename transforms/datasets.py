@@ -155,14 +155,13 @@ class Dataset:
         return {file.path.rpartition("/")[2].removesuffix(".json") for file in found}
 
     def whole_tasks(self, proofs: Collection[str] = ()) -> set[str]:
-        """Names of the tasks whose record and files are there, the files of the size recorded.
+        """Names of the tasks whose record is there, and their files as `holds` wants them.
 
         Records of the others are deleted: their work is to be done again. With `proofs`, tasks that
-        read back what others wrote, files must have the hash recorded, too, and no proof of an
-        earlier run stands.
+        read back what others wrote, files must have the hash recorded, whenever they were written,
+        and no proof of an earlier run stands.
         """
-        found = storage.list_files([storage.join(storage.escape(self.base), "**")], self.base)
-        sizes = {file.name: file.size_bytes for file in found}
+        sizes = self._sizes()
         whole = set()
         for task in self.finished_tasks():
             try:
@@ -172,7 +171,7 @@ class Dataset:
             if (
                 record
                 and task not in proofs
-                and all(sizes.get(one.path) == one.size_bytes for one in record.files)
+                and self._are_whole(record.files, self.record_path(task), sizes)
                 and (not proofs or all(self._agrees(one) for one in record.files))
             ):
                 whole.add(task)
@@ -184,10 +183,41 @@ class Dataset:
         return storage.sha256_of(self.path(file.path)) == (file.sha256, file.size_bytes)
 
     def holds(self, files: Sequence[OutputFile]) -> bool:
-        """Whether all these files of this version are there, in the size recorded."""
+        """Whether all these files, which the manifest lists, are there in the size recorded. Those
+        that were written after the manifest (on local disks) must have the hash recorded, too."""
+        return self._are_whole(files, self.path("manifest.json"), self._sizes())
+
+    def lost(self, files: Sequence[OutputFile], text: str) -> list[str]:
+        """Paths of those of the files that a text names and that lack or have another hash than the
+        one recorded: what an error is about."""
+        named = [file for file in files if self.path(file.path) in text]
+        return [
+            self.path(file.path)
+            for file in named
+            if not storage.exists(self.path(file.path)) or not self._agrees(file)
+        ]
+
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of each file of this version, by its path below the version's folder."""
         found = storage.list_files([storage.join(storage.escape(self.base), "**")], self.base)
-        sizes = {file.name: file.size_bytes for file in found}
-        return all(sizes.get(one.path) == one.size_bytes for one in files)
+        return {file.name: file.size_bytes for file in found}
+
+    def _are_whole(
+        self, files: Sequence[OutputFile], witness: str, sizes: Mapping[str, int]
+    ) -> bool:
+        """Whether files are as recorded in `witness`, a file that is written after them: all in
+        their size, those that have been written since in their content."""
+        if any(sizes.get(one.path) != one.size_bytes for one in files):
+            return False
+        since = storage.modified(witness)
+        if since is None:
+            return True
+        later = [one for one in files if (storage.modified(self.path(one.path)) or 0) > since]
+        if not all(self._agrees(one) for one in later):
+            return False
+        if later:
+            storage.touch(witness)  # they are hashed once only
+        return True
 
     def read_record(self, task: str) -> TaskRecord:
         return TaskRecord.from_json(storage.read_json(self.record_path(task)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ __all__ = [
     "SHARD_TEXT_BYTES",
     "DocumentBatch",
     "Document",
+    "StoredTable",
     "addresses",
     "document_id",
     "read_batches",
@@ -154,18 +156,62 @@ class DocumentBatch:
         return [orjson.loads(value) for value in self.table.column("metadata").to_pylist()]
 
 
+class StoredTable:
+    """A Parquet file of ours (documents or attributes) that is open for reading.
+
+    `group_rows`: rows of each row group; `rows_digest`: see `rows_digest`. Pages carry checksums,
+    which are compared as pages are read; whatever is not as we wrote it is `storage.DamagedFile`,
+    with the file's path.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        with self._telling():
+            self._file = storage.open_parquet(path)
+            metadata = self._file.metadata
+            groups = range(metadata.num_row_groups)
+            self.group_rows = [metadata.row_group(group).num_rows for group in groups]
+            stored = (self._file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"")
+        self.rows_digest = stored.decode(errors="replace")
+
+    def read(self, group: int, columns: list[str] | None = None) -> pa.RecordBatch:
+        """A row group as one record batch: some of its columns, by default all."""
+        with self._telling():
+            table = self._file.read_row_group(group, columns=columns, use_threads=False)
+            batches = table.combine_chunks().to_batches()
+        if len(batches) != 1:
+            raise ValueError(
+                f"{self.path}: row group {group} must be one batch (got {len(batches)})"
+            )
+        return batches[0]
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise  # of the system: no such file, no permission
+            raise storage.DamagedFile(
+                f"{self.path} was cut or changed ({error}): delete it and run again"
+            ) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> StoredTable:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
 def read_batches(path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The row groups of a Parquet file (documents or attributes), each as one record batch, in
-    order."""
-    with storage.open_parquet(path) as file:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=columns, use_threads=False).combine_chunks()
-            batches = table.to_batches()
-            if len(batches) != 1:
-                raise ValueError(
-                    f"{path}: row group {group} must be one batch (got {len(batches)})"
-                )
-            yield batches[0]
+    order. DamagedFile as `StoredTable`."""
+    with StoredTable(path) as table:
+        for group in range(len(table.group_rows)):
+            yield table.read(group, columns)
 
 
 def rows_digest(ids: list[str]) -> str:

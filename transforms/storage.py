@@ -35,12 +35,15 @@ __all__ = [
     "exists",
     "join",
     "list_files",
+    "modified",
     "open_parquet",
     "open_read",
     "read_bytes",
     "read_json",
     "remove_asides",
+    "remove_empty_aside",
     "sha256_of",
+    "touch",
     "write_aside",
     "write_bytes",
     "write_json",
@@ -200,6 +203,18 @@ def sha256_of(path: str) -> tuple[str, int]:
     return digest.hexdigest(), size_bytes
 
 
+def modified(path: str) -> int | None:
+    """When a local file was last written, in nanoseconds; None on object stores, whose objects are
+    replaced whole and carry checksums of their own."""
+    return None if "://" in path else os.stat(path).st_mtime_ns
+
+
+def touch(path: str) -> None:
+    """Let a local file count as written now."""
+    if "://" not in path:
+        os.utime(path)
+
+
 def content_digest(path: str) -> str:
     """What tells a file's content from another's: SHA-256 in hex, or "checksum " and the object
     store's own checksum."""
@@ -329,6 +344,14 @@ def remove_asides(folder: str) -> None:
         return
     left = [file.path for file in list_files([join(escape(folder), "**")]) if _is_aside(file.name)]
     delete(left)
+
+
+def remove_empty_aside(path: str) -> None:
+    """Delete the folder beside a local file in which it was written, if nothing else is in it; for
+    files that lie alone, once nobody writes there."""
+    if "://" not in path:
+        with suppress(OSError):
+            os.rmdir(os.path.join(os.path.dirname(path), "aside"))
 
 
 def _is_aside(name: str) -> bool:

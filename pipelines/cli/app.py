@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from importlib.metadata import version
 from typing import Annotated
 
@@ -24,7 +25,8 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="vineleaf",
     help="Curate web pages, code and PDFs into tokenized pretraining mixes.",
-    epilog="Start with: vineleaf demo --workspace workspace",
+    epilog="Start with: vineleaf demo --workspace workspace. Exit codes: 0 good; 1 a gate or check"
+    " failed; 2 the recipe or the command line is wrong; 3 the run failed (docs/commands.md).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,4 +73,8 @@ def main() -> None:
     except OSError as error:  # of the answer: what else fails is told by outcomes
         ERRORS.print(f"error: the answer cannot be written: {error.strerror}", markup=False)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        sys.exit(RUN_FAILED)
+    except Exception:  # of printing the answer: never the exit code of a failed gate
+        traceback.print_exc()
+        ERRORS.print("error: this is a defect of vineleaf; the lines above show where")
         sys.exit(RUN_FAILED)

@@ -13,7 +13,10 @@ RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe in YAM
 WorkspaceUri = Annotated[
     str,
     typer.Option(
-        "--workspace", "-w", metavar="URI", help="Folder or URI (s3://, gs://) for all output."
+        "--workspace",
+        "-w",
+        metavar="URI",
+        help="Folder or URI (s3://, gs://) of all that a run makes.",
     ),
 ]
 Overrides = Annotated[

@@ -150,6 +150,11 @@ def _removals(counts: Mapping[str, int]) -> list[str]:
     ]
     if not reasons and counts.get("removed"):
         reasons = [f"{counts['removed']:,} duplicate"]
+    if counts.get("cut.passages"):
+        reasons.append(
+            f"{counts['cut.passages']:,} passages of {counts['cut.documents']:,} documents"
+            f" ({counts['cut.bytes']:,} bytes)"
+        )
     if counts.get("unmatchable_items"):
         reasons.append(f"{counts['unmatchable_items']:,} items too short to be looked for")
     return reasons

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import AsJson, WorkspaceUri
+from pipelines.cli.options import AsJson
 from pipelines.cli.outcomes import ANSWERS, CHECK_FAILED, ERRORS, GOOD, outcomes, print_json
 from pipelines.cli.screens import checks_table
 
@@ -19,7 +19,12 @@ def verify(
         str | None,
         typer.Option(help="Recipe whose benchmark files are read anew; default: the mix's index."),
     ] = None,
-    workspace: WorkspaceUri = "workspace",
+    workspace: Annotated[
+        str,
+        typer.Option(
+            "--workspace", "-w", metavar="URI", help="What {workspace} in that recipe stands for."
+        ),
+    ] = "workspace",
     as_json: AsJson = False,
 ) -> None:
     """Prove a published mix from its files: hashes, tokens, boundaries, decoding, shares, rescan.

@@ -22,6 +22,12 @@ def why(
 ) -> None:
     """Tell one document's story: where it came from, its scores, why it was kept or removed,
     what it duplicates.
+
+    Every rule is shown in the order asked, with its value, unit and bounds, and what was cut from
+    the text. Ids stand in `documents/` of the workspace and beside the token files of a mix; one
+    that begins with a hyphen follows `--`.
+
+    `vineleaf why docs/pprint --workspace workspace`
     """
     from pipelines.why import tell_story
     from pipelines.workspace import Workspace

@@ -37,6 +37,7 @@ def test_second_run_does_nothing(finished: Finished, pool: Pool, tmp_path: Path)
 
 def test_first_run_does_everything(finished: Finished) -> None:
     assert set(finished.outcome.states.values()) == {"done"}
+    assert set(finished.outcome.answer) == {"stages", "mix", "ledger", "notes"}
     assert done(finished.outcome.states) >= {
         "documents", "benchmarks", "gopher", "language", "minhash", "contamination", "candidates",
         "exact_duplicates", "fuzzy_duplicates", "tokens", "selection", "mix",

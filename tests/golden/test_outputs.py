@@ -10,6 +10,7 @@ Numbers are stored to six digits, long lists and bytes as a digest.
 """
 
 import base64
+import copy
 import datetime
 import difflib
 import gzip
@@ -22,6 +23,7 @@ import os
 import pkgutil
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -38,6 +40,7 @@ from pipelines.annotate import AnnotateTask, annotate_shard
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.filter import CONTAMINATED, Judgement, filter_shard
 from pipelines.mix import MIX_VERSION, MixTask, rescan_shard, write_shard
+from pipelines.passage_graphs import build_substring, build_units
 from pipelines.recipe import Mix
 from pipelines.select import SELECTION_VERSION, Choice, find_budgets, select_shard
 from pipelines.tables import TableTask
@@ -53,6 +56,8 @@ from transforms.dedup.exact import EXACT_VERSION, ExactHash
 from transforms.dedup.fuzzy import FUZZY_VERSION
 from transforms.dedup.minhash import MinHash
 from transforms.dedup.pool import PoolShard
+from transforms.dedup.substring import SUBSTRING_VERSION
+from transforms.dedup.units import UNITS_VERSION
 from transforms.documents import SCHEMA, Document, DocumentBatch
 from transforms.ingest.code import CodeReader
 from transforms.ingest.dolma import DolmaReader
@@ -341,10 +346,10 @@ def schema_of(pool, table):
     return pq.read_schema(pool.shards[0].tables[table]).remove_metadata()
 
 
-def deduplicate(pool, table, build, **options):
+def deduplicate(pool, table, build, ranks=3, **options):
     outputs = {source: pool.dataset(table, source) for source in SOURCES}
     with beam.Pipeline(runner=FnApiRunner(), options=OPTIONS) as pipeline:
-        build(pipeline, pool.shards, outputs, f"{pool.folder}/work/{table}", 3, **options)
+        build(pipeline, pool.shards, outputs, f"{pool.folder}/work/{table}", ranks, **options)
     pool.add(table)
     return pool
 
@@ -468,6 +473,37 @@ def test_exact_duplicates(exact):
 
 def test_fuzzy_duplicates(fuzzy):
     compare("fuzzy-duplicates", FUZZY_VERSION, fuzzy.output("fuzzy_duplicates"))
+
+
+@pytest.fixture(scope="module")
+def everyone(pool):
+    """The pool with all documents as candidates, copies too, so that much is repeated."""
+    its = copy.copy(pool)
+    its.folder = f"{pool.folder}/everyone"
+    judgements = {source: Judgement(0, (), (), {}) for source in SOURCES}
+    its.shards = [
+        replace(
+            shard,
+            tables={name: path for name, path in shard.tables.items() if "_dup" not in name},
+        )
+        for shard in pool.shards
+    ]
+    its.extend("candidates", lambda shard, to: filter_shard(TableTask(shard, to), judgements))
+    return its
+
+
+def test_repeated_passages(everyone):
+    options = {"ranks": 2, "size": 60, "joined_from": 0.8}
+    deduplicate(everyone, "repeated_passages", build_substring, **options)
+    compare("repeated-passages", SUBSTRING_VERSION, everyone.output("repeated_passages"))
+
+
+def test_repeated_lines_and_paragraphs(everyone):
+    output = {}
+    for table, paragraphs in (("repeated_lines", False), ("repeated_paragraphs", True)):
+        deduplicate(everyone, table, build_units, ranks=2, paragraphs=paragraphs, words=2)
+        output[table] = everyone.output(table)
+    compare("repeated-units", UNITS_VERSION, output)
 
 
 def test_tokens(tokens):
@@ -704,7 +740,8 @@ def test_every_annotator_reader_and_version_has_an_output(index):
                     classes.add(value.__name__)
     assert constants == {
         "CANDIDATES_VERSION", "EXACT_VERSION", "FUZZY_VERSION", "INDEX_VERSION", "MIX_VERSION",
-        "SELECTION_VERSION", "TOKENS_VERSION", "WORDS_VERSION", "WRITER_VERSION",
+        "SELECTION_VERSION", "SUBSTRING_VERSION", "TOKENS_VERSION", "UNITS_VERSION",
+        "WORDS_VERSION", "WRITER_VERSION",
     }  # fmt: skip
     covered = {type(one).__name__ for one in annotators(index)}
     covered |= {type(reader).__name__ for reader, _ in READERS.values()}

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 from expectations.gate import Result, Verdict
 from pipelines import workflow as workflow_module
-from pipelines.cli import app
+from pipelines.cli import app, main
 from pipelines.stages import GateFailed, RunFailed
 from transforms.mixing.budget import BudgetError
 from transforms.tokens.training import train_bpe
 
 ROOT = Path(__file__).parents[2]
+app_module = sys.modules["pipelines.cli.app"]  # the package names its command `app`
 RECIPE = """\
 name: tiny
 pool:
@@ -333,6 +334,17 @@ def test_beam_options_follow_two_dashes_and_all_cores_are_the_default(
     assert [one["direct_num_workers"] for one in seen[:2]] == [os.cpu_count(), 1]
     assert [one["direct_running_mode"] for one in seen[:2]] == ["multi_threading"] * 2
     assert seen[2]["direct_running_mode"] != "multi_threading"
+
+
+def test_a_defect_in_showing_an_answer_is_no_failed_gate(monkeypatch, capsys):
+    def broken(*arguments, **options):
+        raise TypeError("cannot be shown")
+
+    monkeypatch.setattr(app_module, "app", broken)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    assert "this is a defect of vineleaf" in capsys.readouterr().err
 
 
 # verify and why

@@ -63,6 +63,19 @@ def test_what_balances_has_no_imbalance():
     assert ledger["removed"]["filter: words"] == 20
 
 
+def test_passages_that_are_cut_are_counted_and_remove_no_document():
+    cut = manifest("repeated_passages web", candidates=40, removed=0, kept_text_bytes=3800,
+                   cut__documents=8, cut__passages=12, cut__bytes=200)  # fmt: skip
+    funnel = steps_of({**MANIFESTS, cut.stage: cut})
+    step = funnel.steps[4]
+    assert (step.stage, step.seen, step.kept) == ("substring-dedup", 40, 40)
+    assert step.cut == {"bytes": 200, "documents": 8, "passages": 12}
+    assert funnel.imbalances() == []
+    out = io.StringIO()
+    Console(file=out, width=100).print(funnel)
+    assert "12  passages cut" in out.getvalue()
+
+
 def test_stages_that_a_recipe_leaves_out_are_no_steps():
     manifests = {k: v for k, v in MANIFESTS.items() if "duplicates" not in k}
     manifests["tokens web"] = manifest("tokens web", candidates=60, removed=0, tokens=1)
@@ -196,4 +209,5 @@ def test_as_json_it_holds_the_ledger_and_its_steps():
         "removed": {"contaminated": 10, "words": 20},
         "quarantined": {},
         "found": {"contaminated": 10, "words": 25},
+        "cut": {},
     }

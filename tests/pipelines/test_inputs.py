@@ -1,6 +1,7 @@
 """Input files: found whatever the order of patterns, and known by what they hold."""
 
 import hashlib
+import json
 import os
 
 import pytest
@@ -84,3 +85,15 @@ def test_what_is_known_of_other_files_is_kept(workspace, folder, hashed):
     find_inputs(workspace, [str(folder / "a/*")])
     find_inputs(workspace, [str(folder)])
     assert len(hashed) == 3
+
+
+def test_hashes_of_files_that_are_gone_or_changed_are_dropped(workspace, folder):
+    find_inputs(workspace, [str(folder)])
+    (folder / "a/x.txt").unlink()
+    (folder / "b.txt").write_bytes(b"another")
+    find_inputs(workspace, [str(folder / "b.txt")])
+    (kept,) = (folder.parent / "workspace").rglob("input_hashes.json")
+    assert [key.rsplit(" ", 2)[0] for key in json.loads(kept.read_text())] == [
+        str(folder / "a/y.txt"),
+        str(folder / "b.txt"),
+    ]

@@ -1,5 +1,7 @@
 """Files that rules name are found beside the recipe, in the workspace or anywhere, or told of."""
 
+import gzip
+
 import pytest
 import yaml
 
@@ -111,3 +113,28 @@ def test_a_recipe_without_such_rules_stays_as_it_is(recipe, tmp_path):
     recipe.write_text(yaml.safe_dump(tree))
     loaded = load_recipe(str(recipe))
     assert find_rule_files(loaded, Workspace(str(tmp_path / "w"))) == loaded
+
+
+def test_a_damaged_list_is_told_before_any_work(recipe, tmp_path):
+    write(tmp_path)
+    whole = gzip.compress(b"a.org\n" * 1000 + bytes(range(256)), mtime=0)
+    (tmp_path / "lists/hosts.txt").write_bytes(whole[:-12])
+    with pytest.raises(RecipeError, match=r"recipe.yaml:12: .*hosts.txt cannot be decompressed"):
+        found(recipe, tmp_path)
+
+
+def test_a_file_is_read_to_its_end_once(recipe, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "transforms.quality.url_lists.UrlLists.check_files",
+        lambda self: read.append([one.digest for one in self.files]),
+    )
+    write(tmp_path)
+    for content, times in (("b.org", 1), ("b.org", 1), ("c.org", 2)):
+        write(tmp_path, content)
+        found(recipe, tmp_path)
+        assert len(read) == times
+    (checked,) = tmp_path.rglob("work/checked_rule_files.json")
+    checked.write_text("{")
+    found(recipe, tmp_path)
+    assert len(read) == 3

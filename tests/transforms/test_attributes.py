@@ -1,5 +1,7 @@
 """Attribute tables: aligned with their documents, or an error and no table."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -108,3 +110,23 @@ def test_the_table_of_a_shard_without_documents_has_no_rows(tmp_path):
     empty = OutputFile("part-0.parquet", 1, "x", 0, rows_digest([]), 0)
     path = write(tmp_path, [], empty)
     assert list(read_aligned({"t": path}, empty.rows_digest)) == []
+
+
+def read_or_refused(path):
+    """The rows of a table, or what is said of it."""
+    try:
+        return [one["t"].to_pylist() for one in read_aligned({"t": path}, DOCUMENTS.rows_digest)]
+    except (storage.DamagedFile, AlignmentError) as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("place", range(4, 3000, 61))
+def test_a_changed_byte_is_told_with_the_files_name_or_changes_nothing(tmp_path, place):
+    """Anywhere in the file: pages, their headers, the footer."""
+    path = write(tmp_path, [2, 3])
+    wanted = read_or_refused(path)
+    content = bytearray(Path(path).read_bytes())
+    content[place % len(content)] ^= 0x41
+    Path(path).write_bytes(content)
+    seen = read_or_refused(path)
+    assert seen == wanted or path in seen

@@ -1,7 +1,9 @@
 """Datasets: fingerprints, records, manifests, and the order in which a version is published."""
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -154,3 +156,56 @@ def test_showing_what_is_shown_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "write_json", lambda path, value: pytest.fail(path))
     stored = dataset.manifest()
     dataset.show(stored)
+
+
+def written(folder, content=b"whole"):
+    """A finished version of one file, written in the order in which stages write."""
+    dataset = Dataset(str(folder), "f1")
+    with storage.write_aside(dataset.path("part")) as file:
+        file.write(content)
+    stored = OutputFile("part", file.size_bytes, file.sha256)
+    dataset.write_record(TaskRecord("t", [stored], {}))
+    dataset.publish(replace(MANIFEST, files=[stored]))
+    return dataset, stored
+
+
+@pytest.mark.parametrize(
+    ("content", "seconds", "holds"),
+    [
+        (b"whole", 0, True),
+        (b"whole", 9, True),  # written again with what it held
+        (b"WHOLE", 9, False),
+        (b"WHOLE", -9, True),  # nothing tells: `verify` does
+        (b"whol", -9, False),
+        (None, 0, False),
+    ],
+)
+def test_a_file_that_was_written_after_its_witness_is_hashed(tmp_path, content, seconds, holds):
+    dataset, stored = written(tmp_path)
+    path = Path(dataset.path("part"))
+    time = path.stat().st_mtime_ns + seconds * 10**9
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+        os.utime(path, ns=(time, time))
+    assert dataset.holds([stored]) is holds
+    assert dataset.whole_tasks() == ({"t"} if holds else set())
+
+
+def test_a_file_that_was_written_again_is_hashed_once(tmp_path, monkeypatch):
+    dataset, stored = written(tmp_path)
+    os.utime(dataset.path("manifest.json"), ns=(1, 1))
+    assert dataset.holds([stored])
+    monkeypatch.setattr(storage, "sha256_of", lambda path: pytest.fail(path))
+    assert dataset.holds([stored])
+
+
+def test_of_the_files_that_an_error_names_those_that_changed_are_lost(tmp_path):
+    dataset, stored = written(tmp_path)
+    path = dataset.path("part")
+    assert dataset.lost([stored], f"task x: {path} is broken") == []
+    Path(path).write_bytes(b"WHOLE")
+    assert dataset.lost([stored], f"task x: {path} is broken") == [path]
+    assert dataset.lost([stored], "task x: something else is broken") == []
+    Path(path).unlink()
+    assert dataset.lost([stored], f"task x: no such file: '{path}'") == [path]

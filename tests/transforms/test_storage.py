@@ -218,3 +218,15 @@ def test_a_missing_file_is_a_file_not_found_error(folder):
 )
 def test_segments_are_joined_by_one_slash(parts, joined):
     assert storage.join(*parts) == joined
+
+
+def test_an_empty_aside_goes_and_a_used_one_stays(tmp_path):
+    path = str(tmp_path / "alone.bin")
+    storage.write_bytes(path, b"x")
+    assert (tmp_path / "aside").is_dir()
+    storage.remove_empty_aside(path)
+    assert os.listdir(tmp_path) == ["alone.bin"]
+    storage.remove_empty_aside(path)
+    with storage.write_aside(str(tmp_path / "other.bin")):
+        storage.remove_empty_aside(path)
+    assert (tmp_path / "other.bin").exists()

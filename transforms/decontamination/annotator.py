@@ -24,11 +24,12 @@ import pyarrow as pa
 
 from transforms.annotators import SPANS
 from transforms.decontamination.index import NgramIndex, load_index
-from transforms.decontamination.passages import EXTENTS, cut_until_clean
+from transforms.decontamination.passages import cut_until_clean
+from transforms.decontamination.readings import hidden_rows, plain_rows
 from transforms.documents import DocumentBatch, text_buffers
 from transforms.kernels.cut import Spans
 from transforms.kernels.ngram_lookup import Found, count_hits, find_owners
-from transforms.kernels.words import Words
+from transforms.kernels.words import Words, find_words
 from transforms.spans import spans_array
 
 __all__ = [
@@ -71,68 +72,84 @@ CONTAMINATION_SCHEMA = pa.schema(
 class Decontaminate:
     """Annotate documents with the benchmark items they hold.
 
-    `index_path`: where workers find the index, `index_fingerprint`: which one it must be; `extent`:
-    "line" extends passages to whole lines, "words" does not.
+    `index_path`: where workers find the index, `index_fingerprint`: which one it must be.
     """
 
     name: ClassVar[str] = NAME
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     schema: ClassVar[pa.Schema] = CONTAMINATION_SCHEMA
 
     index_path: str
     index_fingerprint: str
-    extent: str = "line"
-
-    def __post_init__(self) -> None:
-        if self.extent not in EXTENTS:
-            raise ValueError(f"'extent' must be one of {', '.join(EXTENTS)} (got {self.extent!r})")
 
     def parameters(self) -> dict[str, Any]:
         """The index by what it holds, not by where it lies."""
-        return {"index": self.index_fingerprint, "extent": self.extent}
+        return {"index": self.index_fingerprint}
 
     def annotate(self, batch: DocumentBatch) -> pa.RecordBatch:
         index = load_index(self.index_path, self.index_fingerprint)
-        words = batch.words
-        hits, runs = count_hits(words, index.lookup)
-        found = find_owners(
-            words, index.lookup, index.owners, hits, runs, MAX_MATCHES, MAX_EQUAL_MATCHES
-        )
-        passages, words_left = self._passages(batch, index, hits)
-        return pa.record_batch(
-            [
-                pa.array(hits),
-                pa.array(found.owners),
-                _matches(index, words, batch.text[1], found),
-                spans_array(passages),
-                pa.array(words_left),
-            ],
-            schema=self.schema,
-        )
-
-    def _passages(
-        self, batch: DocumentBatch, index: NgramIndex, hits: npt.NDArray[np.int32]
-    ) -> tuple[Spans, npt.NDArray[np.int64]]:
-        """Spans of all rows and words left in each; only rows with a hit are looked at."""
-        words_left = np.diff(batch.words.bounds)
-        rows = np.flatnonzero(hits)
-        nothing = np.empty(0, np.int64)
+        data, offsets = batch.text
+        texts = batch.table.column("text")
+        hits, runs = count_hits(batch.words, index.lookup)
+        table = _annotate(index, texts, offsets, batch.words, hits, runs)
+        rows = hidden_rows(index.lookup, data, offsets, hits)
         if len(rows) == 0:
-            return Spans(np.zeros(len(hits) + 1, np.int64), nothing, nothing), words_left
-        data, offsets = text_buffers(batch.table.column("text").take(pa.array(rows)))
-        clean = cut_until_clean(
-            index,
-            data,
-            offsets,
-            Spans(np.zeros(len(offsets), np.int64), nothing, nothing),
-            self.extent,
-        )
-        words_left[rows] = clean.words
-        spans = np.zeros(len(hits), np.int64)
-        spans[rows] = np.diff(clean.spans.bounds)
-        bounds = np.zeros(len(hits) + 1, np.int64)
-        np.cumsum(spans, out=bounds[1:])
-        return Spans(bounds, clean.spans.starts, clean.spans.ends), words_left
+            return table
+        # Bytes of a plain reading stand where those of the text do.
+        plain = plain_rows(data, offsets, rows)
+        words = find_words(*plain)
+        found = count_hits(words, index.lookup)
+        read = _annotate(index, texts.take(pa.array(rows)), plain[1], words, *found)
+        order = np.arange(batch.rows)
+        order[rows] = batch.rows + np.arange(len(rows))
+        both = pa.Table.from_batches([table, read]).take(pa.array(order)).combine_chunks()
+        return both.to_batches()[0]
+
+
+def _annotate(
+    index: NgramIndex,
+    texts: pa.Array,
+    offsets: npt.NDArray[np.int64],
+    words: Words,
+    hits: npt.NDArray[np.int32],
+    runs: npt.NDArray[np.int64],
+) -> pa.RecordBatch:
+    """A row of CONTAMINATION_SCHEMA for each text. `words` (of the texts or their plain readings)
+    are those that were scanned, `offsets` what their places are counted by."""
+    found = find_owners(
+        words, index.lookup, index.owners, hits, runs, MAX_MATCHES, MAX_EQUAL_MATCHES
+    )
+    passages, words_left = _passages(index, texts, np.diff(words.bounds), hits)
+    return pa.record_batch(
+        [
+            pa.array(hits),
+            pa.array(found.owners),
+            _matches(index, words, offsets, found),
+            spans_array(passages),
+            pa.array(words_left),
+        ],
+        schema=CONTAMINATION_SCHEMA,
+    )
+
+
+def _passages(
+    index: NgramIndex,
+    texts: pa.Array,
+    words: npt.NDArray[np.int64],
+    hits: npt.NDArray[np.int32],
+) -> tuple[Spans, npt.NDArray[np.int64]]:
+    """Spans of all rows and words left in each; only rows with a hit are looked at."""
+    rows = np.flatnonzero(hits)
+    nothing = np.empty(0, np.int64)
+    if len(rows) == 0:
+        return Spans(np.zeros(len(hits) + 1, np.int64), nothing, nothing), words
+    none = Spans(np.zeros(len(rows) + 1, np.int64), nothing, nothing)
+    clean = cut_until_clean(index, *text_buffers(texts.take(pa.array(rows))), none)
+    words_left = words.copy()
+    words_left[rows] = clean.words
+    bounds = np.zeros(len(hits) + 1, np.int64)
+    bounds[rows + 1] = np.diff(clean.spans.bounds)
+    return Spans(np.cumsum(bounds), clean.spans.starts, clean.spans.ends), words_left
 
 
 def _matches(

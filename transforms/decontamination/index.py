@@ -3,7 +3,8 @@
 In: items of benchmarks. Out: an index of their word n-grams (8 by default) that attributes each to
 (benchmark, item, field), stored as one file of which equal items and parameters make equal bytes.
 Words are those of transforms.kernels.words on both sides, so case, layout and punctuation do not
-matter.
+matter; texts with marks of markup, escapes or disguise are also taken in their plain reading
+(readings.py).
 
 Texts shorter than an n-gram have a rule of their own. A field that identifies its item (a question)
 counts from WHOLE_FIELD_WORDS words on, fields joined (a question and its answer) from
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -26,6 +27,7 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.decontamination.benchmarks import Item
+from transforms.decontamination.readings import hidden_rows, plain_rows, plain_texts
 from transforms.kernels.ngram_lookup import (
     Lookup,
     Owners,
@@ -49,7 +51,7 @@ __all__ = [
     "load_index",
 ]
 
-INDEX_VERSION = 4  # raised when equal items and parameters make another index
+INDEX_VERSION = 5  # raised when equal items and parameters make another index
 NGRAM_WORDS = 8  # words
 WHOLE_FIELD_WORDS = 5  # words from which a question of fewer than n words counts by itself
 WHOLE_JOINED_WORDS = 4  # words from which fields joined count when they have fewer than n
@@ -63,22 +65,14 @@ class IndexParameters:
     """What an index depends on besides its items.
 
     `ngram`: words of an n-gram. `ignore`: phrases; n-grams that lie inside one whole are left out.
-    `distinct_words`: fewest different words of an n-gram, lest "0 0 0 0 0 0 0 0" count; 1, the
-    default, keeps all.
     """
 
     ngram: int = NGRAM_WORDS
     ignore: tuple[str, ...] = ()
-    distinct_words: int = 1
 
     def __post_init__(self) -> None:
         if not 2 <= self.ngram <= MAX_NGRAM_WORDS:
             raise ValueError(f"'ngram' must be 2 to {MAX_NGRAM_WORDS} words (got {self.ngram})")
-        if not 1 <= self.distinct_words <= self.ngram:
-            raise ValueError(
-                f"'distinct_words' must be 1 to {self.ngram}, the n-gram's words "
-                f"(got {self.distinct_words})"
-            )
 
     def check_ignore(self) -> None:
         """ValueError for a phrase that is too short to ignore anything; apart, as it needs words to
@@ -156,7 +150,8 @@ def build_index(items: Iterable[Item], parameters: IndexParameters) -> NgramInde
     """Index all items.
 
     An n-gram that an item holds in several texts is attributed to the first, so texts joined, which
-    come after their parts, own only what crosses the seam. ValueError for a benchmark of more than
+    come after their parts, own only what crosses the seam, and plain readings, which come last,
+    only what no text holds as it stands. ValueError for a benchmark of more than
     32 fields, and for an ignored phrase without effect.
     """
     parameters.check_ignore()
@@ -179,12 +174,15 @@ def build_index(items: Iterable[Item], parameters: IndexParameters) -> NgramInde
         text_masks.append(mask)
         fewest = WHOLE_JOINED_WORDS if len(parts) > 1 else WHOLE_FIELD_WORDS
         whole_from.append(fewest if item.whole else 0)
+    for number, plain in enumerate(plain_texts(texts)):
+        if plain is not None:
+            texts.append(plain)
+            for column in (text_items, text_masks, whole_from):
+                column.append(column[number])
     offsets = np.zeros(len(texts) + 1, np.int64)
     np.cumsum([len(text) for text in texts], out=offsets[1:])
     words = find_words(np.frombuffer(b"".join(texts), np.uint8), offsets)
-    grams = collect_grams(
-        words, np.array(whole_from, np.int64), parameters.ngram, parameters.distinct_words
-    )
+    grams = collect_grams(words, np.array(whole_from, np.int64), parameters.ngram)
     ignored = _ignored(grams.hashes, grams.lengths, parameters)
     kept = np.flatnonzero(~ignored)
     hashes, lengths, gram_texts = (
@@ -219,7 +217,7 @@ def build_index(items: Iterable[Item], parameters: IndexParameters) -> NgramInde
         tuple(tuple(names) for names in benchmarks.values()),
         item_benchmarks,
         item_ids,
-        grams.dropped + int(ignored.sum()),
+        int(ignored.sum()),
     )
 
 
@@ -234,7 +232,7 @@ def _ignored(
     words = find_words(np.frombuffer(b"".join(phrases), np.uint8), offsets)
     never = np.zeros(len(phrases), np.int64)
     for length in np.unique(lengths):
-        inside = collect_grams(words, never, int(length), 1).hashes
+        inside = collect_grams(words, never, int(length)).hashes
         ignored |= (lengths == length) & np.isin(hashes, inside)
     return ignored
 
@@ -374,14 +372,25 @@ def _decode(stored: bytes, path: str) -> NgramIndex:
     try:
         with pa.ipc.open_file(pa.py_buffer(stored)) as reader:
             header = json.loads((reader.schema.metadata or {})[_HEADER_KEY])
-            batch = reader.get_batch(0)
-    except (pa.ArrowInvalid, KeyError) as error:
+            index = _stored(header, reader.get_batch(0)) if _is_current(header) else None
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no n-gram index ({error}): build it anew") from error
-    if header["version"] != _STORED_VERSION:
+    if index is None:
         raise ValueError(
             f"{path} is an n-gram index of version {header['version']}, not {_STORED_VERSION}: "
             "build it anew"
         )
+    if index.fingerprint != header["fingerprint"]:
+        raise ValueError(f"{path}: the n-gram index is damaged: build it anew")
+    return index
+
+
+def _is_current(header: Mapping[str, Any]) -> bool:
+    return bool(header["version"] == _STORED_VERSION)
+
+
+def _stored(header: Mapping[str, Any], batch: pa.RecordBatch) -> NgramIndex:
+    """The index of `_encode`'s parts."""
     arrays = {name: batch.column(name).flatten() for name in _ARRAYS}
     numbers = {
         name: array.to_numpy(zero_copy_only=True)
@@ -391,9 +400,8 @@ def _decode(stored: bytes, path: str) -> NgramIndex:
     parameters = IndexParameters(
         ngram=header["parameters"]["ngram"],
         ignore=tuple(header["parameters"]["ignore"]),
-        distinct_words=header["parameters"]["distinct_words"],
     )
-    index = _assemble(
+    return _assemble(
         parameters,
         numbers["keys"],
         numbers["lengths"],
@@ -411,9 +419,6 @@ def _decode(stored: bytes, path: str) -> NgramIndex:
         arrays["item_ids"],
         header["left_out"],
     )
-    if index.fingerprint != header["fingerprint"]:
-        raise ValueError(f"{path}: the n-gram index is damaged: build it anew")
-    return index
 
 
 @cache
@@ -431,8 +436,12 @@ def load_index(path: str, fingerprint: str) -> NgramIndex:
 def count_document_hits(
     index: NgramIndex, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int32]:
-    """Benchmark n-grams in each text data[offsets[d]:offsets[d + 1]] (UTF-8), int32[documents].
+    """Benchmark n-grams in each text data[offsets[d]:offsets[d + 1]] (UTF-8), or in its plain
+    reading where that alone holds some; int32[documents].
 
     Words are found anew: this is the gate's rescan of texts as they were published.
     """
-    return count_hits(find_words(data, offsets), index.lookup)[0]
+    hits, _ = count_hits(find_words(data, offsets), index.lookup)
+    rows = hidden_rows(index.lookup, data, offsets, hits)
+    hits[rows] = count_hits(find_words(*plain_rows(data, offsets, rows)), index.lookup)[0]
+    return hits

@@ -15,14 +15,15 @@ import numpy.typing as npt
 from numba import njit
 
 from transforms.decontamination.index import NgramIndex
+from transforms.decontamination.readings import scan_texts
 from transforms.kernels.cut import Spans, cut_spans, lift_spans
-from transforms.kernels.ngram_lookup import Found, count_hits, find_owners
-from transforms.kernels.words import Words, find_words
+from transforms.kernels.lines import LINE_FEED
+from transforms.kernels.ngram_lookup import Found, find_owners
+from transforms.kernels.words import Words
 
-__all__ = ["EXTENTS", "MAX_ROUNDS", "CleanTexts", "cut_until_clean", "find_passages"]
+__all__ = ["MAX_ROUNDS", "CleanTexts", "cut_until_clean", "find_passages"]
 
 MAX_ROUNDS = 16  # turns of cutting and scanning after which a text is given up
-EXTENTS = ("line", "words")  # what is cut of a hit: whole lines, or the words alone
 
 
 class CleanTexts(NamedTuple):
@@ -45,7 +46,6 @@ def _extend(  # type: ignore[no-untyped-def]
     run_bounds,
     run_first,
     run_last,
-    lines,
     out_bounds,
     out_starts,
     out_ends,
@@ -62,11 +62,10 @@ def _extend(  # type: ignore[no-untyped-def]
             end = word_ends[run_last[k] - 1]
             if n > before and end <= reached:
                 continue
-            if lines:
-                while start > reached and data[start - 1] != 10:
-                    start -= 1
-                while end < offsets[d + 1] and data[end - 1] != 10:
-                    end += 1
+            while start > reached and data[start - 1] != LINE_FEED:
+                start -= 1
+            while end < offsets[d + 1] and data[end - 1] != LINE_FEED:
+                end += 1
             if n > before and start <= reached:
                 out_ends[n - 1] = end - begin
             else:
@@ -83,12 +82,10 @@ def find_passages(
     offsets: npt.NDArray[np.int64],
     words: Words,
     found: Found,
-    extent: str,
 ) -> Spans:
     """What to cut for the runs of words that hits cover: united spans, bytes of each text.
 
-    `extent` "line": whole lines with their line feed (a text of one line goes whole); "words": from
-    the first byte of the first word to the last of the last.
+    Whole lines with their line feed are cut, so a text of one line goes whole.
     """
     runs = len(found.run_first)
     spans = Spans(
@@ -102,7 +99,6 @@ def find_passages(
         found.run_bounds,
         found.run_first,
         found.run_last,
-        extent == "line",
         *spans,
     )
     return Spans(spans.bounds, spans.starts[:count], spans.ends[:count])
@@ -113,32 +109,27 @@ def cut_until_clean(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
     spans: Spans,
-    extent: str = "line",
 ) -> CleanTexts:
     """Cut `spans` (united; they may be empty), then every passage that holds a benchmark n-gram,
     until no text holds one.
 
     A text of which nothing clean is left is cut whole: it has no words, and the document must go.
-    ValueError for an unknown extent or spans that do not fit the texts.
+    ValueError for spans that do not fit the texts.
     """
-    if extent not in EXTENTS:
-        raise ValueError(f"'extent' must be one of {', '.join(EXTENTS)} (got {extent!r})")
     cut_data, cut_offsets = cut_spans(data, offsets, spans)
-    words = find_words(cut_data, cut_offsets)
-    hits, runs = count_hits(words, index.lookup)
+    scan = scan_texts(index.lookup, cut_data, cut_offsets)
     for turn in range(MAX_ROUNDS + 1):
-        if not hits.any():
+        if not scan.hits.any():
             break
         if turn < MAX_ROUNDS:
-            found = find_owners(words, index.lookup, index.owners, hits, runs, 1, 1)
-            later = find_passages(cut_data, cut_offsets, words, found, extent)
+            found = find_owners(scan.words, index.lookup, index.owners, scan.hits, scan.runs, 1, 1)
+            later = find_passages(scan.data, cut_offsets, scan.words, found)
         else:
-            later = _whole_texts(cut_offsets, hits)
+            later = _whole_texts(cut_offsets, scan.hits)
         spans = lift_spans(spans, later)
         cut_data, cut_offsets = cut_spans(cut_data, cut_offsets, later)
-        words = find_words(cut_data, cut_offsets)
-        hits, runs = count_hits(words, index.lookup)
-    return CleanTexts(cut_data, cut_offsets, spans, np.diff(words.bounds))
+        scan = scan_texts(index.lookup, cut_data, cut_offsets)
+    return CleanTexts(cut_data, cut_offsets, spans, np.diff(scan.words.bounds))
 
 
 def _whole_texts(offsets: npt.NDArray[np.int64], hits: npt.NDArray[np.int32]) -> Spans:

@@ -31,7 +31,7 @@ NGRAM = 5  # words (Dolma 3)
 BANDS = 26  # (Dolma 3)
 ROWS = 11  # values in a band (Dolma 3)
 PERMUTATIONS = BANDS * ROWS  # 286
-SEED = 1
+SEED = 1  # of the permutations
 MISS_WEIGHT = 0.9  # a missed pair is lost, a false candidate costs one comparison
 
 
@@ -46,25 +46,22 @@ class MinHash:
     ngram: int = NGRAM
     bands: int = BANDS
     rows: int = ROWS
-    seed: int = SEED
 
     def __post_init__(self) -> None:
         for field in ("ngram", "bands", "rows"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be 1 or more (got {getattr(self, field)})")
-        if not 0 <= self.seed < 1 << 64:
-            raise ValueError(f"seed must be 0 to 2**64 - 1 (got {self.seed})")
 
     @property
     def schema(self) -> pa.Schema:
         return pa.schema([pa.field("bands", pa.binary(8 * self.bands))])
 
     def parameters(self) -> dict[str, Any]:
-        return {"ngram": self.ngram, "bands": self.bands, "rows": self.rows, "seed": self.seed}
+        return {"ngram": self.ngram, "bands": self.bands, "rows": self.rows}
 
     def annotate(self, batch: DocumentBatch) -> pa.RecordBatch:
         words = batch.words
-        values = signatures(words, self.ngram, self.seed, self.bands * self.rows)
+        values = signatures(words, self.ngram, SEED, self.bands * self.rows)
         keys = band_keys(values, self.bands, self.rows).astype("<u8")
         validity = np.packbits(np.diff(words.bounds) > 0, bitorder="little")
         column = pa.FixedSizeBinaryArray.from_buffers(

@@ -16,14 +16,21 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms import storage
 from transforms.attributes import AlignmentError
 from transforms.datasets import OutputFile
-from transforms.documents import ROWS_DIGEST_KEY
+from transforms.documents import StoredTable
 
-__all__ = ["PoolShard", "candidate_mask", "rank_matrix", "read_selected"]
+__all__ = [
+    "DUPLICATES",
+    "PoolShard",
+    "candidate_mask",
+    "in_pool",
+    "rank_matrix",
+    "read_selected",
+]
 
 DOCUMENTS = "documents"  # name of the documents' own table in `PoolShard.paths`
+DUPLICATES = ("exact_duplicates", "fuzzy_duplicates")  # tables whose `duplicate_of` removes
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,17 @@ def candidate_mask(
     return mask.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
+def in_pool(tables: Mapping[str, pa.RecordBatch]) -> npt.NDArray[np.bool_]:
+    """Which rows passed the pool's rules and are nobody's duplicates, bool[rows]. `tables` holds
+    `candidates`, and those of `DUPLICATES` that there are."""
+    kept = candidate_mask(tables["candidates"])
+    for table in DUPLICATES:
+        if table in tables:
+            unique = tables[table].column("duplicate_of").is_null()
+            kept = kept & unique.to_numpy(zero_copy_only=False)
+    return kept
+
+
 def rank_matrix(candidates: pa.RecordBatch, ranks: int) -> npt.NDArray[np.uint64]:
     """The rank columns, uint64[rows, ranks]."""
     return np.stack(
@@ -72,34 +90,29 @@ def read_selected(
     """Read some rows of some tables of a shard; row groups without any of them are not read.
 
     `columns`: table -> its columns; `rows`: rising row numbers. Yields per row group (the row
-    numbers in it, table -> those rows). AlignmentError as in `attributes.read_aligned`.
+    numbers in it, table -> those rows). AlignmentError and DamagedFile as in
+    `attributes.read_aligned`.
     """
     with ExitStack() as stack:
-        files = {}
+        tables = {}
         for name, path in shard.paths(*columns).items():
-            file = files[name] = stack.enter_context(storage.open_parquet(path))
-            found = (file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"").decode()
-            if found != shard.file.rows_digest:
-                raise AlignmentError(f"{path}: holds other documents than {shard.documents}")
-        if len({file.num_row_groups for file in files.values()}) != 1:
+            table = tables[name] = stack.enter_context(StoredTable(path))
+            if table.rows_digest != shard.file.rows_digest:
+                raise AlignmentError(f"{path} holds other documents than {shard.documents}")
+        sizes = {tuple(table.group_rows) for table in tables.values()}
+        if len(sizes) != 1:
             raise AlignmentError(f"{shard.documents}: row groups differ from its tables'")
         first = 0
-        for group in range(next(iter(files.values())).num_row_groups):
-            sizes = {file.metadata.row_group(group).num_rows for file in files.values()}
-            if len(sizes) != 1:
-                raise AlignmentError(f"{shard.documents}: row groups differ in size: {sizes}")
-            end = first + sizes.pop()
+        for group, size in enumerate(sizes.pop()):
+            end = first + size
             inside = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)]
             if len(inside):
                 taken = pa.array(inside - first)
                 yield (
                     inside,
                     {
-                        name: file.read_row_group(group, columns=columns[name], use_threads=False)
-                        .take(taken)
-                        .combine_chunks()
-                        .to_batches()[0]
-                        for name, file in files.items()
+                        name: table.read(group, columns[name]).take(taken)
+                        for name, table in tables.items()
                     },
                 )
             first = end

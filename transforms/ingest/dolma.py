@@ -11,6 +11,8 @@ metadata has such a key already, the field's key gets the prefix `dolma_`.
 from __future__ import annotations
 
 import datetime
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +27,8 @@ from transforms.storage import FileInfo, open_read
 
 __all__ = ["DolmaReader", "parse_time", "to_document"]
 
+# Of an id: a row of a token file's `.csv.gz` is one line to its readers, and stays what it is.
+_CONTROL = re.compile("[\x01-\x1f\x7f-\x9f\u2028\u2029]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -34,14 +38,15 @@ class DolmaReader:
 
     A record without an id gets one of the file's name and the line; the same line again is then
     "record repeated" (removed). Also removed: "no text" (blank). Quarantined, with the line's
-    number from 1: "invalid JSON", "invalid UTF-8", "not an object", "text is not a string", "id is
-    not a string" (nor an integer of 64 bits), "NUL byte", "too large"; and once per file "truncated
-    file" or "broken compression", the lines before it being kept.
+    number from 1: "invalid JSON", "invalid UTF-8", "not an object", "key repeated", "text is not a
+    string", "id is not a string" (nor an integer of 64 bits), "control character in id", "NUL
+    byte", "too large"; and once per file "truncated file" or "broken compression", the lines before
+    it being kept.
     """
 
     @property
     def version(self) -> int:
-        return 2
+        return 3
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -83,7 +88,47 @@ def _read_line(line: bytes | None, name: str, place: str, made: MadeIds) -> Docu
         return Rejected(place, _json_reason(line), str(error), True)
     if not isinstance(record, dict):
         return Rejected(place, "not an object", type(record).__name__, True)
+    # Keys are written `"key":`, in text that is `\\":`, and a string may begin with a colon: only
+    # where the counts differ is the line parsed again, by a parser that tells.
+    excess = line.count(b'":') - _count_keys(record)
+    if excess and excess != line.count(b'\\":') and (key := _repeated_key(line)) is not None:
+        return Rejected(place, "key repeated", key, True)
     return to_document(record, place, name, line, made)
+
+
+def _count_keys(record: dict[str, Any]) -> int:
+    """The keys of an object and of all objects in it."""
+    keys, todo = 0, [record]
+    while todo:
+        value: Any = todo.pop()
+        if isinstance(value, dict):
+            keys += len(value)
+            value = value.values()
+        todo += [one for one in value if type(one) in (dict, list)]
+    return keys
+
+
+def _repeated_key(line: bytes) -> str | None:
+    """The first key that an object of this JSON has twice."""
+    try:
+        json.loads(line, object_pairs_hook=_unlike)
+    except _KeyRepeated as error:
+        return str(error)
+    except (ValueError, RecursionError):  # numbers and depths that the other parser takes
+        return None
+    return None
+
+
+class _KeyRepeated(Exception):
+    """An object has a key twice."""
+
+
+def _unlike(pairs: list[tuple[str, Any]]) -> None:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _KeyRepeated(key)
+        seen.add(key)
 
 
 def _json_reason(line: bytes) -> str:
@@ -111,6 +156,8 @@ def to_document(
         identifier = str(identifier)
     if identifier is not None and not isinstance(identifier, str):
         return Rejected(place, "id is not a string", type(identifier).__name__, True)
+    if identifier and _CONTROL.search(identifier):
+        return Rejected(place, "control character in id", repr(identifier)[:200], True)
     if "\0" in text or (identifier and "\0" in identifier):
         return Rejected(place, "NUL byte", "", True)
     if not text or text.isspace():

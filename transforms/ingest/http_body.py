@@ -24,6 +24,11 @@ GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # A chunk's size, blanks that some servers pad it with, its extensions.
 _CHUNK = re.compile(rb"0*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
+# What stands where a chunk's size should and is none that can be: too long a number, or a word that
+# a page of HTML does not begin with.
+_NO_CHUNK = re.compile(
+    rb"[+-]?(?:[0-9a-fA-F]+[ \t]*\r?\n|[0-9A-Za-z]{1,64}[ \t]*(?:;[^\r\n]*)?\r\n)"
+)
 _CHUNK_END = re.compile(rb"\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # ESC is a part of ISO-2022-JP
 
@@ -38,8 +43,9 @@ class Body(NamedTuple):
 def decode_body(body: bytes, codings: Iterable[str], most_bytes: int) -> Body:
     """Undo `codings`, the last one first, up to `most_bytes` bytes of content.
 
-    A coding that is not known, or that the body does not look like (no chunk size, no gzip or zstd
-    magic at its start), is passed over; what is no text then is a fault too.
+    A coding that is not known, or that the body does not look like (nothing like a chunk size, no
+    gzip or zstd magic at its start), is passed over; what is no text then is a fault too. So is a
+    chunk size that is no number or that no body can have.
     """
     content, faults, passed = body, [], ""
     for coding in reversed([one.strip().lower() for one in codings]):
@@ -63,7 +69,7 @@ def _is_text(content: bytes) -> bool:
 
 def _decode(content: bytes, coding: str, most_bytes: int) -> Body | None:
     """Undo one coding; None where the content does not look like it."""
-    if coding == "chunked" and _CHUNK.match(content):
+    if coding == "chunked" and (_CHUNK.match(content) or _NO_CHUNK.match(content)):
         return _join_chunks(content, most_bytes)
     if coding in ("gzip", "x-gzip") and content.startswith(GZIP_MAGIC):
         return _inflate(content, 16 + zlib.MAX_WBITS, most_bytes)

@@ -39,15 +39,15 @@ class ParquetReader:
 
     A row without an id gets one of the file's name and its values; the same row again is then
     "record repeated" (removed). Also removed: "no text" (blank). Quarantined, with the row's
-    number from 0: "text is not a string" (null), "id is not a string" (nor an integer), "NUL byte",
-    "invalid UTF-8", "value has no JSON form" (a time that Python cannot hold, an unknown zone); per
-    row group "broken row group", the rows before it being kept; per file "unreadable file", "column
-    named twice", "no text column".
+    number from 0: "text is not a string" (null), "id is not a string" (nor an integer), "control
+    character in id", "NUL byte", "invalid UTF-8", "value has no JSON form" (a time that Python
+    cannot hold, an unknown zone); per row group "broken row group", the rows before it being kept;
+    per file "unreadable file", "column named twice", "no text column".
     """
 
     @property
     def version(self) -> int:
-        return 3
+        return 4
 
     @property
     def packages(self) -> tuple[str, ...]:

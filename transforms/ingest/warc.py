@@ -60,7 +60,7 @@ class WarcReader:
 
     @property
     def version(self) -> int:
-        return 4
+        return 5
 
     @property
     def packages(self) -> tuple[str, ...]:

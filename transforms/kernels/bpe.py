@@ -27,7 +27,7 @@ from numba.extending import intrinsic
 from transforms.kernels.eight_bytes import load_eight
 from transforms.kernels.loops import INLINE, LOOP, LOOP_WITH_ARRAYS
 from transforms.kernels.split import find_pieces
-from transforms.kernels.words import read_only
+from transforms.kernels.words import GOLDEN_RATIO, read_only
 
 __all__ = [
     "MOST_IDS",
@@ -55,7 +55,6 @@ PENDING = 64  # pieces that are merged at a time
 MOST_IDS = (1 << 20) - 1  # ids of a vocabulary, at most: two of them and a rank are one uint64
 MOST_MERGES = (1 << 24) - 1
 
-_K1 = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio
 _K2 = np.uint64(0xFF51AFD7ED558CCD)  # a factor of MurmurHash3's finaliser
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)  # also: an empty slot of the table of pairs
 _HASHED = np.uint64(0xFF << 56)  # second words of keys from here on: the first is a hash
@@ -176,16 +175,16 @@ def _piece_key(data, start, end, limit):  # type: ignore[no-untyped-def]
         if n > 8:
             high |= load_eight(data, start + 8, limit) & (_ALL >> uint64(128 - 8 * n))
         return low, high
-    h = uint64(n) * _K1
+    h = uint64(n) * GOLDEN_RATIO
     for i in range(start, end, 8):
-        h = (h ^ load_eight(data, i, end)) * _K1
+        h = (h ^ load_eight(data, i, end)) * GOLDEN_RATIO
         h ^= h >> uint64(32)
     return h, _HASHED | uint64(n)
 
 
 @njit(**INLINE)
 def _slot(low, high, slots):  # type: ignore[no-untyped-def]
-    h = (low ^ (high * _K2)) * _K1
+    h = (low ^ (high * _K2)) * GOLDEN_RATIO
     return (h ^ (h >> uint64(32))) & uint64(slots - 1)
 
 
@@ -221,7 +220,7 @@ def _pair_key(left, right):  # type: ignore[no-untyped-def]
 
 @njit(**INLINE)
 def _pair_slot(key, pairs):  # type: ignore[no-untyped-def]
-    h = key * _K1
+    h = key * GOLDEN_RATIO
     return (h ^ (h >> uint64(32))) & uint64(len(pairs) - 1)
 
 

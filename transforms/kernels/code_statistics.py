@@ -17,7 +17,7 @@ from numba import njit
 
 from transforms.kernels.lines import LINE_FEED, trim_left
 from transforms.kernels.phrases import pad_phrases, starts_with
-from transforms.kernels.unicode import class_table, decode
+from transforms.kernels.unicode import IDEOGRAPH, WORD, class_table, decode
 
 __all__ = ["UNKNOWN_SYNTAX", "CodeStatistics", "CommentSyntax", "measure_code", "syntax_table"]
 
@@ -142,7 +142,7 @@ def _measure(  # type: ignore[no-untyped-def]
             while i < end and data[i] != LINE_FEED:
                 code, width = decode(data, i, end)
                 kind = classes[code]
-                alphanumerics[d] += kind == 2 or kind == 4
+                alphanumerics[d] += kind in (WORD, IDEOGRAPH)
                 length += 1
                 if characters[d] + length + len(_HEADER) - 1 <= XML_HEADER_CHARACTERS:
                     xml_header[d] |= starts_with(data, i, end, _HEADER, len(_HEADER))

@@ -23,11 +23,12 @@ from numba.np.arrayobj import make_array
 
 from transforms.kernels.fasttext_tokens import (
     END_OF_LINE,
+    FNV_OFFSET,
     Tokens,
     extend_hash,
     hash_byte_strings,
 )
-from transforms.kernels.words import read_only
+from transforms.kernels.words import GOLDEN_RATIO, read_only
 
 __all__ = [
     "HIERARCHICAL",
@@ -45,8 +46,6 @@ FUDGE = 1e-5  # fastText adds it to each probability before it takes logarithms
 _SIGMOID_RANGE = 8.0  # fastText's table of the logistic function spans -8..8
 _SIGMOID_STEPS = 512
 _NGRAM_BASE = np.uint64(116049371)
-_FNV_OFFSET = np.uint32(2166136261)
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio
 _LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)  # such tokens are labels, not words
 _intrinsic: Any = intrinsic  # its types leave out that numba adds the context
 _LANES = 8  # float32 that are added at once
@@ -98,7 +97,7 @@ class Scores(NamedTuple):
 
 @njit(inline="always")
 def _slot(key, mask):  # type: ignore[no-untyped-def]
-    return int64((uint64(key) * _MIX) >> uint64(32)) & mask
+    return int64((uint64(key) * GOLDEN_RATIO) >> uint64(32)) & mask
 
 
 @njit(nogil=True, cache=True)
@@ -303,7 +302,7 @@ def _find_subwords(data, i, start, end, sizes, kept, kept_ends, chosen, n):  # t
     words, bucket, inverse, shortest, longest = sizes
     room = len(chosen) - longest
     while i < end and n <= room:
-        h = _FNV_OFFSET
+        h = FNV_OFFSET
         length = 0
         j = i
         if i < start:

@@ -21,6 +21,7 @@ from transforms.kernels.words import read_only
 
 __all__ = [
     "END_OF_LINE",
+    "FNV_OFFSET",
     "Tokens",
     "divide_tokens",
     "extend_hash",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 END_OF_LINE = b"</s>"  # fastText's token for the end of a line
-_FNV_OFFSET = np.uint32(2166136261)
+FNV_OFFSET = np.uint32(2166136261)
 _FNV_PRIME = np.uint64(16777619)
 _BLANKS = b" \n\r\t\v\f\0"
 # What a byte may begin: nothing special, a blank, "</s>", white space that is no blank of fastText.
@@ -88,7 +89,7 @@ def _fill(data, offsets, kinds, classes, starts, lengths, hashes, divisible, bou
                 i += 4
                 continue
             start = i
-            h = _FNV_OFFSET
+            h = FNV_OFFSET
             white = False
             while i < end:
                 byte = data[i]
@@ -132,7 +133,7 @@ def _divide(data, limits, tokens, classes, fill, starts, lengths, hashes, bounds
                 continue
             end = min(end, limit)
             start = i
-            h = _FNV_OFFSET
+            h = FNV_OFFSET
             while i <= end:
                 code, width = decode(data, i, end) if i < end else (uint32(32), 1)
                 if classes[code] == SPACE:
@@ -143,7 +144,7 @@ def _divide(data, limits, tokens, classes, fill, starts, lengths, hashes, bounds
                             hashes[n] = h
                         n += 1
                     start = i + width
-                    h = _FNV_OFFSET
+                    h = FNV_OFFSET
                 else:
                     for k in range(i, i + width):
                         h = extend_hash(h, data[k])
@@ -170,7 +171,7 @@ def _limits(data, offsets, most_bytes, limits):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _hash_all(data, bounds, hashes):  # type: ignore[no-untyped-def]
     for n in range(len(hashes)):
-        h = _FNV_OFFSET
+        h = FNV_OFFSET
         for i in range(bounds[n], bounds[n + 1]):
             h = extend_hash(h, data[i])
         hashes[n] = h

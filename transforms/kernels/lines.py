@@ -24,8 +24,8 @@ from transforms.kernels.eight_bytes import (
     lowest,
     repeat_byte,
 )
-from transforms.kernels.unicode import class_table, decode
-from transforms.kernels.words import mix
+from transforms.kernels.unicode import SPACE, class_table, decode
+from transforms.kernels.words import GOLDEN_RATIO, NGRAM_BASE, mix
 
 __all__ = [
     "Lines",
@@ -45,8 +45,6 @@ __all__ = [
 LINE_FEED = 10
 BULLETS = (0x2022, 0x25CF, ord("*"), ord("-"))  # datamap-rs: bullet, black circle, asterisk, hyphen
 _LINE_FEEDS = repeat_byte(LINE_FEED)
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio
-_FOLD = np.uint64(0x2545F4914F6CDD1D)
 
 
 class Lines(NamedTuple):
@@ -111,7 +109,7 @@ def trim_left(data, start, end, classes):  # type: ignore[no-untyped-def]
     i = start
     while i < end:
         code, width = decode(data, i, end)
-        if classes[code] != 1:
+        if classes[code] != SPACE:
             return i
         i += width
     return end
@@ -132,7 +130,7 @@ def trim_right(data, start, end, classes):  # type: ignore[no-untyped-def]
     while end > start:
         i = _step_back(data, start, end)
         code, _ = decode(data, i, end)
-        if classes[code] != 1:
+        if classes[code] != SPACE:
             return end
         end = i
     return end
@@ -161,7 +159,7 @@ def _find(data, offsets, classes, starts, ends, hashes, characters, first, bound
                 feeds = equal_bytes(x, _LINE_FEEDS)
                 if feeds == 0 and i + 8 <= end:
                     continued += count_marks(continuation_bytes(x))
-                    h = (h ^ x) * _STEP
+                    h = (h ^ x) * GOLDEN_RATIO
                     h ^= h >> uint64(29)
                     i += 8
                     continue
@@ -178,7 +176,7 @@ def _find(data, offsets, classes, starts, ends, hashes, characters, first, bound
             else:
                 starts[n] = start
                 ends[n] = i
-                h = (h ^ x) * _STEP
+                h = (h ^ x) * GOLDEN_RATIO
                 hashes[n] = mix(h ^ (h >> uint64(29)) ^ uint64(i - start))
                 characters[n] = i - start - continued
                 first[n] = after_blank
@@ -223,7 +221,7 @@ def _fold(hashes, characters, first, line_bounds, out_hashes, out_characters, ou
                 out_characters[n] = characters[k]
                 n += 1
             else:
-                out_hashes[n - 1] = mix(out_hashes[n - 1] * _FOLD + hashes[k])
+                out_hashes[n - 1] = mix(out_hashes[n - 1] * NGRAM_BASE + hashes[k])
                 out_characters[n - 1] += characters[k] + 1
         out_bounds[d + 1] = n
 

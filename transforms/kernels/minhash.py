@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, uint32, uint64
 
-from transforms.kernels.words import NGRAM_BASE, Words, mix
+from transforms.kernels.words import GOLDEN_RATIO, NGRAM_BASE, Words, mix
 
 __all__ = ["EMPTY", "band_keys", "permutations", "signatures"]
 
 EMPTY = np.uint32(0xFFFFFFFF)  # every value of a document without a word
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, as in SplitMix64
 _BLOCK = 256  # shingles that are hashed before they are permuted
 
 
@@ -30,7 +29,7 @@ def permutations(seed: int, count: int) -> tuple[npt.NDArray[np.uint32], npt.NDA
     Permutation k takes its multiplier from the upper and its increment from the lower 32 bits of
     the (k + 1)-th output of SplitMix64 with this seed (0 <= seed < 2**64).
     """
-    values = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * _STEP
+    values = np.uint64(seed) + np.arange(1, count + 1, dtype=np.uint64) * GOLDEN_RATIO
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     values ^= values >> np.uint64(31)
@@ -105,7 +104,7 @@ def signatures(words: Words, ngram: int, seed: int, count: int) -> npt.NDArray[n
 def _fold(values, rows, out):  # type: ignore[no-untyped-def]
     for d in range(out.shape[0]):
         for band in range(out.shape[1]):
-            h = mix(uint64(band + 1) * _STEP)
+            h = mix(uint64(band + 1) * GOLDEN_RATIO)
             for r in range(band * rows, (band + 1) * rows):
                 h = mix(h ^ uint64(values[d, r]))
             out[d, band] = h

@@ -41,15 +41,13 @@ _HIT_BUFFER = 4096  # hits that one call of `_scan` returns at most; bounds scra
 class Grams(NamedTuple):
     """N-grams of texts: hashes uint64[grams], lengths uint8[grams] (words), texts int32[grams]
     (number of the text), prefixes uint64[short grams] (hash of the first `prefix_words` words of
-    each gram shorter than n), prefix_words (0 without short grams), dropped (n-grams with too few
-    distinct words)."""
+    each gram shorter than n), prefix_words (0 without short grams)."""
 
     hashes: npt.NDArray[np.uint64]
     lengths: npt.NDArray[np.uint8]
     texts: npt.NDArray[np.int32]
     prefixes: npt.NDArray[np.uint64]
     prefix_words: int
-    dropped: int
 
 
 class Lookup(NamedTuple):
@@ -96,20 +94,6 @@ class Found(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _distinct(hashes, first, last):  # type: ignore[no-untyped-def]
-    """Distinct values of hashes[first:last]; a few words, so pairs are compared."""
-    found = 0
-    for j in range(first, last):
-        new = True
-        for k in range(first, j):
-            if hashes[k] == hashes[j]:
-                new = False
-                break
-        found += new
-    return found
-
-
-@njit(nogil=True, cache=True)
 def _polynomial(hashes, first, last):  # type: ignore[no-untyped-def]
     h = uint64(0)
     for j in range(first, last):
@@ -123,7 +107,6 @@ def _fill_grams(  # type: ignore[no-untyped-def]
     bounds,
     whole_from,
     n,
-    distinct_words,
     prefix_words,
     out_hash,
     out_length,
@@ -132,39 +115,30 @@ def _fill_grams(  # type: ignore[no-untyped-def]
 ):
     filled = 0
     short = 0
-    dropped = 0
     for t in range(len(bounds) - 1):
         first, last = bounds[t], bounds[t + 1]
         words = last - first
         if words >= n:
             for j in range(first, last - n + 1):
-                if distinct_words > 1 and _distinct(hashes, j, j + n) < distinct_words:
-                    dropped += 1
-                    continue
                 out_hash[filled] = _polynomial(hashes, j, j + n)
                 out_length[filled] = n
                 out_text[filled] = t
                 filled += 1
         elif whole_from[t] > 0 and words >= whole_from[t]:
-            if distinct_words > 1 and _distinct(hashes, first, last) < min(distinct_words, words):
-                dropped += 1
-                continue
             out_hash[filled] = _polynomial(hashes, first, last)
             out_length[filled] = words
             out_text[filled] = t
             filled += 1
             out_prefix[short] = _polynomial(hashes, first, first + prefix_words)
             short += 1
-    return filled, short, dropped
+    return filled, short
 
 
-def collect_grams(
-    words: Words, whole_from: npt.NDArray[np.int64], n: int, distinct_words: int
-) -> Grams:
+def collect_grams(words: Words, whole_from: npt.NDArray[np.int64], n: int) -> Grams:
     """All n-grams of texts of at least n words, and shorter texts as one gram each.
 
     whole_from int64[texts]: fewest words at which a text of fewer than n words is taken whole, 0:
-    never. Grams of fewer than `distinct_words` different words are dropped and counted.
+    never.
     """
     sizes = np.diff(words.bounds)
     short = (sizes < n) & (whole_from > 0) & (sizes >= whole_from)
@@ -174,21 +148,18 @@ def collect_grams(
     lengths = np.empty(most, np.uint8)
     texts = np.empty(most, np.int32)
     prefixes = np.empty(int(short.sum()), np.uint64)
-    filled, shorts, dropped = _fill_grams(
+    filled, shorts = _fill_grams(
         words.hashes,
         words.bounds,
         whole_from,
         n,
-        distinct_words,
         prefix_words,
         hashes,
         lengths,
         texts,
         prefixes,
     )
-    return Grams(
-        hashes[:filled], lengths[:filled], texts[:filled], prefixes[:shorts], prefix_words, dropped
-    )
+    return Grams(hashes[:filled], lengths[:filled], texts[:filled], prefixes[:shorts], prefix_words)
 
 
 @njit(inline="always")

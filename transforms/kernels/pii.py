@@ -18,7 +18,15 @@ from numba import njit
 
 from transforms.kernels.cut import Spans
 from transforms.kernels.lines import last_code_point
-from transforms.kernels.unicode import class_table, decode, digit_table
+from transforms.kernels.unicode import (
+    MARK,
+    NO_DIGIT,
+    WORD,
+    class_table,
+    decode,
+    digit_table,
+    is_word_character,
+)
 from transforms.kernels.words import read_only
 
 __all__ = ["Pii", "find_pii"]
@@ -52,27 +60,20 @@ def _triggers() -> npt.NDArray[np.uint8]:
 
 
 @njit(inline="always")
-def _is_word(code, classes):  # type: ignore[no-untyped-def]
-    """What regular expressions call a word character: str.isalnum or "_"."""
-    kind = classes[code]
-    return kind == 2 or kind == 4 or code == 95
-
-
-@njit(inline="always")
 def _word_before(data, start, i, classes):  # type: ignore[no-untyped-def]
-    return i > start and _is_word(last_code_point(data, start, i), classes)
+    return i > start and is_word_character(last_code_point(data, start, i), classes)
 
 
 @njit(inline="always")
 def _word_at(data, i, end, classes):  # type: ignore[no-untyped-def]
-    return i < end and _is_word(decode(data, i, end)[0], classes)
+    return i < end and is_word_character(decode(data, i, end)[0], classes)
 
 
 @njit(inline="always")
 def _digit_at(data, i, end, digits):  # type: ignore[no-untyped-def]
     """(value, bytes) of the decimal digit at data[i], value above 9 where there is none."""
     if i >= end:
-        return np.uint8(255), 0
+        return np.uint8(NO_DIGIT), 0
     code, width = decode(data, i, end)
     return digits[code], width
 
@@ -85,7 +86,7 @@ def _digit_at(data, i, end, digits):  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def _in_name(code, classes):  # type: ignore[no-untyped-def]
     kind = classes[code]
-    return kind == 2 or kind == 3 or code == 95
+    return kind in (WORD, MARK) or code == 95
 
 
 @njit(nogil=True, cache=True)
@@ -103,7 +104,7 @@ def _email_start(data, start, floor, at, classes):  # type: ignore[no-untyped-de
         i -= 1
         while i > floor and data[i] & 0xC0 == 0x80:
             i -= 1
-        begins = classes[code] != 3 and _in_name(code, classes)
+        begins = classes[code] != MARK and _in_name(code, classes)
         if begins and (i == start or not _in_name(last_code_point(data, start, i), classes)):
             best = i
     return best
@@ -129,15 +130,15 @@ def _domain_end(data, i, end, classes, digits):  # type: ignore[no-untyped-def]
                 after = i
                 while after < end and data[after] == 45:
                     after += 1
-                if after == end or classes[decode(data, after, end)[0]] not in (2, 3):
+                if after == end or classes[decode(data, after, end)[0]] not in (WORD, MARK):
                     break
                 length += after - i
                 plain = False
                 i = after
             code, width = decode(data, i, end)
-            if classes[code] != 2 and classes[code] != 3:
+            if classes[code] != WORD and classes[code] != MARK:
                 break
-            plain &= digits[code] == 255
+            plain &= digits[code] == NO_DIGIT
             length += 1
             i += width
         characters += length
@@ -226,7 +227,7 @@ def _ip_may_start(data, start, i, classes, colon):  # type: ignore[no-untyped-de
     if i == start:
         return True
     code = last_code_point(data, start, i)
-    return not (_is_word(code, classes) or code == 46 or code == colon)
+    return not (is_word_character(code, classes) or code == 46 or code == colon)
 
 
 @njit(nogil=True, cache=True)
@@ -340,7 +341,7 @@ def _national_may_start(data, start, i, classes):  # type: ignore[no-untyped-def
         return True
     code = last_code_point(data, start, i)
     # + - . / = # $ % @
-    return not (_is_word(code, classes) or code in (43, 45, 46, 47, 61, 35, 36, 37, 64))
+    return not (is_word_character(code, classes) or code in (43, 45, 46, 47, 61, 35, 36, 37, 64))
 
 
 @njit(nogil=True, cache=True)

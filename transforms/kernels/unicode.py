@@ -21,6 +21,7 @@ __all__ = [
     "MARK",
     "NO_DIGIT",
     "OTHER",
+    "REPLACEMENT",
     "SPACE",
     "WORD",
     "WORDS_VERSION",
@@ -28,6 +29,7 @@ __all__ = [
     "decode",
     "digit_table",
     "fold_table",
+    "is_word_character",
     "lower_table",
     "upper_table",
 ]
@@ -49,7 +51,7 @@ _INVISIBLE = (
     (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
 )  # fmt: skip
 FOLD_INDEX = 0xC0000000  # of `fold_table`: from here on an index; no UTF-8 ends in 0xC0 or above
-REPLACEMENT = 0xFFFD
+REPLACEMENT = np.uint32(0xFFFD)  # what is no UTF-8 is read as
 NO_DIGIT = 255  # of `digit_table`: str.isdigit is false
 
 
@@ -139,6 +141,13 @@ def upper_table() -> npt.NDArray[np.bool_]:
 
 
 @njit(inline="always")
+def is_word_character(code, classes):  # type: ignore[no-untyped-def]
+    """Whether a regular expression's \\w matches: str.isalnum or "_"."""
+    kind = classes[code]
+    return kind in (WORD, IDEOGRAPH) or code == 95
+
+
+@njit(inline="always")
 def decode(data, i, end):  # type: ignore[no-untyped-def]
     """(code point, bytes) of the UTF-8 sequence at data[i], i < end. Never reads at or past `end`.
 
@@ -149,21 +158,21 @@ def decode(data, i, end):  # type: ignore[no-untyped-def]
     if c < 0x80:
         return c, 1
     if c < 0xC0:
-        return uint32(0xFFFD), 1
+        return REPLACEMENT, 1
     if c < 0xE0:
         if i + 1 >= end:
-            return uint32(0xFFFD), 1
+            return REPLACEMENT, 1
         return ((c & uint32(0x1F)) << uint32(6)) | (uint32(data[i + 1]) & uint32(0x3F)), 2
     if c < 0xF0:
         if i + 2 >= end:
-            return uint32(0xFFFD), 1
+            return REPLACEMENT, 1
         return (
             ((c & uint32(0xF)) << uint32(12))
             | ((uint32(data[i + 1]) & uint32(0x3F)) << uint32(6))
             | (uint32(data[i + 2]) & uint32(0x3F))
         ), 3
     if i + 3 >= end or c > 0xF4:
-        return uint32(0xFFFD), 1
+        return REPLACEMENT, 1
     code = (
         ((c & uint32(7)) << uint32(18))
         | ((uint32(data[i + 1]) & uint32(0x3F)) << uint32(12))
@@ -171,5 +180,5 @@ def decode(data, i, end):  # type: ignore[no-untyped-def]
         | (uint32(data[i + 3]) & uint32(0x3F))
     )
     if code >= uint32(0x110000):
-        return uint32(0xFFFD), 1
+        return REPLACEMENT, 1
     return code, 4

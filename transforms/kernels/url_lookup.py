@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, uint64
 
-from transforms.kernels.words import NGRAM_BASE, Words, find_words, mix, read_only
+from transforms.kernels.words import GOLDEN_RATIO, NGRAM_BASE, Words, find_words, mix, read_only
 
 __all__ = [
     "KINDS",
@@ -35,7 +35,6 @@ __all__ = [
 KINDS = ("domains", "subdomains", "urls", "words", "soft_words", "subwords")
 DOMAIN, SUBDOMAIN, URL, WORD, SOFT_WORD, SUBWORD = range(len(KINDS))
 MOST_ENTRY_BYTES = 255  # of a part of a word, without what is passed over
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio
 
 
 class UrlTables(NamedTuple):
@@ -72,7 +71,7 @@ def _lower(c):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _step(h, c):  # type: ignore[no-untyped-def]
-    h = (h ^ uint64(c)) * _STEP
+    h = (h ^ uint64(c)) * GOLDEN_RATIO
     return h ^ (h >> uint64(29))
 
 

@@ -20,11 +20,10 @@ from transforms.kernels.cut import Spans
 from transforms.kernels.lines import LINE_FEED, Lines, trim_left, trim_right
 from transforms.kernels.phrases import pad_phrases, starts_with
 from transforms.kernels.unicode import (
-    IDEOGRAPH,
-    WORD,
     class_table,
     decode,
     digit_table,
+    is_word_character,
     lower_table,
     upper_table,
 )
@@ -112,18 +111,12 @@ def _all_digits(data, start, end, digits):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(inline="always")
-def _is_word(code, classes):  # type: ignore[no-untyped-def]
-    """Whether a regular expression's \\w matches."""
-    return classes[code] == WORD or classes[code] == IDEOGRAPH or code == 95
-
-
 @njit(nogil=True, cache=True)
 def _skip_signs(data, i, end, classes):  # type: ignore[no-untyped-def]
     """First offset from i on at which \\w matches; `end` if there is none."""
     while i < end:
         code, width = decode(data, i, end)
-        if _is_word(code, classes):
+        if is_word_character(code, classes):
             return i
         i += width
     return end
@@ -285,7 +278,8 @@ def _cut_lines(  # type: ignore[no-untyped-def]
             while b < words.bounds[d + 1] and words.starts[b] < end:
                 b += 1
             verdict = KEPT
-            if _count_upper(data, start, end, upper) / lines.characters[k] > rules.upper_case:
+            characters = max(lines.characters[k], 1)  # bytes that begin no character have none
+            if _count_upper(data, start, end, upper) / characters > rules.upper_case:
                 verdict = UPPER_CASE
             elif _all_digits(data, start, end, digits):
                 verdict = DIGITS

@@ -29,11 +29,21 @@ from transforms.kernels.unicode import (
     fold_table,
 )
 
-__all__ = ["Words", "find_words", "hash_words", "mix", "read_only", "roll_ngrams"]
+__all__ = [
+    "GOLDEN_RATIO",
+    "NGRAM_BASE",
+    "Words",
+    "find_words",
+    "hash_words",
+    "mix",
+    "read_only",
+    "roll_ngrams",
+]
 
 BYTES_PER_WORD = 4  # of a batch: room is made for so many words; where there are more, once again
 _M1 = np.uint64(0xFF51AFD7ED558CCD)  # MurmurHash3's 64-bit finaliser
 _M2 = np.uint64(0xC4CEB9FE1A85EC53)
+GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: a factor of hashes
 NGRAM_BASE = np.uint64(0x2545F4914F6CDD1D)  # of the rolling polynomial over word hashes
 
 # Eight bytes at once: constants that hold a value in each byte.

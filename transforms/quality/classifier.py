@@ -25,12 +25,14 @@ __all__ = ["MAX_LABELS", "NAME_PATTERN", "Classifier"]
 
 MAX_LABELS = 1024  # columns of a table, at most
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$(?!\n)"  # of a table; keywords of SQL are quoted there
+_CHECKED_ROWS = 1 << 14  # of a matrix that are looked at at once
 _NAMED_LABELS = 20  # labels that an error names, at most
 # Tables that stages and other rules write.
 _TAKEN = frozenset(
     {"c4", "candidates", "code", "contamination", "documents", "dolma3_lines", "exact"}
     | {"exact_duplicates", "fineweb", "fuzzy_duplicates", "gopher", "language", "madlad"}
-    | {"minhash", "pdf_quality", "pii", "selection", "size", "tokens", "url_lists"}
+    | {"minhash", "pdf_quality", "pii", "repeated_lines", "repeated_paragraphs"}
+    | {"repeated_passages", "selection", "size", "tokens", "url_lists"}
 )
 
 
@@ -90,6 +92,16 @@ class Classifier:
                     f"{self.model.path} has no label '{label}' (there are {some}{more})"
                 )
         return replace(self, model=model)
+
+    def check_files(self) -> None:
+        """ModelError where the model ends early, or holds what is no number."""
+        network = load_model(self.model.path, self.model.digest).network
+        for values in (network.rows, network.output, network.centroids, network.norms):
+            for first in range(0, len(values), _CHECKED_ROWS):
+                if not np.isfinite(values[first : first + _CHECKED_ROWS]).all():
+                    raise ModelError(
+                        f"{self.model.path} is damaged: its matrices hold values that are no number"
+                    )
 
     def parameters(self) -> dict[str, Any]:
         """The model by what it holds, not by where it lies."""

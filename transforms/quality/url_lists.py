@@ -92,6 +92,9 @@ class UrlLists:
         pairs = zip(self.lists, files, strict=True)
         return replace(self, lists=tuple(replace(one, file=file) for one, file in pairs))
 
+    def check_files(self) -> None:
+        load_lists(self.lists, self.subdomains)
+
     def parameters(self) -> dict[str, Any]:
         return {
             "lists": [[one.kind, one.file.name, one.file.digest] for one in self.lists],

@@ -27,7 +27,7 @@ from transforms import storage
 from transforms.datasets import OutputFile
 
 __all__ = [
-    "MOST_TOKENS",
+    "FILE_TOKENS",
     "TOKEN_BYTES",
     "DocumentBounds",
     "TokenFileWriter",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 TOKEN_BYTES = 4  # bytes of a token, whatever the vocabulary
-MOST_TOKENS = 1 << 28  # tokens of a file (1 GiB), unless a single document is longer
+FILE_TOKENS = 1 << 26  # tokens of a file (256 MiB), unless a single document is longer
 GZIP_LEVEL = 6
 _COLUMNS = ("start", "end", "id", "path", "line")
 
@@ -89,7 +89,7 @@ class TokenFileWriter:
     """
 
     def __init__(
-        self, base: str, folder: str, group: str, eos: int, most_tokens: int = MOST_TOKENS
+        self, base: str, folder: str, group: str, eos: int, most_tokens: int = FILE_TOKENS
     ) -> None:
         """Files are `base`/`folder`/part-`group`-00000.npy and so on."""
         if most_tokens < 1:
@@ -112,8 +112,8 @@ class TokenFileWriter:
     ) -> None:
         """Append documents tokens[bounds[d]:bounds[d + 1]], which come without their EOS.
 
-        `ids`, `paths` and `lines` (1-based) say which document each is and where it came from. A
-        line break in an id or path is written as a blank, since a row is one line to its readers.
+        `ids`, `paths` and `lines` (1-based) say which document each is and where it came from.
+        ValueError for an id or path with a line break, since a row is one line to its readers.
         """
         documents = len(bounds) - 1
         if not len(ids) == len(paths) == len(lines) == documents:
@@ -121,6 +121,8 @@ class TokenFileWriter:
                 f"ids, paths and lines must name {documents} documents "
                 f"(got {len(ids)}, {len(paths)} and {len(lines)})"
             )
+        if any("\n" in text or "\r" in text for text in ("".join(ids), "".join(paths))):
+            raise ValueError("ids and paths must be without a line break")
         closed = np.insert(tokens[bounds[0] : bounds[-1]], bounds[1:] - bounds[0], self._eos)
         ends = bounds - bounds[0] + np.arange(documents + 1)
         first = 0
@@ -140,8 +142,8 @@ class TokenFileWriter:
                 zip(
                     (ends[first:last] - ends[first] + held).tolist(),
                     (ends[first + 1 : last + 1] - ends[first] + held).tolist(),
-                    map(_one_line, ids[first:last]),
-                    map(_one_line, paths[first:last]),
+                    ids[first:last],
+                    paths[first:last],
                     lines[first:last],
                     strict=True,
                 )
@@ -168,10 +170,6 @@ class TokenFileWriter:
             self._close()
         elif self._open is not None:
             self._open.discard(kind, error, trace)
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\r", " ").replace("\n", " ")
 
 
 def read_token_file(path: str) -> npt.NDArray[np.uint32]:

@@ -49,3 +49,4 @@ def train_bpe(texts: Iterator[str], vocabulary_size: int, path: str) -> None:
     )
     tokenizer.train_from_iterator(texts, trainer)
     storage.write_bytes(path, tokenizer.to_str(pretty=True).encode())
+    storage.remove_empty_aside(path)

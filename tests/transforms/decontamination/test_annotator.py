@@ -192,22 +192,9 @@ def test_slices_and_empty_batches_give_the_same_rows(annotator: Decontaminate) -
             table.validate(full=True)
 
 
-def test_words_extent_cuts_less_and_leaves_nothing_to_find(tmp_path: Path) -> None:
-    text = f"He asked: {QUESTION} I said no."
-    lines, words = (
-        annotator_of(ITEMS, tmp_path, extent=extent).annotate(documents(text)).to_pylist()[0]
-        for extent in ("line", "words")
-    )
-    assert (lines["words_left"], words["words_left"]) == (0, 5)
-    (span,) = words["passages"]
-    assert text[span["start"] : span["end"]] == QUESTION[:-1]
-
-
-def test_parameters_name_the_index_by_content_and_bad_ones_are_refused(tmp_path: Path) -> None:
+def test_parameters_name_the_index_by_content(tmp_path: Path) -> None:
     annotator = annotator_of(ITEMS, tmp_path)
-    assert annotator.parameters() == {"index": annotator.index_fingerprint, "extent": "line"}
-    with pytest.raises(ValueError, match="'extent' must be one of"):
-        Decontaminate("x", "y", extent="page")
+    assert annotator.parameters() == {"index": annotator.index_fingerprint}
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="corpus: ../shared is not here")
@@ -253,7 +240,7 @@ def test_planted_contamination_of_the_corpus_is_all_found_and_named(tmp_path: Pa
         assert not count_document_hits(index, *cut).any()
     assert len(truth) == 448
     assert truth.keys() <= found
-    assert len(found - truth.keys()) <= 300  # of 29,024; they do hold the words
+    assert len(found - truth.keys()) <= 305  # of 29,024; they do hold the words
     for document, (benchmark, item, _, _) in truth.items():
         assert benchmark in {name for name, _ in named[document]}
         # In these two sets the planted item's name tells its number in the file.

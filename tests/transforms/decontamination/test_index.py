@@ -104,12 +104,10 @@ def test_ngrams_inside_an_ignored_phrase_are_left_out() -> None:
     assert index.coverage[0].unmatchable == ("2",)
 
 
-def test_degenerate_ngrams_count_unless_the_parameters_say_otherwise() -> None:
+def test_ngrams_of_one_word_repeated_count() -> None:
     item = Item("b", "1", "question", "0 " * 9 + "1 0 0 0 0 0 0 and so on", True)
     zeros, mixed = "0 " * 8, "0 0 0 0 0 0 1 0"
     assert hits(index_of(item), zeros, mixed) == [1, 1]
-    assert hits(index_of(item, distinct_words=2), zeros, mixed) == [0, 1]
-    assert hits(index_of(item, distinct_words=3), zeros, mixed) == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +115,6 @@ def test_degenerate_ngrams_count_unless_the_parameters_say_otherwise() -> None:
     [
         ({"ngram": 1}, "'ngram' must be 2 to 64"),
         ({"ngram": 65}, "'ngram' must be 2 to 64"),
-        ({"distinct_words": 9}, "'distinct_words' must be 1 to 8"),
         ({"ignore": ("all of them",)}, "'all of them' has no effect"),
     ],
 )

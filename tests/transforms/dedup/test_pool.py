@@ -69,7 +69,7 @@ def test_selected_rows_come_by_row_group(shard, rows, expected):
     [
         ({"digest": b"other"}, "holds other documents"),
         ({"groups": [3, 1, 2, 2]}, "row groups differ"),
-        ({"groups": [3, 2, 3]}, "row groups differ in size"),
+        ({"groups": [3, 2, 3]}, "row groups differ"),
     ],
 )
 def test_tables_of_other_rows_are_refused(shard, settings, message):

@@ -275,3 +275,47 @@ def test_every_line_is_a_document_or_a_reject(
             assert event.text.strip()
             assert event.id
             assert "\0" not in event.text + event.id
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        (b'{"id": "a", "text": "one", "id": "b"}', "id"),
+        (b'{"id" : "a", "text" : "one", "text" : "two"}', "text"),
+        (b'{"id": "a", "text": ": \\":", "metadata": {"k": [{"x": 1, "x": 2}]}}', "x"),
+        (b'{"id": "a", "t\\u0065xt": "one", "text": "two"}', "text"),
+    ],
+)
+def test_a_key_that_an_object_has_twice_is_told(tmp_path: Path, line: bytes, key: str) -> None:
+    (event,) = read(tmp_path, line)
+    assert event == Rejected("a.jsonl:1", "key repeated", key, True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"id" : "a", "text" : "one"}',
+        b'{"id": ":", "text": ":\\":\\\\", "metadata": {"id": 1, "text": [{"id": {}}, {"id": 2}]}}',
+        b'{"id": "a", "text": "'
+        + b'say \\"x\\": ' * 9
+        + b'", "metadata": '
+        + b"[" * 900
+        + b"]" * 900
+        + b"}",
+        b'{"id": "a", "text": "x", "metadata": {"id": ' + b"9" * 300 + b'}, \n"n" : 1}',
+    ],
+)
+def test_equal_keys_of_different_objects_and_colons_are_no_repetition(
+    tmp_path: Path, line: bytes
+) -> None:
+    (event,) = read(tmp_path, line.replace(b"\n", b""))
+    assert isinstance(event, Document)
+
+
+@pytest.mark.parametrize("character", ["\n", "\r", "\t", "\x1f", "\x7f", "\x85", "\u2028"])
+def test_an_id_with_a_control_character_is_refused(character: str) -> None:
+    """Readers of token files take a line for a row."""
+    event = one(good(f"a{character}b"))
+    assert isinstance(event, Rejected)
+    assert (event.reason, event.quarantined) == ("control character in id", True)
+    assert isinstance(one(good('a é,"b"\u00a0漢')), Document)

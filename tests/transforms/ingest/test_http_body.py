@@ -52,6 +52,18 @@ def test_an_enormous_chunk_is_a_fault(size: bytes) -> None:
     assert found.content[:90] == TEXT[:90]
 
 
+@pytest.mark.parametrize("size", [b"ZZZ", b"-1", b"0x5a", b"12G", b"q;a=1", b"F" * 16, b"9" * 200])
+def test_a_first_chunk_of_a_size_that_cannot_be_is_a_fault(size: bytes) -> None:
+    found = decode_body(size + b"\r\n" + TEXT + b"\r\n0\r\n\r\n", ["chunked"], LIMIT)
+    assert found == Body(b"", f"chunked: no chunk size at byte 0 of {len(TEXT) + len(size) + 9}")
+
+
+@pytest.mark.parametrize("first", [b"", b"<!doctype html>", b"Hello there", b"\xef\xbb\xbf<p>"])
+def test_a_page_that_is_stored_without_its_chunks_is_kept(first: bytes) -> None:
+    page = first + b"\r\n" + TEXT
+    assert decode_body(page, ["chunked"], LIMIT) == Body(page)
+
+
 @pytest.mark.parametrize(
     ("body", "codings"),
     [

@@ -46,7 +46,7 @@ def plain_grams(text: str) -> list[tuple[int, ...]]:
 
 def index_of(items: list[str]) -> tuple[Lookup, Owners]:
     """Each text is an owner of its own, with field mask 1."""
-    grams = collect_grams(batch(items), np.full(len(items), WHOLE, np.int64), N, 1)
+    grams = collect_grams(batch(items), np.full(len(items), WHOLE, np.int64), N)
     pairs = sorted(
         set(zip(grams.hashes.tolist(), grams.lengths.tolist(), grams.texts.tolist(), strict=True))
     )
@@ -145,7 +145,7 @@ def test_a_document_is_judged_alone(documents: list[str], items: list[str]) -> N
 def test_no_hash_value_is_special() -> None:
     zero = np.zeros(N, np.uint64)  # words that hash to 0 make an n-gram that hashes to 0
     words = Words(zero, np.arange(N), np.arange(N) + 1, np.array([0, N]))
-    grams = collect_grams(words, np.zeros(1, np.int64), N, 1)
+    grams = collect_grams(words, np.zeros(1, np.int64), N)
     assert grams.hashes.tolist() == [0]
     lookup = build_lookup(grams.hashes, grams.lengths, N, grams.prefixes, grams.prefix_words)
     assert count_hits(words, lookup)[0].tolist() == [1]
@@ -189,14 +189,3 @@ def test_owners_that_nothing_tells_apart_are_all_named_up_to_a_bound() -> None:
     assert [one.tolist() for one in named[2, 2]] == [[0, 1], [0, 1]]
     assert [one.tolist() for one in named[2, 9]] == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4]]
     assert [one.tolist() for one in named[5, 9]] == [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4]]
-
-
-def test_grams_of_too_few_distinct_words_are_dropped_and_counted() -> None:
-    words = batch(["a a a b c", "a a", "a b"])
-    whole = np.full(3, WHOLE, np.int64)
-    kept = {d: collect_grams(words, whole, N, d) for d in (1, 2, 3)}
-    assert {d: (len(grams.hashes), grams.dropped) for d, grams in kept.items()} == {
-        1: (5, 0),
-        2: (3, 2),  # "a a a" and "a a" go
-        3: (2, 3),  # "a a b" goes, too; of two words no more than two can differ
-    }

@@ -70,6 +70,29 @@ def test_labels_are_compared_with_the_models_before_any_work(trained):
         Classifier("quality", RuleFile("model.bin"), ("hq",)).with_files((file,))
 
 
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda data: data, None),
+        (lambda data: data[:-4] + b"\0\0\xc0\x7f", "values that are no number"),
+        (lambda data: data[:-4], "it is truncated or damaged"),
+        (lambda data: data[: len(data) // 2], "it is truncated or damaged"),
+    ],
+)
+def test_a_damaged_model_is_told_before_any_work(trained, tmp_path, harm, told):
+    """What its labels do not show: they stand before the matrices."""
+    data = harm((tmp_path / trained[0].path).read_bytes())
+    (tmp_path / "model.bin").write_bytes(data)
+    file = RuleFile(str(tmp_path / "model.bin"), "model.bin", hashlib.sha256(data).hexdigest())
+    annotator = Classifier("quality", file).with_files((file,))
+    if told is None:
+        annotator.check_files()
+        return
+    with pytest.raises(ModelError, match=told) as error:
+        annotator.check_files()
+    assert str(tmp_path / "model.bin") in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["Quality", "4x", "a b", "", "language", "tokens", "x\n"])
 def test_a_name_is_one_of_a_new_table(name):
     with pytest.raises(ValueError, match="its name must be"):

@@ -1,5 +1,6 @@
 """Token files: the layout byte by byte, where files are cut, and what readers refuse."""
 
+import csv
 import gzip
 import hashlib
 from functools import partial
@@ -124,19 +125,33 @@ def test_a_slice_of_a_batch_is_written_from_its_own_bounds(tmp_path):
     assert read_token_file(str(tmp_path / "part-a-00000.npy")).tolist() == [1, EOS, 2, EOS]
 
 
-def test_names_with_commas_quotes_and_line_breaks_stay_one_row(tmp_path):
-    ids, paths = ['a,"b"', "c\r\nd", "", "NA"], ["x,y", "z\nz", "é", "null"]
+def test_names_with_commas_and_quotes_stay_what_they_are(tmp_path):
+    ids, paths = ['a,"b"', "c\td", "", "NA"], ["x,y", " z", "é", "null"]
     with TokenFileWriter(str(tmp_path), "", "a", EOS) as writer:
         bounds = np.arange(5)
         writer.write(np.array([1, 2, 3, 4], np.uint32), bounds, ids, paths, [1, 2, 3, 4])
     found = read_document_bounds(str(tmp_path / "part-a-00000.csv.gz"))
-    assert found.ids == ['a,"b"', "c  d", "", "NA"]
-    assert found.paths == ["x,y", "z z", "é", "null"]
+    assert (found.ids, found.paths) == (ids, paths)
+    with gzip.open(tmp_path / "part-a-00000.csv.gz", "rt", newline="") as file:
+        rows = list(csv.reader(file))
+    assert ([row[2] for row in rows], [row[3] for row in rows]) == (ids, paths)
     assert found.starts.tolist() == [0, 2, 4, 6]
     assert found.ends.tolist() == [2, 4, 6, 8]
     assert found.lines.tolist() == [1, 2, 3, 4]
     _, bounds = read_as_olmo_core_does(tmp_path / "part-a-00000.npy", EOS)
     assert len(bounds) == 4
+
+
+@pytest.mark.parametrize("name", ["c\r\nd", "\n", "e\r"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_names_with_line_breaks_are_refused(tmp_path, name, place):
+    names = [["x"], ["p"]]
+    names[place] = [name]
+    with (
+        TokenFileWriter(str(tmp_path), "", "a", EOS) as writer,
+        pytest.raises(ValueError, match="must be without a line break"),
+    ):
+        writer.write(np.array([1], np.uint32), np.array([0, 1]), *names, [1])
 
 
 def write_until_cut_off(folder: Path) -> None:

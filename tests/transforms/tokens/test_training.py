@@ -51,6 +51,7 @@ def test_few_texts_give_the_bytes_alone(tmp_path):
     path = str(tmp_path / "tokenizer.json")
     train_bpe(iter([]), 500, path)
     assert load_tokenizer(TokenizerSpec(path)).identity.vocabulary_size == 258
+    assert [one.name for one in tmp_path.iterdir()] == ["tokenizer.json"]
 
 
 def test_a_vocabulary_without_room_for_the_bytes_is_refused(tmp_path):

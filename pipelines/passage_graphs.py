@@ -1,0 +1,452 @@
+"""The Beam graphs of substring, line and paragraph deduplication: which passages of documents that
+survived stand somewhere before; they go into one table per shard.
+
+Substring: anchors -> Exchange by key -> places that meet -> Exchange by shard -> second read of the
+text, of documents with such a place alone -> excerpts; when all are there, the same partitions of
+anchors -> places compared by reading excerpts -> Exchange by shard -> tables. What is exchanged
+is 16 bytes per anchor, then 8 per place that meets another and 22 per piece that is cut: some 10 %
+of the text. Lines and paragraphs: keys of their words -> Exchange by key -> all but the first ->
+Exchange by shard -> tables.
+
+Runs and excerpts are kept below `work` until `exchange.remove_runs(work)`; a killed job called
+again with the same inputs takes up what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.pvalue import AsList, PCollection
+
+from transforms import storage
+from transforms.attributes import read_aligned, write_table
+from transforms.checks.attributes import count_attributes
+from transforms.datasets import Dataset, TaskRecord, sum_counts
+from transforms.dedup.excerpts import (
+    ExcerptFiles,
+    Neighbourhoods,
+    excerpt_dtype,
+    read_ranges,
+    write_excerpts,
+)
+from transforms.dedup.passages import (
+    FOUND_PASSAGE,
+    PASSAGES_SCHEMA,
+    document_starts,
+    documents_of,
+    passage_columns,
+    place_of,
+)
+from transforms.dedup.pool import DUPLICATES, PoolShard, in_pool, rank_matrix, read_selected
+from transforms.dedup.substring import (
+    ANCHOR,
+    EDGE_BYTES,
+    SIZE,
+    Members,
+    find_repeats,
+    gram_of,
+    shared_anchors,
+)
+from transforms.dedup.units import find_units, group_units, unit_dtype
+from transforms.documents import DocumentBatch, addresses, text_buffers
+from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
+from transforms.kernels.common_passages import Agreement, Places, compare_places
+from transforms.kernels.winnow import find_anchors
+from transforms.rows import Rows
+
+__all__ = ["build_substring", "build_units"]
+
+PLACE = np.dtype([("place", "<u8")])
+_LOW = np.uint64(0xFFFFFFFF)
+_UNIT_TEXT_BYTES = 32  # of text for each line, at most that many rows are planned for
+
+
+class Shape(NamedTuple):
+    """Of substring deduplication: bytes of a window, bytes of an anchor, rank columns."""
+
+    size: int
+    gram: int
+    ranks: int
+
+
+def build_substring(
+    pipeline: beam.Pipeline,
+    shards: Sequence[PoolShard],
+    outputs: Mapping[str, Dataset],
+    work: str,
+    ranks: int,
+    size: int = SIZE,
+    joined_from: float | None = None,
+    most_bytes: int = MOST_PARTITION_BYTES // 2,
+) -> None:
+    """Write the table `repeated_passages` (PASSAGES_SCHEMA) and a record for each shard without
+    one.
+
+    Shards need the tables `size` and `candidates`, and those of `DUPLICATES` that there are:
+    passages are sought in what these leave. `size`: bytes of the shortest passage; `joined_from`:
+    see `passages.passage_columns`. Otherwise as `dedup_graphs.build_exact`. Counts of a record:
+    documents, candidates, removed (0), kept_text_bytes (without what is cut), cut.documents,
+    cut.passages, cut.bytes and those of `checks.attributes`.
+    """
+    shape = Shape(size, gram_of(size), ranks)
+    numbered = {shard.number: shard for shard in shards}
+    text_bytes = sum(shard.file.text_bytes for shard in shards)
+    anchors = 2 * text_bytes // (size - shape.gram + 2) + sum(shard.file.rows for shard in shards)
+    met = (
+        _sources(pipeline, shards)
+        | "Anchors"
+        >> Exchange(
+            storage.join(work, "anchors"),
+            ANCHOR,
+            partial(_read_anchors, shape=shape, work=work),
+            count_buckets(anchors, ANCHOR.itemsize, most_bytes),
+            most_bytes=most_bytes,
+        )
+        | "NameAnchors" >> beam.Map(_named)
+    )
+    excerpts = (
+        met
+        | "Places" >> _to_shards(work, "places", PLACE, _shared_places, shards)
+        | "Excerpts" >> beam.Map(_write_excerpts, shards=numbered, shape=shape, work=work)
+    )
+    found = (
+        met
+        | "AfterExcerpts" >> beam.Map(_after, AsList(excerpts))
+        | "Compare"
+        >> _to_shards(
+            work, "found", FOUND_PASSAGE, partial(_compare, shape=shape, work=work), shards
+        )
+    )
+    _write_tables(found, shards, outputs, joined_from, partial(_read_own, work=work))
+
+
+def build_units(
+    pipeline: beam.Pipeline,
+    shards: Sequence[PoolShard],
+    outputs: Mapping[str, Dataset],
+    work: str,
+    ranks: int,
+    paragraphs: bool,
+    words: int,
+    most_bytes: int = MOST_PARTITION_BYTES,
+) -> None:
+    """Write the table `repeated_lines` or `repeated_paragraphs` (PASSAGES_SCHEMA) and a record
+    for each shard without one.
+
+    `words`: of the shortest line or paragraph that is looked at. Otherwise as `build_substring`.
+    """
+    dtype = unit_dtype(ranks)
+    text_bytes = sum(shard.file.text_bytes for shard in shards)
+    found = (
+        _sources(pipeline, shards)
+        | "Units"
+        >> Exchange(
+            storage.join(work, "units"),
+            dtype,
+            partial(_read_units, ranks=ranks, paragraphs=paragraphs, words=words),
+            count_buckets(text_bytes // _UNIT_TEXT_BYTES, dtype.itemsize, most_bytes),
+            most_bytes=most_bytes,
+        )
+        | "NameUnits" >> beam.Map(_named)
+        | "ByShard" >> _to_shards(work, "found", FOUND_PASSAGE, _group_units, shards)
+    )
+    _write_tables(found, shards, outputs, None, None)
+
+
+def _sources(
+    pipeline: beam.Pipeline, shards: Sequence[PoolShard]
+) -> PCollection[tuple[str, PoolShard]]:
+    named = [(f"{shard.number:08d}", shard) for shard in shards]
+    sources: PCollection[tuple[str, PoolShard]] = (
+        pipeline | "Shards" >> beam.Create(named) | "Spread" >> beam.Reshuffle()
+    )
+    return sources
+
+
+def _to_shards(
+    work: str,
+    name: str,
+    dtype: np.dtype[Any],
+    rows: Callable[[Any], Iterable[Rows]],
+    shards: Sequence[PoolShard],
+) -> Exchange:
+    count = max((shard.number for shard in shards), default=0) + 1
+    return Exchange(storage.join(work, name), dtype, rows, count, by="shard")
+
+
+def _named(partition: Partition) -> tuple[str, Partition]:
+    return partition.name, partition
+
+
+def _after(element: tuple[str, Partition], excerpts: list[int]) -> tuple[str, Partition]:
+    """The element, once all excerpts are written."""
+    return element
+
+
+def _judged(shard: PoolShard) -> tuple[str, ...]:
+    """The tables that tell which documents are in the pool."""
+    return ("candidates", *(name for name in DUPLICATES if name in shard.tables))
+
+
+def _own_path(work: str, shard: int) -> str:
+    return storage.join(work, "own", f"{shard:08d}")
+
+
+def _read_anchors(shard: PoolShard, shape: Shape, work: str) -> Iterator[Rows]:
+    """Anchors of a shard; what of its documents repeats them a short period before goes into a file
+    of scratch, which is there before the run is."""
+    columns: dict[str, list[str] | None] = {"documents": ["text"]}
+    own = [np.empty(0, FOUND_PASSAGE)]
+    first_row, first_byte = 0, 0
+    everyone = addresses(shard.number, shard.file.rows)
+    for tables in read_aligned(
+        shard.paths("documents", *_judged(shard)), shard.file.rows_digest, columns
+    ):
+        data, offsets = text_buffers(tables["documents"].column("text"))
+        rows = tables["documents"].num_rows
+        if rows:
+            wanted = in_pool(tables)
+            found = find_anchors(data, offsets, wanted, shape.size, shape.gram)
+            shift = first_byte - int(offsets[0])
+            anchors = np.empty(len(found.keys), ANCHOR)
+            anchors["key"] = found.keys
+            anchors["place"] = place_of(shard.number, found.places + shift)
+            yield anchors
+            repeats = np.empty(len(found.starts), FOUND_PASSAGE)
+            repeats["start"] = place_of(shard.number, found.starts + shift)
+            its = documents_of(found.starts, offsets)
+            repeats["first_in"] = everyone[first_row:][its]
+            repeats["length"] = found.ends - found.starts
+            repeats["head"], repeats["tail"] = found.head, found.tail
+            own.append(repeats)
+            first_byte += int(offsets[-1] - offsets[0])
+        first_row += rows
+    storage.write_bytes(_own_path(work, shard.number), np.concatenate(own).tobytes())
+
+
+def _read_own(shard: int, work: str) -> Rows:
+    return np.frombuffer(storage.read_bytes(_own_path(work, shard)), FOUND_PASSAGE)
+
+
+def _shared_places(partition: Partition) -> Iterator[Rows]:
+    shared = shared_anchors(partition.read())
+    places = np.empty(len(shared), PLACE)
+    places["place"] = shared["place"]
+    yield places
+
+
+def _write_excerpts(
+    partition: Partition, shards: Mapping[int, PoolShard], shape: Shape, work: str
+) -> int:
+    """Write the excerpts of the shard that the partition stands for; gives the shard's number."""
+    number = partition.first_bucket
+    files = ExcerptFiles.of(storage.join(work, "excerpts"), number)
+    if number in shards and not storage.exists(files.index):
+        offsets = (partition.read()["place"] & _LOW).astype(np.int64)
+        write_excerpts(files, _neighbourhoods(shards[number], offsets, shape), shape.ranks)
+    return number
+
+
+def _neighbourhoods(
+    shard: PoolShard, offsets: npt.NDArray[np.int64], shape: Shape
+) -> Iterator[Neighbourhoods]:
+    starts = document_starts(_sizes(shard))
+    rows = documents_of(offsets, starts)
+    columns = {"documents": ["text"], "candidates": [f"rank_{k}" for k in range(shape.ranks)]}
+    for inside, tables in read_selected(shard, columns, np.unique(rows)):
+        data, bounds = text_buffers(tables["documents"].column("text"))
+        here = slice(*np.searchsorted(rows, [inside[0], inside[-1] + 1]))
+        its = np.searchsorted(inside, rows[here])
+        index = np.empty(len(its), excerpt_dtype(shape.ranks))
+        index["offset"], index["row"] = offsets[here], rows[here]
+        index["at"] = at = bounds[its] + offsets[here] - starts[rows[here]]
+        index["left"] = np.minimum(at - bounds[its], shape.size - shape.gram + EDGE_BYTES)
+        index["right"] = np.minimum(bounds[its + 1] - at, shape.size + EDGE_BYTES)
+        matrix = rank_matrix(tables["candidates"], shape.ranks)
+        for k in range(shape.ranks):
+            index[f"rank_{k}"] = matrix[its, k]
+        yield Neighbourhoods(data, index)
+
+
+def _sizes(shard: PoolShard) -> npt.NDArray[np.int64]:
+    """Bytes of each document of a shard, int64[rows]."""
+    columns: dict[str, list[str] | None] = {"size": ["bytes"]}
+    tables = read_aligned(shard.paths("size"), shard.file.rows_digest, columns)
+    sizes = [one["size"].column("bytes").to_numpy().astype(np.int64) for one in tables]
+    return np.concatenate([np.empty(0, np.int64), *sizes])
+
+
+def _compare(partition: Partition, shape: Shape, work: str) -> Iterator[Rows]:
+    """Compare the places that meet in a partition; text is read from the excerpts of all shards."""
+    shared = shared_anchors(partition.read())
+    if len(shared) == 0:
+        return
+    excerpts = _Excerpts(shared["place"], shape.ranks, storage.join(work, "excerpts"))
+    members = Members(
+        shared["key"].copy(), shared["place"].copy(), excerpts.address, excerpts.order()
+    )
+    compare = partial(excerpts.compare, size=shape.size)
+    yield from find_repeats(members, shape.size, shape.gram, compare)
+
+
+class _Excerpts:
+    """Where the text around some places lies: number of the shard, offset in its file, bytes that
+    may be read to both sides, addresses and ranks of their documents."""
+
+    def __init__(self, places: npt.NDArray[np.uint64], ranks: int, folder: str) -> None:
+        self.folder = folder
+        self.places = places
+        self.shard = (places >> np.uint64(32)).astype(np.int64)
+        self.at = np.empty(len(places), np.int64)
+        self.left = np.empty(len(places), np.int64)
+        self.right = np.empty(len(places), np.int64)
+        self.address = np.empty(len(places), np.uint64)
+        self.ranks = np.empty((len(places), ranks), np.uint64)
+        for shard in np.unique(self.shard).tolist():
+            its = np.flatnonzero(self.shard == shard)
+            index = ExcerptFiles.of(folder, shard).read_index(ranks)
+            rows = index[np.searchsorted(index["offset"], (places[its] & _LOW).astype(np.uint32))]
+            self.at[its], self.left[its], self.right[its] = rows["at"], rows["left"], rows["right"]
+            self.address[its] = place_of(shard, rows["row"].astype(np.int64))
+            for k in range(ranks):
+                self.ranks[its, k] = rows[f"rank_{k}"]
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """The rank of each place among all: by its document's ranks, then by itself."""
+        by_order = np.lexsort([self.places, *reversed(self.ranks.T)])
+        order = np.empty(len(by_order), np.int64)
+        order[by_order] = np.arange(len(by_order))
+        return order
+
+    def compare(
+        self,
+        one: npt.NDArray[np.int64],
+        other: npt.NDArray[np.int64],
+        least: npt.NDArray[np.int64],
+        most: npt.NDArray[np.int64],
+        apart: npt.NDArray[np.int64],
+        size: int,
+    ) -> Agreement:
+        """Read the text around the places of these pairs and compare it."""
+        used, inverse = np.unique(np.concatenate([one, other]), return_inverse=True)
+        at = np.empty(len(used), np.int64)
+        parts: list[npt.NDArray[np.uint8]] = []
+        read = 0
+        for shard in np.unique(self.shard[used]).tolist():
+            here = np.flatnonzero(self.shard[used] == shard)
+            its = used[here]
+            path = ExcerptFiles.of(self.folder, shard).text
+            data, places = read_ranges(path, self.at[its], self.left[its], self.right[its])
+            at[here] = read + places
+            parts.append(data)
+            read += len(data)
+        places_of = Places(at, self.left[used], self.right[used])
+        first = Places(*(column[inverse[: len(one)]] for column in places_of))
+        second = Places(*(column[inverse[len(one) :]] for column in places_of))
+        text = np.concatenate([np.empty(0, np.uint8), *parts])
+        return compare_places(text, first, second, least, most, apart, size)
+
+
+def _read_units(shard: PoolShard, ranks: int, paragraphs: bool, words: int) -> Iterator[Rows]:
+    columns: dict[str, list[str] | None] = {"documents": ["text"]}
+    everyone = addresses(shard.number, shard.file.rows)
+    first_row, first_byte = 0, 0
+    for tables in read_aligned(
+        shard.paths("documents", *_judged(shard)), shard.file.rows_digest, columns
+    ):
+        batch = DocumentBatch(tables["documents"])
+        if batch.rows:
+            units = find_units(batch, paragraphs)
+            kept = in_pool(tables)[units.rows] & (units.words >= words)
+            rows = np.empty(int(kept.sum()), unit_dtype(ranks))
+            its = units.rows[kept]
+            rows["key"], rows["address"] = units.keys[kept], everyone[first_row:][its]
+            matrix = rank_matrix(tables["candidates"], ranks)
+            for k in range(ranks):
+                rows[f"rank_{k}"] = matrix[its, k]
+            rows["offset"] = first_byte + units.starts[kept]
+            rows["length"] = (units.ends - units.starts)[kept]
+            yield rows
+            first_byte += int(batch.text[1][-1] - batch.text[1][0])
+        first_row += batch.rows
+
+
+def _group_units(partition: Partition) -> Iterator[Rows]:
+    yield group_units(partition.read())
+
+
+def _write_tables(
+    found: PCollection[Partition],
+    shards: Sequence[PoolShard],
+    outputs: Mapping[str, Dataset],
+    joined_from: float | None,
+    more: Callable[[int], Rows] | None,
+) -> None:
+    write = partial(
+        _write_table,
+        shards={shard.number: shard for shard in shards},
+        outputs=dict(outputs),
+        joined_from=joined_from,
+        more=more,
+    )
+    _ = found | "WriteTables" >> beam.Map(write)
+
+
+def _write_table(
+    partition: Partition,
+    shards: Mapping[int, PoolShard],
+    outputs: Mapping[str, Dataset],
+    joined_from: float | None,
+    more: Callable[[int], Rows] | None,
+) -> None:
+    """Write the table and the record of the shard that the partition stands for. `more`: what is
+    known of a shard without an exchange."""
+    shard = shards.get(partition.first_bucket)
+    if shard is None or storage.exists(outputs[shard.source].record_path(shard.task)):
+        return
+    found = partition.read()
+    if more is not None:
+        found = np.concatenate([found, more(shard.number)])
+        found = found[np.argsort(found["start"], kind="stable")]
+    counts: list[dict[str, int]] = [{"documents": shard.file.rows, "removed": 0}]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        first_byte = 0
+        for tables in read_aligned(shard.paths("size", *_judged(shard)), shard.file.rows_digest):
+            sizes = tables["size"].column("bytes").to_numpy().astype(np.int64)
+            starts = first_byte + document_starts(sizes)
+            first_byte = int(starts[-1])
+            bounds = place_of(shard.number, starts[[0, -1]])
+            here = found[slice(*np.searchsorted(found["start"], bounds))]
+            columns, passages = passage_columns(here, starts, joined_from)
+            mask = in_pool(tables)
+            cut = columns["cut_bytes"].to_numpy()
+            counts.append(
+                {
+                    "candidates": int(mask.sum()),
+                    "kept_text_bytes": int((sizes - cut)[mask].sum()),
+                    "cut.documents": int((cut > 0).sum()),
+                    "cut.passages": passages,
+                    "cut.bytes": int(cut.sum()),
+                }
+            )
+            table = pa.record_batch(
+                [
+                    pc.if_else(pa.array(mask), columns[field.name], pa.scalar(None, field.type))
+                    for field in PASSAGES_SCHEMA
+                ],
+                schema=PASSAGES_SCHEMA,
+            )
+            counts.append(count_attributes(table))
+            yield table
+
+    dataset = outputs[shard.source]
+    file = write_table(dataset, shard.file, PASSAGES_SCHEMA, batches())
+    dataset.write_record(TaskRecord(shard.task, [file], sum_counts(counts)))

@@ -1,0 +1,51 @@
+"""The step that deduplication tells while it works."""
+
+import pytest
+
+from pipelines.dedup_jobs import exact_job, fuzzy_job
+from pipelines.recipe import Fuzzy
+from pipelines.workspace import Workspace
+from transforms.datasets import Manifest
+
+DOCUMENTS = {"web": Manifest("documents web", "f", 1, {}, {}, [], {}, {}, {}, "0")}
+
+
+def jobs(folder):
+    workspace = Workspace(str(folder))
+    return {
+        "exact": exact_job(workspace, {}, DOCUMENTS, [], 2, {}),
+        "fuzzy": fuzzy_job(workspace, {}, DOCUMENTS, [], 2, Fuzzy(5, 26, 11, 0.8), {}),
+    }
+
+
+def write_runs(folder, name, step, number):
+    """As an exchange does, in the scratch folder of the job."""
+    (work,) = {job.cleanup.args[0] for kind, job in jobs(folder).items() if kind == name}
+    for run in range(number):
+        path = folder.joinpath(work, step, f"{run:08d}-64.run")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "told"),
+    [
+        ("exact", {}, ""),
+        ("exact", {"hashes": 3}, "step 1 of 2, reading hashes: 3 written"),
+        ("exact", {"hashes": 3, "found": 1}, "step 2 of 2, grouping equal texts: 1 written"),
+        ("fuzzy", {"bands": 4}, "step 1 of 5, reading signatures: 4 written"),
+        ("fuzzy", {"bands": 4, "members": 2}, "step 4 of 5, reading linked texts: 2 written"),
+        ("fuzzy", {"found": 2}, "step 5 of 5, comparing them: 2 written"),
+    ],
+)
+def test_the_last_step_that_has_written_is_told(tmp_path, name, steps, told):
+    for step, number in steps.items():
+        write_runs(tmp_path, name, step, number)
+    assert jobs(tmp_path)[name].step() == told
+
+
+def test_nothing_of_it_is_left_when_the_job_is_done(tmp_path):
+    write_runs(tmp_path, "exact", "hashes", 2)
+    job = jobs(tmp_path)["exact"]
+    job.cleanup()
+    assert job.step() == ""

@@ -1,0 +1,201 @@
+"""Repeats: exactly the windows that stood before, whatever the text; nothing else, nothing less."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.dedup.passages import FOUND_PASSAGE, passage_columns, place_of
+from transforms.dedup.substring import (
+    ANCHOR,
+    EDGE_BYTES,
+    PAIRS_AT_ONCE,
+    Members,
+    find_repeats,
+    gram_of,
+    shared_anchors,
+)
+from transforms.kernels.common_passages import Places, compare_places
+from transforms.kernels.winnow import find_anchors
+
+SHARD = 3
+
+
+def find(texts, size, order=None, gram=None):
+    """Spans to be cut of each text, and the number of the text in which most of each stands first.
+    `order`: numbers of the texts in the order in which they survive."""
+    gram = gram_of(size) if gram is None else gram
+    encoded = [text.encode() for text in texts]
+    data = np.frombuffer(b"".join(encoded), np.uint8)
+    offsets = np.concatenate(([0], np.cumsum([len(one) for one in encoded]))).astype(np.int64)
+    found = find_anchors(data, offsets, np.ones(len(texts), np.bool_), size, gram)
+    rows = np.empty(len(found.keys), ANCHOR)
+    rows["key"], rows["place"] = found.keys, place_of(SHARD, found.places)
+    rows = shared_anchors(np.sort(rows))
+    at = (rows["place"] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    document = np.searchsorted(offsets[:-1], at, side="right") - 1
+    ranks = np.empty(len(texts), np.int64)
+    ranks[list(range(len(texts)) if order is None else order)] = np.arange(len(texts))
+    by_order = np.lexsort([at, ranks[document]])
+    place_order = np.empty(len(at), np.int64)
+    place_order[by_order] = np.arange(len(at))
+    members = Members(rows["key"], rows["place"], document.astype(np.uint64), place_order)
+    left = np.minimum(at - offsets[document], size - gram + EDGE_BYTES)
+    right = np.minimum(offsets[document + 1] - at, size + EDGE_BYTES)
+
+    def compare(one, other, least, most, apart):
+        assert 0 < len(one) <= PAIRS_AT_ONCE
+        assert (place_order[one] < place_order[other]).all()
+        pairs = [Places(at[its], left[its], right[its]) for its in (one, other)]
+        return compare_places(data, *pairs, least, most, apart, size)
+
+    own = np.empty(len(found.starts), FOUND_PASSAGE)
+    own["start"], own["length"] = place_of(SHARD, found.starts), found.ends - found.starts
+    own["first_in"] = np.searchsorted(offsets[:-1], found.starts, side="right") - 1
+    own["head"], own["tail"] = found.head, found.tail
+    everything = [own, *find_repeats(members, size, gram, compare)]
+    columns, spans = passage_columns(np.concatenate(everything), offsets, None)
+    cut = [[(s["start"], s["end"]) for s in row] for row in columns["spans"].to_pylist()]
+    assert spans == sum(map(len, cut))
+    assert columns["cut_bytes"].to_pylist() == [sum(e - s for s, e in row) for row in cut]
+    return cut, columns["first_in"].to_pylist()
+
+
+def marked(texts, size, order=None):
+    """By the definition: for each byte, where (text, byte) an equal one stands first, or None."""
+    seen, marks = {}, [[None] * len(text.encode()) for text in texts]
+    for number in range(len(texts)) if order is None else order:
+        text = texts[number].encode()
+        for q in range(len(text) - size + 1):
+            first = seen.setdefault(text[q : q + size], (number, q))
+            if first != (number, q):
+                start = max(q, first[1] + size) if first[0] == number else q
+                for at in range(start, q + size):
+                    marks[number][at] = (first[0], first[1] + at - q)
+    return marks
+
+
+def spans_of(text, marks):
+    """Runs of marked bytes, moved inwards to lie between characters."""
+    encoded = text.encode()
+    starts_character = [byte & 0xC0 != 0x80 for byte in encoded] + [True]
+    spans, at = [], 0
+    while at < len(encoded):
+        end = at
+        while end < len(encoded) and marks[end] is not None:
+            end += 1
+        start, stop = at, end
+        while start < stop and not starts_character[start]:
+            start += 1
+        while stop > start and not starts_character[stop]:
+            stop -= 1
+        if stop > start:
+            spans.append((start, stop))
+        at = end + 1
+    return spans
+
+
+def expected(texts, size, order=None):
+    marks = marked(texts, size, order)
+    return [spans_of(text, its) for text, its in zip(texts, marks, strict=True)]
+
+
+SIZES = st.integers(8, 14)
+CHARACTERS = st.one_of(
+    st.sampled_from("ab"),
+    st.sampled_from("abéあ😀"),
+    st.characters(codec="utf-8"),
+)
+PIECES = st.lists(st.text(CHARACTERS, max_size=14), min_size=1, max_size=5)
+
+
+@st.composite
+def corpora(draw):
+    """Texts of a few pieces, so that much of them repeats in whole and in part."""
+    pieces = draw(PIECES)
+    pieces += [piece * 4 for piece in pieces[:2]]
+    return draw(
+        st.lists(st.lists(st.sampled_from(pieces), max_size=5).map("".join), min_size=1, max_size=8)
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(corpora(), SIZES, st.randoms(use_true_random=False))
+def test_what_is_cut_is_what_stood_before(texts, size, chance):
+    order = list(range(len(texts)))
+    chance.shuffle(order)
+    assert find(texts, size, order)[0] == expected(texts, size, order)
+
+
+def characters_of(text):
+    """Offsets at which characters begin, and the end."""
+    return np.cumsum([0] + [len(c.encode()) for c in text]).tolist()
+
+
+@settings(max_examples=300, deadline=None)
+@given(corpora(), SIZES)
+def test_after_the_cut_no_passage_stands_twice(texts, size):
+    cut, _ = find(texts, size)
+    seen = set()
+    for text, spans in zip(texts, cut, strict=True):
+        encoded = text.encode()
+        bounds = [0, *(at for span in spans for at in span), len(encoded)]
+        for start, end in zip(bounds[::2], bounds[1::2], strict=True):
+            edges = [at for at in characters_of(text) if start <= at <= end]
+            for at in edges:
+                # The shortest passage of whole characters from here on.
+                stop = next((edge for edge in edges if edge >= at + size), None)
+                if stop is not None:
+                    assert encoded[at:stop] not in seen
+                    seen.add(encoded[at:stop])
+
+
+@settings(max_examples=300, deadline=None)
+@given(corpora(), SIZES)
+def test_each_byte_that_is_cut_has_an_equal_one_that_stays(texts, size):
+    cut, first_in = find(texts, size)
+    marks = marked(texts, size)
+    gone = [{at for start, end in spans for at in range(start, end)} for spans in cut]
+    for number, text in enumerate(texts):
+        for at in gone[number]:
+            place = (number, at)
+            while place[1] in gone[place[0]]:  # ends: each step goes back in the order of reading
+                earlier = marks[place[0]][place[1]]
+                assert earlier < place
+                place = earlier
+            assert texts[place[0]].encode()[place[1]] == text.encode()[at]
+        assert len(first_in[number]) == len(cut[number])
+        assert all(keeper <= number for keeper in first_in[number])
+
+
+def test_a_window_that_stood_before_stays_whole_where_it_stood_first():
+    passage = "The quick brown fox jumps over the lazy dog. "
+    size = len(passage)
+    texts = [f"a {passage}", f"b {passage}c", passage * 3]
+    cut, first_in = find(texts, 20)
+    assert cut == [[], [(1, 2 + size)], [(0, 3 * size)]]
+    assert first_in == [[], [0], [0]]
+    # Read from the last on, its first passage is the one that stays.
+    assert find(texts, 20, order=[2, 1, 0])[0][2] == [(size, 3 * size)]
+
+
+def test_places_that_agree_with_each_other_more_than_with_the_first_are_found():
+    """All hold one anchor; each two of them share more, on one side or on both."""
+    middle = "0123456789ABCDEF"
+    texts = [middle]
+    for k in range(6):
+        texts.append(f"{'uvwxyz'[k] * 3}left{k % 3}{middle}")
+        texts.append(f"{'UVWXYZ'[k] * 3}left{k % 3}{middle}right{k % 2}")
+    for size in (17, 19, 20, 24):
+        wanted = expected(texts, size)
+        assert find(texts, size, gram=4)[0] == wanted
+        assert sum(map(len, wanted)) > 2
+
+
+def test_a_key_of_many_places_is_compared_in_pieces():
+    chance = np.random.default_rng(1)
+    passage = "".join(map(chr, chance.integers(97, 123, 60)))
+    texts = [f"{'ABCDEFGH'[k % 8]}{k} {passage}{k % 7}-{k}" for k in range(PAIRS_AT_ONCE + 10)]
+    cut, _ = find(texts, 50)
+    assert cut[0] == []
+    assert all(cut[1:])
+    assert cut[:200] == expected(texts[:200], 50)

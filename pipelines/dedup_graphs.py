@@ -31,7 +31,7 @@ from transforms.dedup.exact import EXACT_SCHEMA, FOUND, exact_dtype, group_exact
 from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY, find_near_duplicates
 from transforms.dedup.members import MEMBER_BLOCK, Members, pack_members, unpack_members
 from transforms.dedup.minhash import BANDS, NGRAM, band_matrix
-from transforms.dedup.pool import PoolShard, candidate_mask, rank_matrix, read_selected
+from transforms.dedup.pool import PoolShard, in_pool, rank_matrix, read_selected
 from transforms.documents import DocumentBatch, addresses
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.shingles import find_shingles
@@ -46,13 +46,16 @@ def build_exact(
     outputs: Mapping[str, Dataset],
     work: str,
     ranks: int,
+    hashed: tuple[str, str] = ("exact", "text_hash"),
     most_bytes: int = MOST_PARTITION_BYTES,
 ) -> None:
-    """Write the table `exact_duplicates` (EXACT_SCHEMA) and a record for each shard without one.
+    """Write a table of EXACT_SCHEMA and a record for each shard without one.
 
-    Shards need the tables `size`, `candidates` (with `ranks` rank columns) and `exact`. `outputs`:
-    source -> dataset. `work`: scratch folder of this stage and these inputs alone. Counts of a
-    record: documents, candidates, removed, kept_text_bytes and those of `checks.attributes`.
+    Shards need the tables `size`, `candidates` (with `ranks` rank columns) and the one of `hashed`,
+    (table, column of 128-bit hashes): documents with equal hashes are duplicates. Those that an
+    earlier table of `pool.DUPLICATES` removed take no part. `outputs`: source -> dataset. `work`:
+    scratch folder of this stage and these inputs alone. Counts of a record: documents, candidates,
+    removed, kept_text_bytes and those of `checks.attributes`.
     """
     documents = sum(shard.file.rows for shard in shards)
     dtype = exact_dtype(ranks)
@@ -64,7 +67,7 @@ def build_exact(
         >> Exchange(
             storage.join(work, "hashes"),
             dtype,
-            partial(_read_hashes, ranks=ranks),
+            partial(_read_hashes, ranks=ranks, hashed=hashed),
             count_buckets(documents, dtype.itemsize, most_bytes),
             most_bytes=most_bytes,
         )
@@ -76,8 +79,7 @@ def build_exact(
         shards={shard.number: shard for shard in shards},
         outputs=dict(outputs),
         schema=EXACT_SCHEMA,
-        inputs=("candidates", "size"),
-        evidence=_exact_columns,
+        evidence=_url_columns if hashed[0] == "url" else _exact_columns,
     )
     _ = found | "WriteTables" >> beam.Map(write)
 
@@ -95,8 +97,8 @@ def build_fuzzy(
 ) -> None:
     """Write the table `fuzzy_duplicates` (FUZZY_SCHEMA) and a record for each shard without one.
 
-    Shards need the tables `size`, `candidates`, `exact_duplicates` and `minhash`, whose `ngram` and
-    `bands` must be these. `similarity`: true Jaccard, 0..1, inclusive. Otherwise as `build_exact`.
+    Shards need the tables `size`, `candidates` and `minhash`, whose `ngram` and `bands` must be
+    these. `similarity`: true Jaccard, 0..1, inclusive. Otherwise as `build_exact`.
     """
     if not 0.0 < similarity <= 1.0:
         raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
@@ -146,7 +148,6 @@ def build_fuzzy(
         shards=numbered,
         outputs=dict(outputs),
         schema=FUZZY_SCHEMA,
-        inputs=("candidates", "exact_duplicates", "size"),
         evidence=_fuzzy_columns,
     )
     _ = partitions | "WriteTables" >> beam.Map(write)
@@ -174,10 +175,11 @@ def _named(partition: Partition) -> tuple[str, Partition]:
     return partition.name, partition
 
 
-def _read_hashes(shard: PoolShard, ranks: int) -> Iterator[Rows]:
-    for address, batches in _with_addresses(shard, ("candidates", "exact")):
-        column = batches["exact"].column("text_hash")
-        wanted = candidate_mask(batches["candidates"]) & _valid(column)
+def _read_hashes(shard: PoolShard, ranks: int, hashed: tuple[str, str]) -> Iterator[Rows]:
+    table, name = hashed
+    for address, batches in _with_addresses(shard, (*shard.judged_by, table)):
+        column = batches[table].column(name)
+        wanted = in_pool(batches) & _valid(column)
         key, low = hash_halves(column)
         matrix = rank_matrix(batches["candidates"], ranks)
         rows = np.empty(len(address), exact_dtype(ranks))
@@ -188,10 +190,9 @@ def _read_hashes(shard: PoolShard, ranks: int) -> Iterator[Rows]:
 
 
 def _read_bands(shard: PoolShard) -> Iterator[Rows]:
-    for address, batches in _with_addresses(shard, ("candidates", "exact_duplicates", "minhash")):
+    for address, batches in _with_addresses(shard, (*shard.judged_by, "minhash")):
         column = batches["minhash"].column("bands")
-        wanted = candidate_mask(batches["candidates"], batches["exact_duplicates"])
-        wanted &= _valid(column)
+        wanted = in_pool(batches) & _valid(column)
         keys = band_matrix(column)[wanted]
         rows = np.empty(keys.shape, BAND)
         rows["key"] = keys
@@ -264,7 +265,6 @@ def _write_evidence(
     shards: Mapping[int, PoolShard],
     outputs: Mapping[str, Dataset],
     schema: pa.Schema,
-    inputs: tuple[str, ...],
     evidence: Callable[[Rows], dict[str, pa.Array]],
 ) -> None:
     """Write the table and the record of the shard that the partition stands for."""
@@ -276,13 +276,13 @@ def _write_evidence(
     checks: list[dict[str, int]] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for address, tables in _with_addresses(shard, inputs):
+        for address, tables in _with_addresses(shard, (*shard.judged_by, "size")):
             here = found[
                 np.searchsorted(found["address"], address[:1])[0] : np.searchsorted(
                     found["address"], address[-1:], side="right"
                 )[0]
             ]
-            mask = candidate_mask(tables["candidates"], tables.get("exact_duplicates"))
+            mask = in_pool(tables)
             places = (here["address"] - address[0]).astype(np.int64)
             columns = _align(evidence(here), places, len(address))
             single = np.ones(len(address), np.uint32)
@@ -319,6 +319,12 @@ def _exact_columns(found: Rows) -> dict[str, pa.Array]:
         "duplicate_of": pa.array(found["survivor"], mask=survives),
         "similarity": pa.array(np.ones(len(found), np.float32), mask=survives),
     }
+
+
+def _url_columns(found: Rows) -> dict[str, pa.Array]:
+    """As of exact ones, but an equal URL says nothing of how similar the texts are."""
+    columns = _exact_columns(found)
+    return {**columns, "similarity": pa.nulls(len(found), pa.float32())}
 
 
 def _fuzzy_columns(found: Rows) -> dict[str, pa.Array]:

@@ -13,7 +13,7 @@ import apache_beam as beam
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.passage_graphs import build_substring, build_units
 from pipelines.recipe import Fuzzy, Repeats
-from pipelines.stage_names import EXACT_DEDUP, FUZZY_DEDUP, SUBSTRING_DEDUP, TABLES
+from pipelines.stage_names import EXACT_DEDUP, FUZZY_DEDUP, SUBSTRING_DEDUP, TABLES, URL_DEDUP
 from pipelines.stages import Job, Stage
 from pipelines.tables import table_gate, table_stages
 from pipelines.workspace import Workspace
@@ -28,9 +28,11 @@ from transforms.exchange import remove_runs
 
 __all__ = ["exact_job", "fuzzy_job", "repeats_job"]
 
+# Stage -> table and column of what must be equal.
+_HASHED = {URL_DEDUP: ("url", "url_hash"), EXACT_DEDUP: ("exact", "text_hash")}
 # Folder of an exchange (dedup_graphs, passage_graphs) -> what is done while its runs are written,
 # in order.
-_EXACT_STEPS = {"hashes": "reading hashes", "found": "grouping equal texts"}
+_EXACT_STEPS = {"hashes": "reading hashes", "found": "grouping equal ones"}
 _FUZZY_STEPS = {
     "bands": "reading signatures",
     "links": "linking equal bands",
@@ -52,21 +54,22 @@ def exact_job(
     documents: Mapping[str, Manifest],
     shards: Sequence[PoolShard],
     ranks: int,
+    stage: str,
     inputs: Mapping[str, str],
 ) -> Job:
-    """The job that finds exact duplicates. `inputs`: fingerprints of all that the pool is made
-    of.
+    """The job of a `stage` that finds documents whose hashes are equal, of texts or of URLs.
+    `inputs`: fingerprints of all that the pool is made of.
     """
-    stages = _stages(workspace, "exact_duplicates", EXACT_VERSION, documents, shards, {}, inputs)
-    work = _work(workspace, "exact", stages)
+    stages = _stages(workspace, TABLES[stage], EXACT_VERSION, documents, shards, {}, inputs)
+    work = _work(workspace, _HASHED[stage][0], stages)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         outputs = {source: stage.dataset for source, stage in stages.items()}
-        build_exact(pipeline, shards, outputs, work, ranks)
+        build_exact(pipeline, shards, outputs, work, ranks, _HASHED[stage])
 
     gate = table_gate(documents, recipe, "duplicates")
     return Job(
-        EXACT_DEDUP,
+        stage,
         list(stages.values()),
         build,
         gate,

@@ -24,6 +24,7 @@ from pipelines.stage_names import (
     SELECT,
     TABLES,
     TOKENIZE,
+    URL_DEDUP,
 )
 from transforms.datasets import Manifest
 
@@ -37,7 +38,7 @@ FOUND_MEANS = (
     " would remove."
 )
 # After ingest.
-_STEPS = (FILTER, EXACT_DEDUP, FUZZY_DEDUP, *REPEATS.values(), TOKENIZE, SELECT)
+_STEPS = (FILTER, URL_DEDUP, EXACT_DEDUP, FUZZY_DEDUP, *REPEATS.values(), TOKENIZE, SELECT)
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ def _steps(source: str, manifests: Mapping[str, Manifest]) -> Iterator[FunnelSte
         if f"{table} {source}" in manifests:
             counts = manifests[f"{table} {source}"].counts
             removed = _by_reason(counts, "removed.")
-            if name in (EXACT_DEDUP, FUZZY_DEDUP):
+            if name in (URL_DEDUP, EXACT_DEDUP, FUZZY_DEDUP):
                 removed = {"duplicate": counts.get("removed", 0)}
             yield _step(source, name, counts, removed)
 

@@ -44,7 +44,7 @@ from transforms.dedup.passages import (
     passage_columns,
     place_of,
 )
-from transforms.dedup.pool import DUPLICATES, PoolShard, in_pool, rank_matrix, read_selected
+from transforms.dedup.pool import PoolShard, in_pool, rank_matrix, read_selected
 from transforms.dedup.substring import (
     ANCHOR,
     EDGE_BYTES,
@@ -89,7 +89,7 @@ def build_substring(
     """Write the table `repeated_passages` (PASSAGES_SCHEMA) and a record for each shard without
     one.
 
-    Shards need the tables `size` and `candidates`, and those of `DUPLICATES` that there are:
+    Shards need the tables `size` and `candidates`, and those of `pool.DUPLICATES` that there are:
     passages are sought in what these leave. `size`: bytes of the shortest passage; `joined_from`:
     see `passages.passage_columns`. Otherwise as `dedup_graphs.build_exact`. Counts of a record:
     documents, candidates, removed (0), kept_text_bytes (without what is cut), cut.documents,
@@ -190,11 +190,6 @@ def _after(element: tuple[str, Partition], excerpts: list[int]) -> tuple[str, Pa
     return element
 
 
-def _judged(shard: PoolShard) -> tuple[str, ...]:
-    """The tables that tell which documents are in the pool."""
-    return ("candidates", *(name for name in DUPLICATES if name in shard.tables))
-
-
 def _own_path(work: str, shard: int) -> str:
     return storage.join(work, "own", f"{shard:08d}")
 
@@ -207,7 +202,7 @@ def _read_anchors(shard: PoolShard, shape: Shape, work: str) -> Iterator[Rows]:
     first_row, first_byte = 0, 0
     everyone = addresses(shard.number, shard.file.rows)
     for tables in read_aligned(
-        shard.paths("documents", *_judged(shard)), shard.file.rows_digest, columns
+        shard.paths("documents", *shard.judged_by), shard.file.rows_digest, columns
     ):
         data, offsets = text_buffers(tables["documents"].column("text"))
         rows = tables["documents"].num_rows
@@ -359,7 +354,7 @@ def _read_units(shard: PoolShard, ranks: int, paragraphs: bool, words: int) -> I
     everyone = addresses(shard.number, shard.file.rows)
     first_row, first_byte = 0, 0
     for tables in read_aligned(
-        shard.paths("documents", *_judged(shard)), shard.file.rows_digest, columns
+        shard.paths("documents", *shard.judged_by), shard.file.rows_digest, columns
     ):
         batch = DocumentBatch(tables["documents"])
         if batch.rows:
@@ -419,7 +414,7 @@ def _write_table(
 
     def batches() -> Iterator[pa.RecordBatch]:
         first_byte = 0
-        for tables in read_aligned(shard.paths("size", *_judged(shard)), shard.file.rows_digest):
+        for tables in read_aligned(shard.paths("size", *shard.judged_by), shard.file.rows_digest):
             sizes = tables["size"].column("bytes").to_numpy().astype(np.int64)
             starts = first_byte + document_starts(sizes)
             first_byte = int(starts[-1])

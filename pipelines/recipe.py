@@ -149,7 +149,8 @@ class Recipe:
 
     name: str
     sources: tuple[Source, ...]
-    exact: bool
+    urls: bool
+    exact: str | None  # what must be equal: text or words
     fuzzy: Fuzzy | None
     repeats: tuple[Repeats, ...]
     keep: tuple[str, ...]
@@ -314,7 +315,8 @@ class _Reading:
         return Recipe(
             name=self.tree["name"],
             sources=tuple(_source(name, tree) for name, tree in pool["sources"].items()),
-            exact=dedup.get("exact", "dedup" in pool),
+            urls=dedup.get("urls", False),
+            exact=_exact(dedup.get("exact", "dedup" in pool)),
             fuzzy=_fuzzy(dedup.get("fuzzy", False)),
             repeats=_repeats(dedup),
             keep=tuple(dedup.get("keep", ["source order"])),
@@ -351,6 +353,12 @@ def _source(name: str, tree: Mapping[str, Any]) -> Source:
         pdf=tree.get("pdf", {}),
         allow_empty=tree.get("allow_empty", False),
     )
+
+
+def _exact(tree: Mapping[str, Any] | bool) -> str | None:
+    if isinstance(tree, bool):
+        return "text" if tree else None
+    return str(tree.get("by", "text"))
 
 
 def _fuzzy(tree: Mapping[str, Any] | bool) -> Fuzzy | None:

@@ -18,6 +18,7 @@ from transforms.dedup.exact import EXACT_SCHEMA, ExactHash
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
 from transforms.dedup.minhash import MinHash
 from transforms.dedup.passages import PASSAGES_SCHEMA
+from transforms.dedup.url import UrlHash
 from transforms.quality.rule_schemas import RULE_SCHEMAS
 from transforms.quality.rules import rule
 from transforms.quality.size import Size
@@ -42,8 +43,10 @@ def keep_criteria(recipe: Recipe) -> tuple[tuple[str, bool], ...]:
 def scorers(recipe: Recipe, source: Source) -> list[Annotator]:
     """The annotators of a source, each once, but for the one that needs the benchmark index."""
     its: dict[str, Annotator] = {"size": Size()}
+    if recipe.urls:
+        its["url"] = UrlHash()
     if recipe.exact:
-        its["exact"] = ExactHash()
+        its["exact"] = ExactHash(recipe.exact)
     if recipe.fuzzy:
         its["minhash"] = MinHash(recipe.fuzzy.ngram, recipe.fuzzy.bands, recipe.fuzzy.rows)
     columns = [column for column, _ in keep_criteria(recipe)]
@@ -79,6 +82,8 @@ def mixing_schemas(recipe: Recipe) -> dict[str, pa.Schema]:
         for name, schema in first.items()
         if all(name in its for its in others)
     }
+    if recipe.urls:
+        common["url_duplicates"] = EXACT_SCHEMA
     if recipe.exact:
         common["exact_duplicates"] = EXACT_SCHEMA
     if recipe.fuzzy:

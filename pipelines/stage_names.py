@@ -22,6 +22,7 @@ __all__ = [
     "SUBSTRING_DEDUP",
     "TABLES",
     "TOKENIZE",
+    "URL_DEDUP",
     "split_name",
     "stage_of",
 ]
@@ -30,6 +31,7 @@ INGEST = "ingest"
 BENCHMARKS = "benchmarks"
 ANNOTATE = "annotate"
 FILTER = "filter"
+URL_DEDUP = "url-dedup"
 EXACT_DEDUP = "exact-dedup"
 FUZZY_DEDUP = "fuzzy-dedup"
 SUBSTRING_DEDUP = "substring-dedup"
@@ -45,6 +47,7 @@ STAGES = (
     BENCHMARKS,
     ANNOTATE,
     FILTER,
+    URL_DEDUP,
     EXACT_DEDUP,
     FUZZY_DEDUP,
     SUBSTRING_DEDUP,
@@ -58,6 +61,7 @@ TABLES = {
     INGEST: "documents",
     BENCHMARKS: "benchmarks",
     FILTER: "candidates",
+    URL_DEDUP: "url_duplicates",
     EXACT_DEDUP: "exact_duplicates",
     FUZZY_DEDUP: "fuzzy_duplicates",
     SUBSTRING_DEDUP: "repeated_passages",

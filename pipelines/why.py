@@ -24,6 +24,7 @@ from pipelines.stage_names import (
     SELECT,
     TABLES,
     TOKENIZE,
+    URL_DEDUP,
 )
 from pipelines.story import Cut, Reason, Repeated, RuleVerdict, Story, wanted_by
 from pipelines.workspace import Workspace
@@ -36,12 +37,13 @@ from transforms.query import QueryError, evaluate
 __all__ = ["tell_story"]
 
 BEGINS = 80  # characters of a text that are shown
-_DEDUP = (EXACT_DEDUP, FUZZY_DEDUP)
+_DEDUP = (URL_DEDUP, EXACT_DEDUP, FUZZY_DEDUP)
 _SELECTIONS = f"{TABLES[SELECT]}-"  # and the name of the mix
 # Tables of keys, ranks, tokens and evidence, which the story has in words.
 _WITHOUT_SCORES = {
     "exact",
     "minhash",
+    "url",
     *(TABLES[stage] for stage in (FILTER, TOKENIZE, *_DEDUP, *REPEATS.values())),
 }
 
@@ -96,8 +98,9 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         if its and values.get("duplicate_of") is not None:
             duplicate_of = _identifier(workspace, its.manifest.inputs, values["duplicate_of"])
             similarity, cluster_size = values["similarity"], values["cluster_size"]
+            seen = "same URL" if similarity is None else f"similarity {similarity:.3f}"
             told = (
-                f"removed by {stage}: duplicate of {duplicate_of}, similarity {similarity:.3f},"
+                f"removed by {stage}: duplicate of {duplicate_of}, {seen},"
                 f" one of {cluster_size} documents alike"
             )
             reasons.append(Reason(stage, f"duplicate of {duplicate_of}", told, value=similarity))

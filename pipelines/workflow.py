@@ -47,6 +47,7 @@ from pipelines.stage_names import (
     STAGES,
     TABLES,
     TOKENIZE,
+    URL_DEDUP,
     split_name,
     stage_of,
 )
@@ -75,7 +76,7 @@ from transforms.tokens.specification import TokenizerSpec
 
 __all__ = ["StageState", "Workflow"]
 
-DEDUP_TABLES = ("exact", "minhash")  # that no rule judges by
+DEDUP_TABLES = ("exact", "minhash", "url")  # that no rule judges by
 Place = tuple[str, ...]  # keys that lead to a value of the recipe
 Shards = Sequence[PoolShard]
 T = TypeVar("T")
@@ -192,7 +193,8 @@ class Workflow:
     def _wants(self, stage: str) -> bool:
         return {
             BENCHMARKS: self.recipe.decontamination is not None,
-            EXACT_DEDUP: self.recipe.exact,
+            URL_DEDUP: self.recipe.urls,
+            EXACT_DEDUP: self.recipe.exact is not None,
             FUZZY_DEDUP: self.recipe.fuzzy is not None,
             **dict.fromkeys(REPEATS.values(), False),
             **{repeats.stage: True for repeats in self.recipe.repeats},
@@ -282,13 +284,16 @@ class Workflow:
     def _deduplicate(self, shards: Shards) -> Step[Shards | None]:
         recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
         ranks = len(keep_criteria(recipe)) + 2  # and the source's place, and the id
-        if recipe.exact:
-            pool = self._pool("candidates", "exact")
-            yield exact_job(workspace, tree, self._documents, shards, ranks, pool)
-            if not self._have("exact_duplicates"):
-                return None
-            self._check_kept("exact_duplicates", "kept_text_bytes", "what is no duplicate")
-            shards = self._extend(shards, "exact_duplicates")
+        removal = "candidates"  # the last table that removes documents
+        for stage, hashed in ((URL_DEDUP, "url"), (EXACT_DEDUP, "exact")):
+            if self._wants(stage):
+                pool = self._pool(removal, hashed)
+                yield exact_job(workspace, tree, self._documents, shards, ranks, stage, pool)
+                removal = TABLES[stage]
+                if not self._have(removal):
+                    return None
+                self._check_kept(removal, "kept_text_bytes", "what is no duplicate")
+                shards = self._extend(shards, removal)
         if recipe.fuzzy:
             pool = self._pool("exact_duplicates", "minhash")
             yield fuzzy_job(workspace, tree, self._documents, shards, ranks, recipe.fuzzy, pool)
@@ -311,7 +316,9 @@ class Workflow:
         """The table of the last stage that removes documents from the pool."""
         if self.recipe.fuzzy:
             return "fuzzy_duplicates"
-        return "exact_duplicates" if self.recipe.exact else "candidates"
+        if self.recipe.exact:
+            return "exact_duplicates"
+        return "url_duplicates" if self.recipe.urls else "candidates"
 
     def _tokenize(
         self, shards: Shards, tokenizer: TokenizerSpec, described: Description

@@ -58,7 +58,8 @@ from transforms.dedup.minhash import MinHash
 from transforms.dedup.pool import PoolShard
 from transforms.dedup.substring import SUBSTRING_VERSION
 from transforms.dedup.units import UNITS_VERSION
-from transforms.documents import SCHEMA, Document, DocumentBatch
+from transforms.dedup.url import UrlHash
+from transforms.documents import SCHEMA, Document, DocumentBatch, read_batches
 from transforms.ingest.code import CodeReader
 from transforms.ingest.dolma import DolmaReader
 from transforms.ingest.html import HtmlReader
@@ -309,7 +310,7 @@ def tiny_classifier(beside):
 def annotators(index):
     path, built = index
     return [
-        Size(), ExactHash(), MinHash(bands=3, rows=4), Gopher(), C4(), FineWeb(),
+        Size(), UrlHash(), ExactHash(), MinHash(bands=3, rows=4), Gopher(), C4(), FineWeb(),
         Language(languages=("de", "en")), Code(), Decontaminate(path, built.fingerprint),
         Pii(), PdfQuality(), Madlad(), Dolma3Lines(), UrlLists(), tiny_classifier(path),
     ]  # fmt: skip
@@ -399,7 +400,7 @@ def selection(tokens):
     "name",
     [
         "c4", "classified", "code", "contamination", "dolma3_lines", "exact", "fineweb", "gopher",
-        "language", "madlad", "minhash", "pdf_quality", "pii", "size", "url_lists",
+        "language", "madlad", "minhash", "pdf_quality", "pii", "size", "url", "url_lists",
     ],
 )  # fmt: skip
 def test_annotators(pool, index, name):
@@ -469,6 +470,13 @@ def test_candidates(candidates):
 
 def test_exact_duplicates(exact):
     compare("exact-duplicates", EXACT_VERSION, exact.output("exact_duplicates"))
+
+
+def test_hashes_of_words(pool):
+    batches = [DocumentBatch(batch) for one in pool.shards for batch in read_batches(one.documents)]
+    annotator = ExactHash("words")
+    output = [annotator.annotate(batch).column("text_hash").to_pylist() for batch in batches]
+    compare("hashes-of-words", annotator.version, output)
 
 
 def test_fuzzy_duplicates(fuzzy):

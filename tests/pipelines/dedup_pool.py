@@ -3,7 +3,7 @@ workflow, and one way to run a graph.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -86,6 +86,18 @@ def make_pool(folder, shards, group_rows=SMALL_GROUP_ROWS):
             tables[rule.name] = dataset.path(file.path)
         pool.append(PoolShard(number, source, str(path), file, tables))
     return pool
+
+
+def with_annotation(folder, pool, rule):
+    """The shards with the table of one more annotator."""
+    extended = []
+    for shard in pool:
+        dataset = Dataset(str(folder / "attributes" / rule.name / shard.source), "f")
+        batches = (rule.annotate(DocumentBatch(batch)) for batch in read_batches(shard.documents))
+        write_table(dataset, shard.file, rule.schema, batches)
+        tables = {**shard.tables, rule.name: dataset.path(shard.file.path)}
+        extended.append(replace(shard, tables=tables))
+    return extended
 
 
 def read_corpus(path):

@@ -2,8 +2,10 @@
 
 import gzip
 import os
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dedup_pool import (
@@ -14,6 +16,7 @@ from dedup_pool import (
     make_pool,
     read_corpus,
     run,
+    with_annotation,
 )
 
 from pipelines.dedup_graphs import build_exact, build_fuzzy
@@ -22,6 +25,7 @@ from transforms.datasets import Dataset
 from transforms.dedup.exact import EXACT_SCHEMA
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
 from transforms.dedup.pool import PoolShard
+from transforms.dedup.url import UrlHash
 from transforms.documents import split_address
 
 
@@ -172,6 +176,46 @@ def test_near_duplicates_carry_their_true_similarity(undisturbed):
         assert fuzzy[survivor]["similarity"] is None
         assert fuzzy[survivor]["nearest"] == removed
         assert [fuzzy[name]["cluster_size"] for name in (base, near, f"far{k}")] == [2, 2, 1]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Stands for the annotator of URLs: a document's id up to its first hyphen, or none."""
+
+    name = "url"
+    schema = UrlHash.schema
+
+    def annotate(self, batch):
+        ids = [one.partition("-") for one in batch.table.column("id").to_pylist()]
+        column = [one.ljust(16).encode() if hyphen else None for one, hyphen, _ in ids]
+        return pa.record_batch([pa.array(column, pa.binary(16))], schema=self.schema)
+
+
+def test_by_url_one_stays_and_takes_no_part_in_what_comes_after(tmp_path):
+    text = prose(1)
+    documents = [("a-1", prose(2)), ("a-2", text), ("b-1", text), ("lone", text), ("other", "x y")]
+    pool = make_pool(tmp_path, [("web", documents[:3]), ("code", documents[3:])])
+    outputs = {s: Dataset(str(tmp_path / "url_duplicates" / s), "f") for s in SOURCES}
+    hashed = with_annotation(tmp_path, pool, Address())
+    run(
+        build_exact, shards=hashed, outputs=outputs, work=str(tmp_path / "work/url"), ranks=2,
+        hashed=("url", "url_hash"),
+    )  # fmt: skip
+    urls = stories(pool, outputs)
+    (removed,) = [name for name in ("a-1", "a-2") if urls[name]["duplicate_of"]]
+    (kept,) = {"a-1", "a-2"} - {removed}
+    assert urls[removed] == {"duplicate_of": kept, "similarity": None, "cluster_size": 2}
+    assert {urls[name]["cluster_size"] for name in ("b-1", "lone", "other")} == {1}
+    judged = [
+        replace(s, tables={**s.tables, "url_duplicates": outputs[s.source].path(s.file.path)})
+        for s in pool
+    ]
+    found = deduplicate(tmp_path, judged)
+    exact = stories(pool, found["exact"])
+    assert exact[removed]["cluster_size"] is None
+    copies = {"a-2", "b-1", "lone"} - {removed}
+    assert {exact[name]["cluster_size"] for name in copies} == {len(copies)}
+    assert stories(pool, found["fuzzy"])[removed]["cluster_size"] is None
 
 
 def test_blank_texts_are_nobodys_duplicates_and_short_ones_have_a_rule(undisturbed):

@@ -310,7 +310,8 @@ def test_what_is_left_out_has_its_default(load):
         "name: a\npool: {sources: {web: {ingest: html, paths: [x]}}}\n"
         "mix: {tokens: 5, tokenizer: t, shares: {web: 1}}\n"
     )
-    assert (recipe.exact, recipe.fuzzy, recipe.decontamination) == (False, None, None)
+    assert (recipe.exact, recipe.fuzzy, recipe.decontamination) == (None, None, None)
+    assert (recipe.urls, recipe.repeats) == (False, ())
     assert recipe.keep == ("source order",)
     assert recipe.mix.max_epochs == {"web": 1.0}
     assert (recipe.mix.where, recipe.mix.exclude, recipe.mix.seed) == (None, (), 0)
@@ -319,11 +320,15 @@ def test_what_is_left_out_has_its_default(load):
 
 
 @pytest.mark.parametrize(
-    ("dedup", "exact"), [("{}", True), ("{exact: true}", True), ("{exact: false}", False)]
+    ("dedup", "exact"),
+    [
+        ("{}", "text"), ("{exact: true}", "text"), ("{exact: false}", None),
+        ("{exact: {}}", "text"), ("{exact: {by: words}}", "words"),
+    ],  # fmt: skip
 )
 def test_dedup_is_exact_unless_it_says_otherwise(load, dedup, exact):
     text = GOOD.replace("  dedup:\n    keep: [source order, size.bytes desc]", f"  dedup: {dedup}")
-    assert load(text).exact is exact
+    assert load(text).exact == exact
 
 
 def test_excluded_sources_leave_the_others_in_proportion(load):

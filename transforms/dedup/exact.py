@@ -1,9 +1,10 @@
-"""Exact duplicates: documents with the same text, byte for byte.
+"""Exact duplicates: documents with the same text, byte for byte, or with the same words.
 
-`ExactHash` annotates each document with the 128-bit BLAKE2b hash of its text. `group_exact` finds,
-among the rows of an Exchange by that hash, who survives (survivors.py) and who repeats it. A
-document without a visible character has no hash: it is nobody's duplicate, whoever is removed for
-being empty is removed by that rule.
+`ExactHash` annotates each document with the 128-bit BLAKE2b hash of its text, or of its words
+(kernels.words: case, punctuation and white space do not count). `group_exact` finds, among the rows
+of an Exchange by that hash, who survives (survivors.py) and who repeats it. A document without a
+visible character (a word) has no hash: it is nobody's duplicate, whoever is removed for being empty
+is removed by that rule.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ __all__ = [
     "EXACT_SCHEMA",
     "EXACT_VERSION",
     "FOUND",
+    "HASH_BYTES",
+    "KEYS",
     "ExactHash",
     "exact_dtype",
     "group_exact",
@@ -32,12 +35,14 @@ __all__ = [
 ]
 
 HASH_BYTES = 16
+KEYS = ("text", "words")  # what of two documents must be equal
 EXACT_VERSION = 1  # of the grouping; raised when `exact_duplicates` changes for the same input
 
 EXACT_SCHEMA = pa.schema(
     [
         pa.field("duplicate_of", pa.uint64()),  # address of the survivor; null: not a duplicate
-        pa.field("similarity", pa.float32()),  # 1.0 where duplicate_of is set
+        # 1.0 where duplicate_of is set; null where an equal URL says nothing of the text.
+        pa.field("similarity", pa.float32()),
         pa.field("cluster_size", pa.uint32()),  # candidates with this text; null: no candidate
     ]
 )
@@ -48,30 +53,43 @@ FOUND = np.dtype([("address", "<u8"), ("survivor", "<u8"), ("cluster_size", "<u4
 
 @dataclass(frozen=True)
 class ExactHash:
-    """Annotator `exact`: `text_hash`, BLAKE2b-128 of the text's UTF-8; null where the text is empty
-    or holds only white space."""
+    """Annotator `exact`: `text_hash`, BLAKE2b-128 of the text's UTF-8, null where it is empty or
+    holds only white space; `by` words: of the hashes of its words (little-endian uint64), null
+    where there is none."""
+
+    by: str = "text"
+
+    def __post_init__(self) -> None:
+        if self.by not in KEYS:
+            raise ValueError(f"by must be one of {', '.join(KEYS)} (got {self.by!r})")
 
     name: ClassVar[str] = "exact"
     version: ClassVar[int] = 1
     schema: ClassVar[pa.Schema] = pa.schema([pa.field("text_hash", pa.binary(HASH_BYTES))])
 
     def parameters(self) -> dict[str, Any]:
-        return {}
+        return {} if self.by == "text" else {"by": self.by}
 
     def annotate(self, batch: DocumentBatch) -> pa.RecordBatch:
-        data, offsets = batch.text
+        if self.by == "words":
+            words = batch.words
+            data = words.hashes.astype("<u8").view(np.uint8)
+            offsets = words.bounds * words.hashes.itemsize
+            seen = pa.array(np.diff(words.bounds) > 0)
+        else:
+            data, offsets = batch.text
+            text = batch.table.column("text")
+            seen = pc.invert(pc.or_(pc.equal(text, ""), pc.utf8_is_space(text)))
         view, bounds = memoryview(data), offsets.tolist()  # type: ignore[arg-type]
         hashes = b"".join(
             hashlib.blake2b(view[start:end], digest_size=HASH_BYTES).digest()
             for start, end in pairwise(bounds)
         )
-        text = batch.table.column("text")
-        visible = pc.invert(pc.or_(pc.equal(text, ""), pc.utf8_is_space(text)))
         column = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(HASH_BYTES), batch.rows, [None, pa.py_buffer(hashes)]
         )
         return pa.record_batch(
-            [pc.if_else(visible, column, pa.scalar(None, column.type))], schema=self.schema
+            [pc.if_else(seen, column, pa.scalar(None, column.type))], schema=self.schema
         )
 
 

@@ -23,14 +23,14 @@ from transforms.documents import StoredTable
 __all__ = [
     "DUPLICATES",
     "PoolShard",
-    "candidate_mask",
     "in_pool",
     "rank_matrix",
     "read_selected",
 ]
 
 DOCUMENTS = "documents"  # name of the documents' own table in `PoolShard.paths`
-DUPLICATES = ("exact_duplicates", "fuzzy_duplicates")  # tables whose `duplicate_of` removes
+# Tables whose `duplicate_of` removes documents, in the order in which they are made.
+DUPLICATES = ("url_duplicates", "exact_duplicates", "fuzzy_duplicates")
 
 
 @dataclass(frozen=True)
@@ -49,31 +49,24 @@ class PoolShard:
         """Name of this shard's task: its file's name without the ending."""
         return self.file.path.rpartition("/")[2].removesuffix(".parquet")
 
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """The tables so far that tell which of its documents are in the pool (`in_pool`)."""
+        return ("candidates", *(name for name in DUPLICATES if name in self.tables))
+
     def paths(self, *names: str) -> dict[str, str]:
         """Name -> path of some of its tables; `documents` is the documents themselves."""
         return {name: self.documents if name == DOCUMENTS else self.tables[name] for name in names}
 
 
-def candidate_mask(
-    candidates: pa.RecordBatch, exact_duplicates: pa.RecordBatch | None = None
-) -> npt.NDArray[np.bool_]:
-    """Which rows are candidates (bool[rows]; null is false), without those that an exact duplicate
-    has replaced."""
-    mask = pc.fill_null(candidates.column("candidate"), False)
-    if exact_duplicates is not None:
-        mask = pc.and_(mask, pc.is_null(exact_duplicates.column("duplicate_of")))
-    return mask.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-
-
 def in_pool(tables: Mapping[str, pa.RecordBatch]) -> npt.NDArray[np.bool_]:
-    """Which rows passed the pool's rules and are nobody's duplicates, bool[rows]. `tables` holds
-    `candidates`, and those of `DUPLICATES` that there are."""
-    kept = candidate_mask(tables["candidates"])
+    """Which rows passed the pool's rules (null: not) and are nobody's duplicates, bool[rows].
+    `tables` holds `candidates`, and those of `DUPLICATES` that there are."""
+    kept = pc.fill_null(tables["candidates"].column("candidate"), False)
     for table in DUPLICATES:
         if table in tables:
-            unique = tables[table].column("duplicate_of").is_null()
-            kept = kept & unique.to_numpy(zero_copy_only=False)
-    return kept
+            kept = pc.and_(kept, tables[table].column("duplicate_of").is_null())
+    return kept.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def rank_matrix(candidates: pa.RecordBatch, ranks: int) -> npt.NDArray[np.uint64]:

@@ -32,7 +32,8 @@ _TAKEN = frozenset(
     {"c4", "candidates", "code", "contamination", "documents", "dolma3_lines", "exact"}
     | {"exact_duplicates", "fineweb", "fuzzy_duplicates", "gopher", "language", "madlad"}
     | {"minhash", "pdf_quality", "pii", "repeated_lines", "repeated_paragraphs"}
-    | {"repeated_passages", "selection", "size", "tokens", "url_lists"}
+    | {"repeated_passages", "selection", "size", "tokens", "url"}
+    | {"url_duplicates", "url_lists"}
 )
 
 

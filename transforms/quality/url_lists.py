@@ -35,7 +35,7 @@ from transforms.kernels.url_lookup import (
     look_up,
 )
 
-__all__ = ["LIST_KINDS", "SCHEMA", "UrlList", "UrlLists", "load_lists"]
+__all__ = ["LIST_KINDS", "SCHEMA", "UrlList", "UrlLists", "find_url", "load_lists"]
 
 LIST_KINDS = tuple(kind for kind in KINDS if kind != "subdomains")  # which a file can hold
 URL_KEYS = ("url", "WARC-Target-URI", "warc_url")  # of the metadata, the first that is a text
@@ -103,7 +103,7 @@ class UrlLists:
 
     def annotate(self, batch: DocumentBatch) -> pa.RecordBatch:
         """One row of `SCHEMA` a document."""
-        urls = [_url(metadata) for metadata in batch.metadata]
+        urls = [find_url(metadata) for metadata in batch.metadata]
         data, offsets = _joined(urls)
         hits = look_up(data, offsets, load_lists(self.lists, self.subdomains))
         found = hits.counts > 0
@@ -132,7 +132,7 @@ class UrlLists:
         )
 
 
-def _url(metadata: dict[str, Any]) -> str:
+def find_url(metadata: dict[str, Any]) -> str:
     """The document's URL, its host in ASCII; empty where it has none."""
     found = (metadata.get(key) for key in URL_KEYS)
     url = next((one for one in found if isinstance(one, str)), "").strip()

@@ -17,6 +17,7 @@ from transforms.dedup.exact import (
     hash_halves,
 )
 from transforms.documents import DocumentBatch
+from transforms.kernels.words import hash_words
 
 
 def hashes_of(texts, start=0):
@@ -59,6 +60,19 @@ def test_halves_are_those_of_the_hash_also_in_a_slice():
     column = hashes_of(["a", " ", "b"]).column("text_hash")
     key, low = hash_halves(column.slice(2))
     assert key.tobytes() + low.tobytes() == column[2].as_py()
+
+
+def test_by_words_neither_case_nor_punctuation_nor_white_space_count():
+    texts = ["Read more: here", "READ  more\nhere!", "read mores here", "...", "", "here read more"]
+    batch = DocumentBatch(pa.record_batch({"text": pa.array(texts, pa.large_string())}))
+    hashes = ExactHash("words").annotate(batch).column("text_hash").to_pylist()
+    assert hashes[0] == hashes[1] is not None
+    assert hashes[3:5] == [None, None]
+    assert len({hashes[0], hashes[2], hashes[5]}) == 3
+    assert hashes[0] == hashlib.blake2b(hash_words(texts[0]).tobytes(), digest_size=16).digest()
+    assert ExactHash("words").parameters() == {"by": "words"}
+    with pytest.raises(ValueError, match="by must be one of text, words"):
+        ExactHash("url")
 
 
 def test_no_parameters_and_a_stored_schema():

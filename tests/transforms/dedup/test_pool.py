@@ -1,5 +1,7 @@
 """Pool shards: masks, ranks, and rows read here and there with row groups left out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,7 +9,7 @@ import pytest
 
 from transforms.attributes import AlignmentError
 from transforms.datasets import OutputFile
-from transforms.dedup.pool import PoolShard, candidate_mask, rank_matrix, read_selected
+from transforms.dedup.pool import DUPLICATES, PoolShard, in_pool, rank_matrix, read_selected
 from transforms.documents import ROWS_DIGEST_KEY
 
 GROUPS = [3, 1, 4]  # rows of each row group
@@ -78,11 +80,19 @@ def test_tables_of_other_rows_are_refused(shard, settings, message):
         read(shard, [7])
 
 
-def test_a_candidate_that_has_an_exact_duplicate_is_none():
-    candidates = pa.record_batch({"candidate": pa.array([True, True, False, None])})
-    exact = pa.record_batch({"duplicate_of": pa.array([None, 0, None, 0], pa.uint64())})
-    assert candidate_mask(candidates).tolist() == [True, True, False, False]
-    assert candidate_mask(candidates, exact).tolist() == [True, False, False, False]
+def test_who_is_a_duplicate_of_any_kind_is_in_the_pool_no_more():
+    tables = {"candidates": pa.record_batch({"candidate": pa.array([True] * 4 + [False, None])})}
+    assert in_pool(tables).tolist() == [True] * 4 + [False, False]
+    for k, table in enumerate(DUPLICATES):
+        column = [0 if row == k else None for row in range(6)]
+        tables[table] = pa.record_batch({"duplicate_of": pa.array(column, pa.uint64())})
+    assert in_pool(tables).tolist() == [False] * 3 + [True, False, False]
+
+
+def test_a_shard_knows_which_tables_have_judged_it(shard):
+    tables = {"size": "s", "fuzzy_duplicates": "f", "candidates": "c", "url_duplicates": "u"}
+    judged = replace(shard, tables=tables)
+    assert judged.judged_by == ("candidates", "url_duplicates", "fuzzy_duplicates")
 
 
 def test_ranks_stand_in_order():

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipelines.dedup_jobs import exact_job, fuzzy_job
-from pipelines.recipe import Fuzzy
+from pipelines.dedup_jobs import exact_job, fuzzy_job, repeats_job
+from pipelines.recipe import Fuzzy, Repeats
+from pipelines.stage_names import EXACT_DEDUP, URL_DEDUP
 from pipelines.workspace import Workspace
 from transforms.datasets import Manifest
 
@@ -13,7 +14,12 @@ DOCUMENTS = {"web": Manifest("documents web", "f", 1, {}, {}, [], {}, {}, {}, "0
 def jobs(folder):
     workspace = Workspace(str(folder))
     return {
-        "exact": exact_job(workspace, {}, DOCUMENTS, [], 2, {}),
+        "url": exact_job(workspace, {}, DOCUMENTS, [], 2, URL_DEDUP, {}),
+        "exact": exact_job(workspace, {}, DOCUMENTS, [], 2, EXACT_DEDUP, {}),
+        "substring": repeats_job(
+            workspace, {}, DOCUMENTS, [], 2, Repeats("substring", 500, None), {}
+        ),
+        "lines": repeats_job(workspace, {}, DOCUMENTS, [], 2, Repeats("lines", 1, None), {}),
         "fuzzy": fuzzy_job(workspace, {}, DOCUMENTS, [], 2, Fuzzy(5, 26, 11, 0.8), {}),
     }
 
@@ -32,7 +38,11 @@ def write_runs(folder, name, step, number):
     [
         ("exact", {}, ""),
         ("exact", {"hashes": 3}, "step 1 of 2, reading hashes: 3 written"),
-        ("exact", {"hashes": 3, "found": 1}, "step 2 of 2, grouping equal texts: 1 written"),
+        ("exact", {"hashes": 3, "found": 1}, "step 2 of 2, grouping equal ones: 1 written"),
+        ("url", {"hashes": 3}, "step 1 of 2, reading hashes: 3 written"),
+        ("substring", {"anchors": 4}, "step 1 of 3, reading texts: 4 written"),
+        ("substring", {"places": 4}, "step 2 of 3, finding places that meet: 4 written"),
+        ("lines", {"found": 1}, "step 2 of 2, grouping them: 1 written"),
         ("fuzzy", {"bands": 4}, "step 1 of 5, reading signatures: 4 written"),
         ("fuzzy", {"bands": 4, "members": 2}, "step 4 of 5, reading linked texts: 2 written"),
         ("fuzzy", {"found": 2}, "step 5 of 5, comparing them: 2 written"),

@@ -322,9 +322,12 @@ def test_what_is_left_out_has_its_default(load):
 @pytest.mark.parametrize(
     ("dedup", "exact"),
     [
-        ("{}", "text"), ("{exact: true}", "text"), ("{exact: false}", None),
-        ("{exact: {}}", "text"), ("{exact: {by: words}}", "words"),
-    ],  # fmt: skip
+        ("{}", "text"),
+        ("{exact: true}", "text"),
+        ("{exact: false}", None),
+        ("{exact: {}}", "text"),
+        ("{exact: {by: words}}", "words"),
+    ],
 )
 def test_dedup_is_exact_unless_it_says_otherwise(load, dedup, exact):
     text = GOOD.replace("  dedup:\n    keep: [source order, size.bytes desc]", f"  dedup: {dedup}")

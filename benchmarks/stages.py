@@ -167,6 +167,11 @@ STAGES: Mapping[str, Stage] = {
         _ours("signatures:exact"),
         (Peer(_peer("datatrove", "datatrove:exact", None), _plain(same_documents)),),
     ),
+    "substring": Stage(
+        "substring deduplication, 500 bytes, through Beam",
+        _ours("passages:substring"),
+        rate=10,
+    ),
     "decontaminate": Stage(
         "8-gram decontamination",
         _ours("contamination:decontaminate"),

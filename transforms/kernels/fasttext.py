@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import float32, int64, njit, uint32, uint64
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -28,6 +28,7 @@ from transforms.kernels.fasttext_tokens import (
     extend_hash,
     hash_byte_strings,
 )
+from transforms.kernels.prefetch import prefetch
 from transforms.kernels.words import GOLDEN_RATIO, read_only
 
 __all__ = [
@@ -222,25 +223,6 @@ def _add_lanes(typing_context, target, place, rows, a, b, c, d):  # type: ignore
     return types.void(target, place_type, rows, *[place_type] * 4), build
 
 
-@_intrinsic
-def _prefetch(typing_context, rows, place):  # type: ignore[no-untyped-def]
-    """Ask for the memory of rows[place], which is read soon."""
-
-    def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        array = make_array(signature.args[0])(context, builder, arguments[0])
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [byte, number, number, number]),
-            "llvm.prefetch.p0",
-        )
-        pointer = builder.bitcast(builder.gep(array.data, [arguments[1]]), byte)
-        builder.call(function, [pointer, *(ir.Constant(number, one) for one in (0, 3, 1))])
-        return context.get_dummy_value()
-
-    return types.void(rows, types.int64), build
-
-
 @njit(forceinline=True)
 def _add_rows(rows, packed, dim, chosen, n, target, place):  # type: ignore[no-untyped-def]
     """Add the vectors of the rows chosen[:n] to target[place:place + dim], float32."""
@@ -254,7 +236,7 @@ def _add_rows(rows, packed, dim, chosen, n, target, place):  # type: ignore[no-u
         if dim > _LINE and k + 12 <= n:
             for ahead in range(k + 8, k + 12):
                 for j in range(0, dim, _LINE):
-                    _prefetch(rows, chosen[ahead] * dim + j)
+                    prefetch(rows, chosen[ahead] * dim + j)
         for j in range(0, whole, _LANES):
             _add_lanes(target, place + j, rows, a + j, b + j, c + j, d + j)
         for j in range(whole, dim):

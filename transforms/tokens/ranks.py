@@ -12,7 +12,8 @@ import hashlib
 
 import numpy as np
 
-from transforms.kernels.bpe import build_vocabulary, pack_tokens
+from transforms.kernels.bpe_tables import pack_tokens
+from transforms.kernels.bpe_vocabulary import build_vocabulary
 from transforms.kernels.split import PATTERNS
 from transforms.tokens.specification import TokenizerError, TokenizerSpec, identify
 from transforms.tokens.tokenizer import KernelTokenizer, Tokenizer

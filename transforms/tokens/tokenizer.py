@@ -20,15 +20,9 @@ import pyarrow.compute as pc
 import tokenizers
 
 from transforms.documents import text_buffers
-from transforms.kernels.bpe import (
-    Cache,
-    TokenBytes,
-    Vocabulary,
-    decode_tokens,
-    encode_texts,
-    new_cache,
-    pack_tokens,
-)
+from transforms.kernels.bpe import Cache, encode_texts, new_cache
+from transforms.kernels.bpe_decoding import decode_tokens
+from transforms.kernels.bpe_tables import TokenBytes, Vocabulary, pack_tokens
 from transforms.kernels.split import Pattern
 from transforms.tokens.specification import Identity
 

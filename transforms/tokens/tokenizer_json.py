@@ -17,13 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from transforms.kernels.bpe import (
-    MOST_IDS,
-    MOST_MERGES,
-    TokenBytes,
-    build_vocabulary,
-    pack_tokens,
-)
+from transforms.kernels.bpe_tables import MOST_IDS, MOST_MERGES, TokenBytes, pack_tokens
+from transforms.kernels.bpe_vocabulary import build_vocabulary
 from transforms.kernels.split import PATTERNS, Pattern, find_pattern
 from transforms.tokens.specification import TokenizerError, TokenizerSpec, identify
 from transforms.tokens.tokenizer import KernelTokenizer, LibraryTokenizer, Tokenizer

@@ -22,7 +22,10 @@ from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers
 
 from transforms.kernels import bpe
-from transforms.kernels.bpe import build_vocabulary, decode_tokens, encode_texts, new_cache
+from transforms.kernels.bpe import encode_texts, new_cache
+from transforms.kernels.bpe_decoding import decode_tokens
+from transforms.kernels.bpe_tables import Vocabulary, pack_tokens
+from transforms.kernels.bpe_vocabulary import build_vocabulary
 from transforms.kernels.split import PATTERNS, Pattern
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,16 +48,16 @@ def ranks(name: str = "cl100k_base") -> dict[bytes, int]:
 
 
 @cache
-def vocabulary(name: str = "cl100k_base") -> bpe.Vocabulary:
+def vocabulary(name: str = "cl100k_base") -> Vocabulary:
     return from_ranks(ranks(name))
 
 
-def from_ranks(known: dict[bytes, int]) -> bpe.Vocabulary:
+def from_ranks(known: dict[bytes, int]) -> Vocabulary:
     tokens = [b""] * (max(known.values()) + 1)
     for token, rank in known.items():
         tokens[rank] = token
     ids = np.array(sorted(known.values()), np.int32)
-    return build_vocabulary(bpe.pack_tokens(tokens), ids, None, whole_pieces=True)
+    return build_vocabulary(pack_tokens(tokens), ids, None, whole_pieces=True)
 
 
 @cache
@@ -70,7 +73,7 @@ def pack(documents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(b"".join(documents), np.uint8), offsets
 
 
-def encode(documents: list[bytes], kind: int, known: bpe.Vocabulary, **kwargs) -> list[list[int]]:
+def encode(documents: list[bytes], kind: int, known: Vocabulary, **kwargs) -> list[list[int]]:
     seen = kwargs.pop("cache", None)
     seen = new_cache() if seen is None else seen
     tokens, bounds = encode_texts(*pack(documents), kind, known, seen, **kwargs)
@@ -198,13 +201,13 @@ def shuffled_merges() -> tuple[list[tuple[str, str]], dict[str, int]]:
 
 
 @cache
-def from_merges(whole_pieces: bool) -> tuple[bpe.Vocabulary, tokenizers.Tokenizer]:
+def from_merges(whole_pieces: bool) -> tuple[Vocabulary, tokenizers.Tokenizer]:
     merges, ids = shuffled_merges()
     letters = byte_of_letters()
     spelled = {number: bytes(letters[c] for c in token) for token, number in ids.items()}
     rows = np.array([(ids[a], ids[b], ids[a + b]) for a, b in merges], np.int32)
     known = build_vocabulary(
-        bpe.pack_tokens([spelled[number] for number in range(len(ids))]),
+        pack_tokens([spelled[number] for number in range(len(ids))]),
         np.arange(len(ids), dtype=np.int32),
         rows,
         whole_pieces,
@@ -226,7 +229,7 @@ def test_merges_by_their_index_give_the_tokens_of_the_library(whole_pieces, text
 def test_a_whole_piece_is_a_token_only_where_merges_or_the_flag_say_so():
     known = {bytes([i]): i for i in range(256)} | {b"abc": 256}
     ids = np.arange(257, dtype=np.int32)
-    packed = bpe.pack_tokens(list(known))
+    packed = pack_tokens(list(known))
     merges = np.empty((0, 3), np.int32)
     assert encode([b"abc"], 0, build_vocabulary(packed, ids, merges, True)) == [[256]]
     assert encode([b"abc"], 0, build_vocabulary(packed, ids, merges, False)) == [[97, 98, 99]]
@@ -297,7 +300,7 @@ def test_a_token_beyond_the_vocabulary_is_told_with_its_place():
 
 
 def test_a_vocabulary_without_a_byte_is_refused():
-    packed = bpe.pack_tokens([bytes([i]) for i in range(255)])
+    packed = pack_tokens([bytes([i]) for i in range(255)])
     with pytest.raises(ValueError, match="byte 255 must be a token"):
         build_vocabulary(packed, np.arange(255, dtype=np.int32), None, whole_pieces=True)
 
@@ -305,15 +308,17 @@ def test_a_vocabulary_without_a_byte_is_refused():
 MEASURE = """
 import resource, sys
 import numpy as np
-from transforms.kernels import bpe
-known = bpe.build_vocabulary(
-    bpe.pack_tokens([bytes([i]) for i in range(256)] + [b"th", b"he", b"the"]),
+from transforms.kernels.bpe import encode_texts, new_cache
+from transforms.kernels.bpe_tables import pack_tokens
+from transforms.kernels.bpe_vocabulary import build_vocabulary
+known = build_vocabulary(
+    pack_tokens([bytes([i]) for i in range(256)] + [b"th", b"he", b"the"]),
     np.arange(259, dtype=np.int32), None, True)
 def encode(data):
     offsets = np.array([0, len(data)], np.int64)
-    tokens, bounds = bpe.encode_texts(np.frombuffer(data, np.uint8), offsets, 0, known, cache)
+    tokens, bounds = encode_texts(np.frombuffer(data, np.uint8), offsets, 0, known, cache)
     return len(tokens)
-cache = bpe.new_cache()
+cache = new_cache()
 encode(b"warm up " * 100 + b"x" * 200_000)
 data = eval(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -25,6 +25,7 @@ from transforms.datasets import Dataset, Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
 from transforms.documents import DocumentBatch, read_batches
 from transforms.environment import environment
+from transforms.stored_lists import Listed
 
 __all__ = ["annotate_job", "annotate_shard"]
 
@@ -112,10 +113,7 @@ def annotate_job(
             )
             if its:
                 tasks.append(AnnotateTask(shard, its))
-        (
-            pipeline
-            | "Shards" >> beam.Create(tasks, reshuffle=False)
-            | ProcessTasks(annotate_shard, ANNOTATE)
-        )
+        aside = tasks[0].annotators[0][1].aside if tasks else ""
+        pipeline | "Shards" >> Listed(tasks, aside) | ProcessTasks(annotate_shard, ANNOTATE)
 
     return Job(ANNOTATE, list(stages.values()), build, table_gate(documents, recipe))

@@ -36,6 +36,7 @@ from transforms.documents import DocumentBatch, addresses
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.shingles import find_shingles
 from transforms.rows import Rows
+from transforms.stored_lists import Listed, StoredList
 
 __all__ = ["build_exact", "build_fuzzy"]
 
@@ -61,7 +62,7 @@ def build_exact(
     dtype = exact_dtype(ranks)
     found = (
         pipeline
-        | "Shards" >> beam.Create([(_writer(shard), shard) for shard in shards], reshuffle=False)
+        | "Shards" >> Listed([(_writer(shard), shard) for shard in shards], work)
         | "Spread" >> beam.Reshuffle()
         | "ByHash"
         >> Exchange(
@@ -76,7 +77,7 @@ def build_exact(
     )
     write = partial(
         _write_evidence,
-        shards={shard.number: shard for shard in shards},
+        shards=_by_number(shards, work),
         outputs=dict(outputs),
         schema=EXACT_SCHEMA,
         evidence=_url_columns if hashed[0] == "url" else _exact_columns,
@@ -103,10 +104,10 @@ def build_fuzzy(
     if not 0.0 < similarity <= 1.0:
         raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
     documents = sum(shard.file.rows for shard in shards)
-    numbered = {shard.number: shard for shard in shards}
+    numbered = _by_number(shards, work)
     partitions = (
         pipeline
-        | "Shards" >> beam.Create([(_writer(shard), shard) for shard in shards], reshuffle=False)
+        | "Shards" >> Listed([(_writer(shard), shard) for shard in shards], work)
         | "Spread" >> beam.Reshuffle()
         | "ByBand"
         >> Exchange(
@@ -165,6 +166,12 @@ def _to_shards(
 ) -> Exchange:
     count = max((shard.number for shard in shards), default=0) + 1
     return Exchange(storage.join(work, name), dtype, rows, count, by="shard")
+
+
+def _by_number(shards: Sequence[PoolShard], work: str) -> StoredList[PoolShard | None]:
+    """The shards at the places of their numbers; None where a number is not used."""
+    places = {shard.number: shard for shard in shards}
+    return StoredList.write([places.get(n) for n in range(max(places, default=-1) + 1)], work)
 
 
 def _writer(shard: PoolShard) -> str:
@@ -228,13 +235,14 @@ def _find_components(links: Partition) -> Iterator[Rows]:
 
 
 def _read_members(
-    partition: Partition, shards: Mapping[int, PoolShard], ranks: int, ngram: int
+    partition: Partition, shards: StoredList[PoolShard | None], ranks: int, ngram: int
 ) -> Iterator[Rows]:
     """Read the text of a shard's linked documents and pack what their comparison needs."""
     linked = partition.read()
     if len(linked) == 0:
         return
     shard = shards[partition.first_bucket]
+    assert shard is not None  # documents that are linked lie somewhere
     numbers = (linked["address"] & np.uint64(0xFFFFFFFF)).astype(np.int64)
     columns = {
         "documents": ["text"],
@@ -262,13 +270,13 @@ def _find_near(partition: Partition, ranks: int, bands: int, similarity: float) 
 
 def _write_evidence(
     partition: Partition,
-    shards: Mapping[int, PoolShard],
+    shards: StoredList[PoolShard | None],
     outputs: Mapping[str, Dataset],
     schema: pa.Schema,
     evidence: Callable[[Rows], dict[str, pa.Array]],
 ) -> None:
     """Write the table and the record of the shard that the partition stands for."""
-    shard = shards.get(partition.first_bucket)
+    shard = shards[partition.first_bucket] if shards else None
     if shard is None or storage.exists(outputs[shard.source].record_path(shard.task)):
         return
     found = partition.read()

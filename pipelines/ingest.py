@@ -44,6 +44,7 @@ from transforms.ingest.warc import WarcReader
 from transforms.ingest.writer import WRITER_VERSION, write_documents
 from transforms.rows import Rows
 from transforms.storage import FileInfo
+from transforms.stored_lists import Listed
 
 __all__ = ["ingest_job", "ingest_task", "make_reader"]
 
@@ -210,7 +211,7 @@ def ingest_job(
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         written = (
             pipeline
-            | "Input files" >> beam.Create(tasks, reshuffle=False)
+            | "Input files" >> Listed(tasks, storage.join(work, "tasks"))
             | "Ingest" >> ProcessTasks(ingest_task, title)
         )
         checked = written | "Check rows" >> ProcessTasks(_check_task, f"{title}, checking rows")

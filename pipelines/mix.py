@@ -35,6 +35,7 @@ from transforms.datasets import Dataset, OutputFile, TaskRecord, sum_counts
 from transforms.decontamination.index import NgramIndex, count_document_hits, load_index
 from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import SourceBudget
+from transforms.stored_lists import Listed
 from transforms.tokens.loading import (
     Description,
     as_file,
@@ -329,7 +330,7 @@ def mix_job(
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         (
             pipeline
-            | "Shards" >> beam.Create(tasks, reshuffle=False)
+            | "Shards" >> Listed(tasks, stage.dataset.aside)
             | "Write tokens" >> ProcessTasks(write_shard, MIX)
             | "Read back" >> ProcessTasks(rescan_shard, f"{MIX}, reading back")
         )

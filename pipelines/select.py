@@ -50,6 +50,7 @@ from transforms.mixing.budget import (
 )
 from transforms.mixing.identity import document_digests, sum_digests
 from transforms.query import columns_used, evaluate
+from transforms.stored_lists import Listed
 
 __all__ = [
     "DIGEST",
@@ -183,7 +184,7 @@ def find_budgets(
             SELECT,
             lambda pipeline: (
                 pipeline
-                | "Shards" >> beam.Create(with_shards, reshuffle=False)
+                | "Shards" >> Listed(with_shards, target)
                 | ProcessTasks(function, f"{SELECT}, {step}")
                 | "Join per source" >> beam.CombinePerKey(combine)
                 | "Save" >> beam.Map(partial(_save, folder=target))

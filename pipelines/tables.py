@@ -15,6 +15,7 @@ from expectations.metrics import Metrics, attribute_metrics, count_misaligned
 from pipelines.stages import Finished, Job, ProcessTasks, Stage
 from transforms.datasets import Dataset, Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
+from transforms.stored_lists import Listed
 
 __all__ = ["TableTask", "table_gate", "table_job", "table_metrics", "table_stages", "with_tables"]
 
@@ -71,7 +72,8 @@ def table_job(
             if shard.source in stages
             and shard.task in wanted.get(stages[shard.source].name, frozenset())
         ]
-        pipeline | "Shards" >> beam.Create(tasks, reshuffle=False) | ProcessTasks(function, table)
+        aside = tasks[0].dataset.aside if tasks else ""
+        pipeline | "Shards" >> Listed(tasks, aside) | ProcessTasks(function, table)
 
     return Job(table, list(stages.values()), build, gate, details)
 

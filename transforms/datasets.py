@@ -140,6 +140,11 @@ class Dataset:
         """Folder of this version; paths of `OutputFile` are below it."""
         return storage.join(self.folder, self.fingerprint)
 
+    @property
+    def aside(self) -> str:
+        """Folder of what is needed only until this version is published; nobody reads it then."""
+        return self.path("aside")
+
     def path(self, relative: str) -> str:
         return storage.join(self.base, relative)
 

@@ -347,7 +347,7 @@ def test_killed_at_any_write_and_started_again_the_bytes_are_the_same(
 
     def replace_or_die(source, target):
         if left[0] == 0:
-            raise Killed
+            raise Killed("Killed")
         left[0] -= 1
         replace(source, target)
 

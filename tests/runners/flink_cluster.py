@@ -124,7 +124,10 @@ class FlinkCluster:
         """Start one of Flink's processes; `name`.log in the cluster's folder is what it prints."""
         opened = [f"--add-opens=java.base/{one}=ALL-UNNAMED" for one in OPENED.split()]
         exported = ["java.base/sun.net.util", "java.rmi/sun.rmi.registry"]
+        # Where there is setpriv it ends with this process, however that ends.
+        tied = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         command = [
+            *tied,
             "java",
             f"-Xmx{heap}",
             "-XX:+ExitOnOutOfMemoryError",

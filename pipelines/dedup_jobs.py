@@ -146,6 +146,7 @@ def repeats_job(
         build,
         table_gate(documents, recipe),
         cleanup=partial(remove_runs, work),
+        scratch=[work],
         step=partial(_step, work, _SUBSTRING_STEPS if is_substring else _UNITS_STEPS),
     )
 

@@ -34,6 +34,7 @@ def spelled_alike(recipe: Recipe, workspace: str) -> dict[str, Any]:
             **pool["decontaminate"],
             "benchmarks": [_with_paths(one, recipe.folder) for one in benchmarks],
         }
+    tree.pop("gates", None)  # bounds make no other mix: its gate judges the same one again
     return {**tree, "pool": pool, "mix": _mix(tree["mix"], recipe, workspace)}
 
 

@@ -190,6 +190,7 @@ def find_budgets(
                 | "Save" >> beam.Map(partial(_save, folder=target))
             ),
             options,
+            place=workspace.uri,
         )
         paths = {source: storage.join(target, source) for source in sorted(with_rows)}
         for source, path in paths.items():

@@ -164,8 +164,10 @@ def run_job(
             stage.dataset.withdraw()  # files were lost, cut or changed since: they are made again
             manifest = None
         if manifest is not None and manifest.bounds != job.bounds:
-            # The recipe's bounds have changed since: the gate judges the same data again.
-            judged_anew.append(stage)
+            # The recipe's bounds have changed since: the gate judges the same data again, or what
+            # is left of it with the others.
+            if stage.dataset.finished_tasks() >= set(stage.tasks):
+                judged_anew.append(stage)
         elif manifest is not None:
             stage.dataset.show(manifest)
             manifests[stage.name] = manifest

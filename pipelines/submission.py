@@ -70,15 +70,17 @@ def run_pipeline(
     build: Callable[[beam.Pipeline], object],
     options: PipelineOptions,
     watched: Sequence[str] = (),
+    place: str = "",
 ) -> None:
     """Build a pipeline and run it to its end; RunFailed with one sentence when it fails.
 
-    `watched`: folders in which its work shows. Without any it is not watched.
+    `watched`: folders in which its work shows. Without any it is not watched, since it writes
+    nothing before its end; then `place`, a path of this run's own, tells its name from others'.
     """
     options = copy.deepcopy(options)  # runners change it: the portable ones take their own name out
     runner = runner_of(options)
     named = options.view_as(GoogleCloudOptions)  # which all runners read
-    named.job_name = job_name(named.job_name or "vineleaf", title, watched)
+    named.job_name = job_name(named.job_name or "vineleaf", title, watched or [place])
     try:
         pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)

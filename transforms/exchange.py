@@ -134,8 +134,11 @@ def _sorted_order(rows: Rows) -> npt.NDArray[np.intp]:
     keys = np.ascontiguousarray(rows[names[0]])
     order = np.argsort(keys)  # vectorised, several times faster than a sort by all fields
     keys = keys[order]
-    equal = np.flatnonzero(keys[1:] == keys[:-1])
-    tied = np.union1d(equal, equal + 1)
+    equal = keys[1:] == keys[:-1]
+    ties = np.zeros(len(keys), np.bool_)
+    ties[1:] |= equal
+    ties[:-1] |= equal
+    tied = np.flatnonzero(ties)
     among = order[tied]
     order[tied] = among[np.lexsort([rows[name][among] for name in reversed(names)])]
     return order

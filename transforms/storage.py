@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
@@ -149,8 +150,12 @@ def _match(pattern: str) -> Iterator[tuple[str, int]]:
         # Beam lists a local disk from the first wildcard down, whatever the pattern asks for.
         paths = glob.iglob(everything, recursive=True, include_hidden=True)
     for path in paths:
-        if os.path.isfile(path):
-            yield path, os.path.getsize(path)
+        try:
+            status = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # deleted since, or a link to nothing
+        if stat.S_ISREG(status.st_mode):
+            yield path, status.st_size
 
 
 def _walk(folder: str) -> Iterator[str]:

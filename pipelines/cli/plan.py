@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+from rich.console import Console
+
 from pipelines.cli.options import AsJson, Overrides, RecipePath, WorkspaceUri, beam_options
-from pipelines.cli.outcomes import ANSWERS, ERRORS, outcomes, print_json
+from pipelines.cli.outcomes import ANSWERS, outcomes, print_json
 from pipelines.cli.run import telling_funnel
 from pipelines.cli.screens import budgets_table, stages_table
 
@@ -30,7 +34,8 @@ def plan(
         loaded = load_recipe(recipe, tuple(set_ or []))
         options = beam_options("DirectRunner", [])
         notes: list[str] = []
-        progress = RunProgress(ERRORS)
+        # Bound to this stream: while a pipeline runs here another one stands in its place.
+        progress = RunProgress(Console(file=sys.stderr, highlight=False, soft_wrap=True))
         workflow = Workflow(
             loaded, Workspace(workspace), options, phase=progress.phase, tell=notes.append
         )

@@ -41,7 +41,7 @@ def run_demo(workspace_uri: str, as_json: bool, run: Run) -> dict[str, Any]:
             f"the demo makes its sources in a local folder (got {workspace_uri}): name one with"
             " --workspace"
         )
-    progress, answers = Console(stderr=True), Console(highlight=False, soft_wrap=True)
+    progress, answers = Console(file=sys.stderr), Console(highlight=False, soft_wrap=True)
     with progress.status("Making the demo's sources from Python's own documentation and code"):
         report = make_sources(os.path.join(workspace_uri, "input"))
     if not as_json:

@@ -95,10 +95,10 @@ def test_a_bound_that_holds_changes_no_data(finished: Finished, pool: Pool, tmp_
     workspace = finished.copy_to(tmp_path / "workspace")
     recipe = pool.recipe()
     recipe["gates"] = {"removed": {"at_most": 0.5}, "duplicates": {"at_most": 0.6}}
-    before = times_of(workspace, ("documents", "attributes"))
+    before = times_of(workspace, ("documents", "attributes", "mixes"))
     run(recipe, workspace).good()
-    after = times_of(workspace, ("documents", "attributes"))
-    data = [name for name in before if name.endswith(".parquet")]
+    after = times_of(workspace, ("documents", "attributes", "mixes"))
+    data = [name for name in before if name.endswith((".parquet", ".npy"))]
     assert [name for name in data if after[name] != before[name]] == []
     assert files_of(workspace).keys() >= files_of(finished.workspace).keys()
 

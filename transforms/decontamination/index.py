@@ -18,7 +18,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from transforms.kernels.ngram_lookup import (
 )
 from transforms.kernels.unicode import WORDS_VERSION
 from transforms.kernels.words import find_words, hash_words, read_only
+from transforms.once import once_per_process
 
 __all__ = [
     "INDEX_VERSION",
@@ -421,7 +421,7 @@ def _stored(header: Mapping[str, Any], batch: pa.RecordBatch) -> NgramIndex:
     )
 
 
-@cache
+@once_per_process
 def load_index(path: str, fingerprint: str) -> NgramIndex:
     """The index at `path`, read once per process. ValueError when it has another fingerprint."""
     index = NgramIndex.load(path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from transforms.kernels.clusters import find_roots, join_pairs
 from transforms.rows import Rows
@@ -42,14 +43,28 @@ def link_bands(rows: Rows) -> Rows:
     return distinct
 
 
+def _distinct(parts: list[npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
+    """Distinct values of all parts, ascending."""
+    values = np.concatenate(parts)
+    values.sort()
+    fresh = np.ones(len(values), np.bool_)
+    fresh[1:] = values[1:] != values[:-1]
+    return values[fresh]
+
+
 def find_components(blocks: Callable[[], Iterable[Rows]]) -> Iterator[Rows]:
     """Rows of `COMPONENT` for every document with a link, by address.
 
     `blocks` gives rows of `LINK` in pieces; it is called twice and must give the same rows.
     """
     nodes = np.empty(0, np.uint64)
+    waiting: list[npt.NDArray[np.uint64]] = []
     for block in blocks():
-        nodes = np.union1d(nodes, np.concatenate([block["address"], block["other"]]))
+        waiting += [block["address"], block["other"]]
+        # Merged when they are as many as those known: each node is sorted a few times in all.
+        if sum(map(len, waiting)) >= max(len(nodes), PIECE_ROWS):
+            nodes, waiting = _distinct([nodes, *waiting]), []
+    nodes = _distinct([nodes, *waiting])
     parent = np.arange(len(nodes))
     for block in blocks():
         join_pairs(

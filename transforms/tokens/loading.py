@@ -16,6 +16,7 @@ import tokenizers
 
 from transforms import storage
 from transforms.datasets import fingerprint_of
+from transforms.once import once_per_process
 from transforms.tokens.ranks import (
     TIKTOKEN_PATTERNS,
     from_ranks,
@@ -56,7 +57,7 @@ def load_tokenizer(spec: TokenizerSpec, fingerprint: str = "") -> Tokenizer:
     return tokenizer
 
 
-@cache
+@once_per_process
 def _load(spec: TokenizerSpec) -> Tokenizer:
     path = _file_of(spec)
     if path:

@@ -31,9 +31,9 @@ from transforms.checks.attributes import count_attributes
 from transforms.datasets import Dataset, TaskRecord, sum_counts
 from transforms.dedup.excerpts import (
     ExcerptFiles,
+    Excerpts,
     Neighbourhoods,
     excerpt_dtype,
-    read_ranges,
     write_excerpts,
 )
 from transforms.dedup.passages import (
@@ -57,7 +57,6 @@ from transforms.dedup.substring import (
 from transforms.dedup.units import find_units, group_units, unit_dtype
 from transforms.documents import DocumentBatch, addresses, text_buffers
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
-from transforms.kernels.common_passages import Agreement, Places, compare_places
 from transforms.kernels.winnow import find_anchors
 from transforms.rows import Rows
 
@@ -165,7 +164,7 @@ def _sources(
 ) -> PCollection[tuple[str, PoolShard]]:
     named = [(f"{shard.number:08d}", shard) for shard in shards]
     sources: PCollection[tuple[str, PoolShard]] = (
-        pipeline | "Shards" >> beam.Create(named) | "Spread" >> beam.Reshuffle()
+        pipeline | "Shards" >> beam.Create(named, reshuffle=False) | "Spread" >> beam.Reshuffle()
     )
     return sources
 
@@ -283,70 +282,12 @@ def _compare(partition: Partition, shape: Shape, work: str) -> Iterator[Rows]:
     shared = shared_anchors(partition.read())
     if len(shared) == 0:
         return
-    excerpts = _Excerpts(shared["place"], shape.ranks, storage.join(work, "excerpts"))
+    excerpts = Excerpts(shared["place"], shape.ranks, storage.join(work, "excerpts"))
     members = Members(
         shared["key"].copy(), shared["place"].copy(), excerpts.address, excerpts.order()
     )
     compare = partial(excerpts.compare, size=shape.size)
     yield from find_repeats(members, shape.size, shape.gram, compare)
-
-
-class _Excerpts:
-    """Where the text around some places lies: number of the shard, offset in its file, bytes that
-    may be read to both sides, addresses and ranks of their documents."""
-
-    def __init__(self, places: npt.NDArray[np.uint64], ranks: int, folder: str) -> None:
-        self.folder = folder
-        self.places = places
-        self.shard = (places >> np.uint64(32)).astype(np.int64)
-        self.at = np.empty(len(places), np.int64)
-        self.left = np.empty(len(places), np.int64)
-        self.right = np.empty(len(places), np.int64)
-        self.address = np.empty(len(places), np.uint64)
-        self.ranks = np.empty((len(places), ranks), np.uint64)
-        for shard in np.unique(self.shard).tolist():
-            its = np.flatnonzero(self.shard == shard)
-            index = ExcerptFiles.of(folder, shard).read_index(ranks)
-            rows = index[np.searchsorted(index["offset"], (places[its] & _LOW).astype(np.uint32))]
-            self.at[its], self.left[its], self.right[its] = rows["at"], rows["left"], rows["right"]
-            self.address[its] = place_of(shard, rows["row"].astype(np.int64))
-            for k in range(ranks):
-                self.ranks[its, k] = rows[f"rank_{k}"]
-
-    def order(self) -> npt.NDArray[np.int64]:
-        """The rank of each place among all: by its document's ranks, then by itself."""
-        by_order = np.lexsort([self.places, *reversed(self.ranks.T)])
-        order = np.empty(len(by_order), np.int64)
-        order[by_order] = np.arange(len(by_order))
-        return order
-
-    def compare(
-        self,
-        one: npt.NDArray[np.int64],
-        other: npt.NDArray[np.int64],
-        least: npt.NDArray[np.int64],
-        most: npt.NDArray[np.int64],
-        apart: npt.NDArray[np.int64],
-        size: int,
-    ) -> Agreement:
-        """Read the text around the places of these pairs and compare it."""
-        used, inverse = np.unique(np.concatenate([one, other]), return_inverse=True)
-        at = np.empty(len(used), np.int64)
-        parts: list[npt.NDArray[np.uint8]] = []
-        read = 0
-        for shard in np.unique(self.shard[used]).tolist():
-            here = np.flatnonzero(self.shard[used] == shard)
-            its = used[here]
-            path = ExcerptFiles.of(self.folder, shard).text
-            data, places = read_ranges(path, self.at[its], self.left[its], self.right[its])
-            at[here] = read + places
-            parts.append(data)
-            read += len(data)
-        places_of = Places(at, self.left[used], self.right[used])
-        first = Places(*(column[inverse[: len(one)]] for column in places_of))
-        second = Places(*(column[inverse[len(one) :]] for column in places_of))
-        text = np.concatenate([np.empty(0, np.uint8), *parts])
-        return compare_places(text, first, second, least, most, apart, size)
 
 
 def _read_units(shard: PoolShard, ranks: int, paragraphs: bool, words: int) -> Iterator[Rows]:

@@ -17,9 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms import storage
+from transforms.dedup.passages import place_of
+from transforms.kernels.common_passages import Agreement, Places, compare_places
 from transforms.rows import Rows
 
-__all__ = ["ExcerptFiles", "Neighbourhoods", "excerpt_dtype", "read_ranges", "write_excerpts"]
+__all__ = [
+    "ExcerptFiles",
+    "Excerpts",
+    "Neighbourhoods",
+    "excerpt_dtype",
+    "read_ranges",
+    "write_excerpts",
+]
 
 GAP_BYTES = 1 << 12  # between two ranges that are read at once
 
@@ -127,3 +136,66 @@ def read_ranges(
                 raise storage.DamagedFile(f"{path} was cut: delete its folder and run again")
             view[base : base + end - start] = read
     return data, ranges.places(at)
+
+
+class Excerpts:
+    """Where the text around some places of the pool lies: number of the shard, offset in its file,
+    bytes that may be read to both sides, addresses and ranks of their documents. `places`: uint64,
+    as in `passages`; all must be in the excerpts of `folder`."""
+
+    def __init__(self, places: npt.NDArray[np.uint64], ranks: int, folder: str) -> None:
+        self.folder = folder
+        self.places = places
+        self.shard = (places >> np.uint64(32)).astype(np.int64)
+        self.at = np.empty(len(places), np.int64)
+        self.left = np.empty(len(places), np.int64)
+        self.right = np.empty(len(places), np.int64)
+        self.address = np.empty(len(places), np.uint64)
+        self.ranks = np.empty((len(places), ranks), np.uint64)
+        for shard in np.unique(self.shard).tolist():
+            its = np.flatnonzero(self.shard == shard)
+            index = ExcerptFiles.of(folder, shard).read_index(ranks)
+            rows = index[
+                np.searchsorted(
+                    index["offset"], (places[its] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+                )
+            ]
+            self.at[its], self.left[its], self.right[its] = rows["at"], rows["left"], rows["right"]
+            self.address[its] = place_of(shard, rows["row"].astype(np.int64))
+            for k in range(ranks):
+                self.ranks[its, k] = rows[f"rank_{k}"]
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """The rank of each place among all: by its document's ranks, then by itself."""
+        by_order = np.lexsort([self.places, *reversed(self.ranks.T)])
+        order = np.empty(len(by_order), np.int64)
+        order[by_order] = np.arange(len(by_order))
+        return order
+
+    def compare(
+        self,
+        one: npt.NDArray[np.int64],
+        other: npt.NDArray[np.int64],
+        least: npt.NDArray[np.int64],
+        most: npt.NDArray[np.int64],
+        apart: npt.NDArray[np.int64],
+        size: int,
+    ) -> Agreement:
+        """Read the text around the places of these pairs and compare it."""
+        used, inverse = np.unique(np.concatenate([one, other]), return_inverse=True)
+        at = np.empty(len(used), np.int64)
+        parts: list[npt.NDArray[np.uint8]] = []
+        read = 0
+        for shard in np.unique(self.shard[used]).tolist():
+            here = np.flatnonzero(self.shard[used] == shard)
+            its = used[here]
+            path = ExcerptFiles.of(self.folder, shard).text
+            data, places = read_ranges(path, self.at[its], self.left[its], self.right[its])
+            at[here] = read + places
+            parts.append(data)
+            read += len(data)
+        places_of = Places(at, self.left[used], self.right[used])
+        first = Places(*(column[inverse[: len(one)]] for column in places_of))
+        second = Places(*(column[inverse[len(one) :]] for column in places_of))
+        text = np.concatenate([np.empty(0, np.uint8), *parts])
+        return compare_places(text, first, second, least, most, apart, size)

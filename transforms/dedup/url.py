@@ -38,8 +38,9 @@ def compared_url(url: str) -> str | None:
     if matched is None:
         return None
     host, port, rest = matched.groups(default="")
+    host = host.lower().rstrip(".")
     shown = "" if port in _DEFAULT_PORTS else port
-    return f"{host.lower().rstrip('.')}{shown}{rest.rstrip('/')}"
+    return f"{host}{shown}{rest.rstrip('/')}" if host else None
 
 
 @dataclass(frozen=True)

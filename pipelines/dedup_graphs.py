@@ -38,7 +38,7 @@ from transforms.kernels.shingles import find_shingles
 from transforms.rows import Rows
 from transforms.stored_lists import Listed, StoredList
 
-__all__ = ["build_exact", "build_fuzzy"]
+__all__ = ["build_exact", "build_fuzzy", "by_number"]
 
 
 def build_exact(
@@ -77,7 +77,7 @@ def build_exact(
     )
     write = partial(
         _write_evidence,
-        shards=_by_number(shards, work),
+        shards=by_number(shards, work),
         outputs=dict(outputs),
         schema=EXACT_SCHEMA,
         evidence=_url_columns if hashed[0] == "url" else _exact_columns,
@@ -104,7 +104,7 @@ def build_fuzzy(
     if not 0.0 < similarity <= 1.0:
         raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
     documents = sum(shard.file.rows for shard in shards)
-    numbered = _by_number(shards, work)
+    numbered = by_number(shards, work)
     partitions = (
         pipeline
         | "Shards" >> Listed([(_writer(shard), shard) for shard in shards], work)
@@ -168,7 +168,7 @@ def _to_shards(
     return Exchange(storage.join(work, name), dtype, rows, count, by="shard")
 
 
-def _by_number(shards: Sequence[PoolShard], work: str) -> StoredList[PoolShard | None]:
+def by_number(shards: Sequence[PoolShard], work: str) -> StoredList[PoolShard | None]:
     """The shards at the places of their numbers; None where a number is not used."""
     places = {shard.number: shard for shard in shards}
     return StoredList.write([places.get(n) for n in range(max(places, default=-1) + 1)], work)

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import AsList, PCollection
 
+from pipelines.dedup_graphs import by_number
 from transforms import storage
 from transforms.attributes import read_aligned, write_table
 from transforms.checks.attributes import count_attributes
@@ -59,6 +60,7 @@ from transforms.documents import DocumentBatch, addresses, text_buffers
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.winnow import find_anchors
 from transforms.rows import Rows
+from transforms.stored_lists import Listed, StoredList
 
 __all__ = ["build_substring", "build_units"]
 
@@ -95,11 +97,11 @@ def build_substring(
     cut.passages, cut.bytes and those of `checks.attributes`.
     """
     shape = Shape(size, gram_of(size), ranks)
-    numbered = {shard.number: shard for shard in shards}
+    numbered = by_number(shards, work)
     text_bytes = sum(shard.file.text_bytes for shard in shards)
     anchors = 2 * text_bytes // (size - shape.gram + 2) + sum(shard.file.rows for shard in shards)
     met = (
-        _sources(pipeline, shards)
+        _sources(pipeline, shards, work)
         | "Anchors"
         >> Exchange(
             storage.join(work, "anchors"),
@@ -123,7 +125,7 @@ def build_substring(
             work, "found", FOUND_PASSAGE, partial(_compare, shape=shape, work=work), shards
         )
     )
-    _write_tables(found, shards, outputs, joined_from, partial(_read_own, work=work))
+    _write_tables(found, numbered, outputs, joined_from, partial(_read_own, work=work))
 
 
 def build_units(
@@ -144,7 +146,7 @@ def build_units(
     dtype = unit_dtype(ranks)
     text_bytes = sum(shard.file.text_bytes for shard in shards)
     found = (
-        _sources(pipeline, shards)
+        _sources(pipeline, shards, work)
         | "Units"
         >> Exchange(
             storage.join(work, "units"),
@@ -156,15 +158,15 @@ def build_units(
         | "NameUnits" >> beam.Map(_named)
         | "ByShard" >> _to_shards(work, "found", FOUND_PASSAGE, _group_units, shards)
     )
-    _write_tables(found, shards, outputs, None, None)
+    _write_tables(found, by_number(shards, work), outputs, None, None)
 
 
 def _sources(
-    pipeline: beam.Pipeline, shards: Sequence[PoolShard]
+    pipeline: beam.Pipeline, shards: Sequence[PoolShard], work: str
 ) -> PCollection[tuple[str, PoolShard]]:
     named = [(f"{shard.number:08d}", shard) for shard in shards]
     sources: PCollection[tuple[str, PoolShard]] = (
-        pipeline | "Shards" >> beam.Create(named, reshuffle=False) | "Spread" >> beam.Reshuffle()
+        pipeline | "Shards" >> Listed(named, work) | "Spread" >> beam.Reshuffle()
     )
     return sources
 
@@ -237,14 +239,15 @@ def _shared_places(partition: Partition) -> Iterator[Rows]:
 
 
 def _write_excerpts(
-    partition: Partition, shards: Mapping[int, PoolShard], shape: Shape, work: str
+    partition: Partition, shards: StoredList[PoolShard | None], shape: Shape, work: str
 ) -> int:
     """Write the excerpts of the shard that the partition stands for; gives the shard's number."""
     number = partition.first_bucket
     files = ExcerptFiles.of(storage.join(work, "excerpts"), number)
-    if number in shards and not storage.exists(files.index):
+    shard = shards[number] if shards else None
+    if shard is not None and not storage.exists(files.index):
         offsets = (partition.read()["place"] & _LOW).astype(np.int64)
-        write_excerpts(files, _neighbourhoods(shards[number], offsets, shape), shape.ranks)
+        write_excerpts(files, _neighbourhoods(shard, offsets, shape), shape.ranks)
     return number
 
 
@@ -320,14 +323,14 @@ def _group_units(partition: Partition) -> Iterator[Rows]:
 
 def _write_tables(
     found: PCollection[Partition],
-    shards: Sequence[PoolShard],
+    shards: StoredList[PoolShard | None],
     outputs: Mapping[str, Dataset],
     joined_from: float | None,
     more: Callable[[int], Rows] | None,
 ) -> None:
     write = partial(
         _write_table,
-        shards={shard.number: shard for shard in shards},
+        shards=shards,
         outputs=dict(outputs),
         joined_from=joined_from,
         more=more,
@@ -337,14 +340,14 @@ def _write_tables(
 
 def _write_table(
     partition: Partition,
-    shards: Mapping[int, PoolShard],
+    shards: StoredList[PoolShard | None],
     outputs: Mapping[str, Dataset],
     joined_from: float | None,
     more: Callable[[int], Rows] | None,
 ) -> None:
     """Write the table and the record of the shard that the partition stands for. `more`: what is
     known of a shard without an exchange."""
-    shard = shards.get(partition.first_bucket)
+    shard = shards[partition.first_bucket] if shards else None
     if shard is None or storage.exists(outputs[shard.source].record_path(shard.task)):
         return
     found = partition.read()

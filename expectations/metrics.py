@@ -90,7 +90,7 @@ TABLES: Mapping[str, MetricTable] = {
             "tokens": "tokens in the token files",
             "documents": "documents in the token files",
             "files": "token files found",
-            "tokens_off": "distance of tokens from wanted tokens",
+            "tokens_short": "wanted tokens less tokens",
             "share_off": "distance of the share of all tokens from the recipe's, 0..1",
             "tokens_out_of_range": "tokens that are not in the vocabulary",
             "missing_eos": "documents that do not close with EOS",
@@ -104,7 +104,7 @@ TABLES: Mapping[str, MetricTable] = {
             "document_tokens": "sum of the tokens of its documents, EOS included",
             "listed_documents": "documents that the mix lists",
             "listed_files": "token files that the mix lists",
-            "largest_document_tokens": "tokens of its next document, which is not in the mix",
+            "most_tokens_short": "less than its next document, which is not in the mix, has tokens",
             "share_tolerance": "share that one document of each source can make, 0..1",
         },
         notes={"shares": "share seen and share of the recipe"},
@@ -214,7 +214,7 @@ def mix_metrics(counts: Mapping[str, Counts], wanted_shares: Mapping[str, float]
     """The mixes rows: one per source that the recipe or the mix names, in order of their names.
 
     `counts`, per source: `wanted_tokens`, and of what the mix lists `documents`, `tokens` (EOS
-    included), `files`, `largest_document_tokens` (of the next document, which is not in the mix);
+    included), `files`, `next_document_tokens` (of the next document, which is not in the mix);
     of what a rescan of the files finds `rescan.*` (`transforms.checks.tokens`) and `rescan.hits`
     (benchmark n-grams). `wanted_shares`: the recipe's shares after exclusions, in 0..1.
 
@@ -224,30 +224,30 @@ def mix_metrics(counts: Mapping[str, Counts], wanted_shares: Mapping[str, float]
     """
     total = sum(one.get("rescan.tokens", 0) for one in counts.values())
     all_wanted = sum(one.get("wanted_tokens", 0) for one in counts.values())
-    all_steps = sum(one.get("largest_document_tokens", 0) + 1 for one in counts.values())
+    all_steps = sum(one.get("next_document_tokens", 0) + 1 for one in counts.values())
     rows = []
     for source in sorted({*counts, *wanted_shares}):
         one = counts.get(source, {})
         tokens = one.get("rescan.tokens")
         wanted = one.get("wanted_tokens")
-        largest = one.get("largest_document_tokens")
+        following = one.get("next_document_tokens")
         share = _fraction(tokens, total)
         wanted_share = wanted_shares.get(source, 0.0)
         tolerance = None
-        if share is not None and largest is not None:
-            tolerance = _fraction(largest + 1 + share * all_steps, all_wanted)
+        if share is not None and following is not None:
+            tolerance = _fraction(following + 1 + share * all_steps, all_wanted)
         row: Metrics = {
             "source": source,
             "unknown": 0 if source in wanted_shares else 1,
             "tokens": tokens,
             "documents": one.get("rescan.documents"),
             "files": one.get("rescan.files"),
-            "tokens_off": None if tokens is None or wanted is None else abs(tokens - wanted),
+            "tokens_short": None if tokens is None or wanted is None else wanted - tokens,
             "share_off": None if share is None else abs(share - wanted_share),
             "document_tokens": one.get("tokens"),
             "listed_documents": one.get("documents"),
             "listed_files": one.get("files"),
-            "largest_document_tokens": largest,
+            "most_tokens_short": None if following is None else max(following - 1, 0),
             "share_tolerance": tolerance,
             "benchmark_hits": one.get("rescan.hits"),
             "shares": "" if share is None else f"share {share:.4f}, recipe {wanted_share:.4f}",

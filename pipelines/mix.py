@@ -351,7 +351,7 @@ def mix_job(
                 "tokens": selected[source]["tokens"],
                 "wanted_tokens": budget.wanted_tokens,
                 # Less than that is missing.
-                "largest_document_tokens": budget.next_document_tokens,
+                "next_document_tokens": budget.next_document_tokens,
             }
         return counts
 

@@ -127,6 +127,7 @@ class Workflow:
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
     states: list[StageState] = field(default_factory=list)
     budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source
+    _loaded: Recipe | None = None
     _datasets: dict[str, Dataset] = field(default_factory=dict)  # by stage name
 
     def run(self) -> Manifest:
@@ -230,7 +231,10 @@ class Workflow:
         if missing:
             raise RecipeError(missing)
         with self.phase(f"{INGEST}: finding and hashing input files"):
-            self.recipe = find_rule_files(self.recipe, self.workspace)
+            # From the recipe as it was loaded, also in a second turn after a file was mended: names
+            # of found files are part of what is made.
+            self._loaded = self._loaded or self.recipe
+            self.recipe = find_rule_files(self._loaded, self.workspace)
             recipe, workspace = self.recipe, self.workspace
             inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
             bounds = {}

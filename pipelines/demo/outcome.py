@@ -125,15 +125,14 @@ def _finding(kind: str, verdicts: Mapping[str, bool]) -> Finding:
 
 
 def _read_pool(workspace: Workspace, recipe: str) -> dict[tuple[str, str], _Document]:
-    """(source, name) -> what the run knows of the document."""
+    """(source, name) -> what the run knows of the document. Its sources are those of the recipe's
+    selection: other recipes may have put theirs into the workspace."""
     pool: dict[tuple[str, str], _Document] = {}
     shard = 0
-    folders = storage.list_files(
-        [storage.join(storage.escape(workspace.uri), "documents", "*", "manifest.json")]
-    )
-    for folder in sorted(file.path.rpartition("/")[0] for file in folders):
-        source = folder.rpartition("/")[2]
-        dataset, manifest = Dataset.published(folder)
+    selection = storage.escape(workspace.attributes(f"selection-{recipe}", ""))
+    manifests = storage.list_files([storage.join(selection, "*", "manifest.json")])
+    for source in sorted(file.path.split("/")[-2] for file in manifests):
+        dataset, manifest = Dataset.published(workspace.documents(source))
         tables = [
             Dataset.published(workspace.attributes(table, source))[0]
             for table in (*_TABLES, f"selection-{recipe}")

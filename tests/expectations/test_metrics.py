@@ -27,7 +27,7 @@ MIX = {
     "documents": 4,
     "tokens": 60,
     "wanted_tokens": 62,
-    "largest_document_tokens": 20,
+    "next_document_tokens": 20,
     "files": 1,
     "rescan.files": 1,
     "rescan.tokens": 60,
@@ -98,7 +98,7 @@ def test_mixes_row() -> None:
         "tokens": 60,
         "documents": 4,
         "files": 1,
-        "tokens_off": 2,
+        "tokens_short": 2,
         "share_off": 0.0,
         "tokens_out_of_range": 0,
         "missing_eos": 0,
@@ -110,7 +110,7 @@ def test_mixes_row() -> None:
         "document_tokens": 60,
         "listed_documents": 4,
         "listed_files": 1,
-        "largest_document_tokens": 20,
+        "most_tokens_short": 19,
         "share_tolerance": (20 + 1 + 1.0 * 21) / 62,
         "shares": "share 1.0000, recipe 1.0000",
     }
@@ -118,8 +118,8 @@ def test_mixes_row() -> None:
 
 def test_share_tolerance_admits_sources_that_are_one_document_off_and_no_more() -> None:
     def row(tokens: int) -> dict[str, object]:
-        web = MIX | {"rescan.tokens": tokens, "wanted_tokens": 500, "largest_document_tokens": 10}
-        code = MIX | {"rescan.tokens": 500, "wanted_tokens": 500, "largest_document_tokens": 10}
+        web = MIX | {"rescan.tokens": tokens, "wanted_tokens": 500, "next_document_tokens": 10}
+        code = MIX | {"rescan.tokens": 500, "wanted_tokens": 500, "next_document_tokens": 10}
         return mix_metrics({"web": web, "code": code}, {"web": 0.5, "code": 0.5})[1]
 
     for tokens, within in [(490, True), (510, True), (540, True), (560, False), (440, False)]:

@@ -368,7 +368,7 @@ def test_less_than_the_next_document_may_be_missing(tmp_path, missing, ok):
     assert ("share of web" not in failed(mix)) == ok
 
 
-@pytest.mark.parametrize("name", ["largest_document_tokens", "next_document_tokens"])
+@pytest.mark.parametrize("name", ["wanted_tokens", "next_document_tokens"])
 def test_no_detail_of_the_manifest_makes_a_dropped_file_pass(mix, name):
     for path in (tokens_of(mix), tokens_of(mix).with_suffix(".csv.gz")):
         path.unlink()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from transforms.checks.documents import id_hashes
 from transforms.kernels.hashing import hash_keys, hash_rows
@@ -36,11 +35,8 @@ def hash_tokens(
 
 
 def document_digests(ids: pa.Array, token_hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """A hash of each document's id and tokens, uint64[documents].
-
-    A line break in an id counts as a blank, as token files write it.
-    """
-    upper, lower = id_hashes(pc.replace_substring_regex(ids, "[\r\n]", " "))
+    """A hash of each document's id and tokens, uint64[documents]."""
+    upper, lower = id_hashes(ids)
     return hash_keys(upper ^ hash_keys(lower ^ hash_keys(token_hashes)))
 
 

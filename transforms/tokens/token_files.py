@@ -3,7 +3,8 @@
 `part-{group}-{index:05d}.npy`: raw little-endian uint32 without a numpy header, documents back to
 back, each closed by EOS. Beside it `part-{group}-{index:05d}.csv.gz` without a header row: start,
 end (tokens in the file, half-open; the end counts the EOS, as dolma writes and OLMo-core expects),
-document id, source path, 1-based line in it. Both are equal to the byte wherever they are written.
+document id, source path, 1-based line in it. Both are equal to the byte wherever they are
+written by the same build of zlib, which Python carries.
 """
 
 from __future__ import annotations

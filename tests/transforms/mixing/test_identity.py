@@ -53,7 +53,3 @@ def test_another_id_length_or_token_is_another_digest():
         [("a", [1, 2])],
     ]
     assert len({digest_of(one) for one in [base, *others]}) == 7
-
-
-def test_a_line_break_in_an_id_counts_as_the_blank_that_token_files_write():
-    assert digest_of([("a\r\nb", [1])]) == digest_of([("a  b", [1])])

@@ -134,6 +134,25 @@ def _peer_row(stage: StageResult, peer: PeerResult) -> str:
     )
 
 
+def _road_cost(results: Results) -> list[str]:
+    """What a run costs however little text there is, and what each further MB costs."""
+    found = {stage.name: stage.ours for stage in results.stages if not stage.ours.problem}
+    if not {"road", "road-start"} <= found.keys():
+        return []
+    road, start = found["road"], found["road-start"]
+    seconds = road.cpu_seconds - start.cpu_seconds
+    megabytes = (road.run_bytes - start.run_bytes) / 1e6
+    if seconds <= 0 or megabytes <= 0:
+        return []
+    return [
+        f"The whole road takes {_number(start.cpu_seconds)} CPU s for"
+        f" {start.run_bytes / 1e6:.1f} MB of text, most of them for building and starting Beam's"
+        f" pipelines and for gates, and {seconds / megabytes:.3f} for each further MB:"
+        f" {_number(megabytes / seconds)} MB per CPU s where there is much text.",
+        "",
+    ]
+
+
 def render_markdown(results: Results) -> str:
     """RESULTS.md."""
     corpus = results.corpus
@@ -168,6 +187,7 @@ def render_markdown(results: Results) -> str:
         "|---|---|---|---|---|---|---|---|",
         *(_own_row(stage) for stage in results.stages),
         "",
+        *_road_cost(results),
         "## Beside peers",
         "",
         "A ratio stands only where the check was passed: same verdicts, tokens, labels, signatures"

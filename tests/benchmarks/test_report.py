@@ -112,3 +112,14 @@ def test_the_chart_is_drawn_with_peers_missing_and_is_the_same_twice(tmp_path):
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert "tiktoken" in paths[0].read_text(encoding="utf-8")
     assert "dolma" not in paths[0].read_text(encoding="utf-8")
+
+
+def test_what_a_run_costs_at_least_is_told_apart_from_what_text_costs():
+    start = replace(OURS, cpu_seconds=4.0, run_bytes=1_000_000)
+    road = replace(OURS, cpu_seconds=10.0, run_bytes=61_000_000)
+    stages = [StageResult("road", road, ()), StageResult("road-start", start, ())]
+    both = render_markdown(Results(CORPUS, {"cores": "2"}, {"numba": "0.68"}, stages))
+    assert "takes 4 CPU s for 1.0 MB" in both
+    assert "0.100 for each further MB: 10 MB per CPU s" in both
+    alone = render_markdown(Results(CORPUS, {"cores": "2"}, {"numba": "0.68"}, stages[:1]))
+    assert "further MB" not in alone

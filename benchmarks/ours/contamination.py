@@ -34,7 +34,7 @@ def benchmarks(corpus: str, sets: str) -> list[Benchmark]:
         found.append(Benchmark("humaneval", (str(human_eval),), layout="humaneval"))
     if sets:
         found.extend(
-            Benchmark(name.split(".")[0] + " set", (os.path.join(sets, name),), "decon")
+            Benchmark(name.split(".")[0] + "-set", (os.path.join(sets, name),), "decon")
             for name in sorted(os.listdir(sets))
         )
     return found

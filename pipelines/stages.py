@@ -166,7 +166,7 @@ def run_job(
         if manifest is not None and manifest.bounds != job.bounds:
             # The recipe's bounds have changed since: the gate judges the same data again, or what
             # is left of it with the others.
-            if stage.dataset.finished_tasks() >= set(stage.tasks):
+            if stage.dataset.whole_tasks() >= set(stage.tasks):
                 judged_anew.append(stage)
         elif manifest is not None:
             stage.dataset.show(manifest)

@@ -65,7 +65,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
     outside = sorted(file.path for file in manifest.files if not _is_inside(file.path))
     if outside:  # nothing that lies elsewhere is read
         return [Check("files lie in the mix's folder", False, outside[:10], [])]
-    checks = list(_check_files(dataset, manifest))
+    checks = [_check_manifest(dataset, manifest), *_check_files(dataset, manifest)]
     broken = {check.name.removeprefix("hash of ") for check in checks if not check.ok}
     paths = [
         file.path
@@ -112,6 +112,14 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
 def _is_inside(path: str) -> bool:
     """Whether a path is a relative one that stays below its folder."""
     return "://" not in path and "\\" not in path and not {"", ".", ".."} & {*path.split("/")}
+
+
+def _check_manifest(dataset: Dataset, manifest: Manifest) -> Check:
+    """The version's own manifest, and the copy of it that readers see, are one."""
+    own = dataset.manifest()
+    seen = "same" if own == manifest else "other" if own else "none, or it was cut or changed"
+    name = f"{dataset.fingerprint}/manifest.json is the one that readers see"
+    return Check(name, own == manifest, seen, "same")
 
 
 def _selected(manifest: Manifest) -> dict[str, dict[str, Any]]:

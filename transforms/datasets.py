@@ -7,6 +7,9 @@ of the version that readers see; it alone makes a dataset exist. So an interrupt
 the first task without a record, a failed gate leaves the version aside, and a recipe that goes back
 to old parameters finds the old version whole.
 
+Records and manifests carry a digest of their own content, so that one in which anything was changed
+counts as none: its work is done again.
+
 Nothing in a record or manifest depends on a clock, a machine or the order of work.
 """
 
@@ -35,6 +38,26 @@ def fingerprint_of(value: Any) -> str:
     return hashlib.blake2b(encoded.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()[
         :FINGERPRINT_HEX
     ]
+
+
+def _write_sealed(path: str, value: dict[str, Any]) -> None:
+    """Write a JSON object with the fingerprint of the rest of it under `digest`."""
+    digest = fingerprint_of(json.loads(json.dumps(value)))  # of what will be read
+    storage.write_json(path, {**value, "digest": digest})
+
+
+def _read_sealed(path: str) -> dict[str, Any]:
+    """What `_write_sealed` wrote, without its digest. DamagedFile when it is no JSON object or has
+    another digest than it says."""
+    value = storage.read_json(path)
+    rest = dict(value) if isinstance(value, dict) else {}
+    try:
+        good = rest.pop("digest", None) == fingerprint_of(rest)
+    except ValueError:  # NaN, say
+        good = False
+    if not good:
+        raise storage.DamagedFile(f"{path} was cut or changed: delete it and run again")
+    return rest
 
 
 def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -152,7 +175,7 @@ class Dataset:
         return self.path(f"records/{task}.json")
 
     def write_record(self, record: TaskRecord) -> None:
-        storage.write_json(self.record_path(record.task), record.to_json())
+        _write_sealed(self.record_path(record.task), record.to_json())
 
     def finished_tasks(self) -> set[str]:
         """Names of the tasks that have a record."""
@@ -225,11 +248,13 @@ class Dataset:
         return True
 
     def read_record(self, task: str) -> TaskRecord:
-        return TaskRecord.from_json(storage.read_json(self.record_path(task)))
+        """The record of a task. DamagedFile when it was changed since it was written."""
+        return TaskRecord.from_json(_read_sealed(self.record_path(task)))
 
     def manifest(self) -> Manifest | None:
         """The manifest of this version, None while it is not finished, or when it is damaged."""
-        return _read_manifest(self.path("manifest.json"))
+        manifest = _read_manifest(self.path("manifest.json"))
+        return manifest if manifest and manifest.fingerprint == self.fingerprint else None
 
     def _shown(self) -> Manifest | None:
         """The manifest that readers see, of this version or another."""
@@ -237,7 +262,7 @@ class Dataset:
 
     def publish(self, manifest: Manifest) -> None:
         """Finish this version and let readers see it."""
-        storage.write_json(self.path("manifest.json"), manifest.to_json())
+        _write_sealed(self.path("manifest.json"), manifest.to_json())
         self.show(manifest)
 
     def withdraw(self) -> None:
@@ -250,12 +275,12 @@ class Dataset:
     def show(self, manifest: Manifest) -> None:
         """Let readers see this finished version."""
         if self._shown() != manifest:
-            storage.write_json(storage.join(self.folder, "manifest.json"), manifest.to_json())
+            _write_sealed(storage.join(self.folder, "manifest.json"), manifest.to_json())
             storage.delete([storage.join(self.folder, "aside")])
 
 
 def _read_manifest(path: str) -> Manifest | None:
     try:
-        return Manifest.from_json(storage.read_json(path)) if storage.exists(path) else None
+        return Manifest.from_json(_read_sealed(path)) if storage.exists(path) else None
     except (storage.DamagedFile, TypeError, KeyError, ValueError):
         return None

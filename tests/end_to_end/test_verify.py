@@ -13,6 +13,8 @@ import pytest
 import tokenizers
 from small_pool import ITEMS, Finished, Pool, published, read_tokens, vineleaf, vineleaf_here
 
+from transforms.datasets import fingerprint_of
+
 SCAN = "benchmark n-grams in the decoded tokens"
 
 
@@ -62,6 +64,8 @@ class MixCopy:
                 counters[f"rescan.{name}"] += value
 
     def save(self) -> None:
+        rest = {key: value for key, value in self.manifest.items() if key != "digest"}
+        self.manifest["digest"] = fingerprint_of(rest)
         content = json.dumps(self.manifest, indent=1, sort_keys=True)
         for folder in (self.folder, self.base):
             (folder / "manifest.json").write_text(content)

@@ -141,6 +141,23 @@ def test_when_all_records_are_there_only_the_gate_is_run(tmp_path):
     assert job.stages[0].dataset.manifest() is not None
 
 
+@pytest.mark.parametrize("bounds", [{}, {"removed": {"at_most": 0.9}}])
+@pytest.mark.parametrize("path", ["manifest.json", "records/t0.json"])
+def test_a_manifest_or_record_in_which_a_value_was_changed_is_made_anew(tmp_path, path, bounds):
+    job, _ = job_of(tmp_path, stages=["a"])
+    wanted = run_job(job, OPTIONS).manifests["a"]
+    harmed = tmp_path / "a" / wanted.fingerprint / path
+    good = harmed.read_bytes()
+    harmed.write_bytes(good.replace(b'"documents": ', b'"documents": 4'))
+    job, built = job_of(tmp_path, stages=["a"], bounds=bounds)
+    assert run_job(job, OPTIONS).manifests["a"] == replace(wanted, bounds=bounds)
+    if path == "manifest.json":
+        assert built == []
+    elif bounds:  # all of it is judged again, by its records
+        assert built == [{"a": ["t0"]}]
+        assert harmed.read_bytes() == good
+
+
 @pytest.mark.parametrize("harm", ["flip", "cut", "lose", "none"])
 def test_a_job_with_proofs_believes_no_file_and_no_proof_of_an_earlier_run(tmp_path, harm):
     more = {"stages": ("a",), "tasks": ("t0", "t1", "proof"), "proofs": ("proof",)}

@@ -225,6 +225,24 @@ def test_a_damaged_manifest_is_one_sentence(mix, content):
         verify_mix(str(mix))
 
 
+@pytest.mark.parametrize("content", [None, "nonsense", "{}"])
+def test_a_damaged_manifest_of_the_version_is_a_failed_check(mix, content):
+    own = base_of(mix) / "manifest.json"
+    own.unlink()
+    if content:
+        own.write_text(content)
+    (name,) = failed(mix)
+    assert name.endswith("manifest.json is the one that readers see")
+
+
+def test_a_manifest_in_which_a_path_is_a_number_is_one_sentence(mix):
+    value = json.loads((mix / "manifest.json").read_text())
+    value["files"][0]["path"] = 5
+    (mix / "manifest.json").write_text(json.dumps(value))
+    with pytest.raises(storage.DamagedFile, match="is no manifest, it was cut or changed"):
+        verify_mix(str(mix))
+
+
 @pytest.mark.parametrize("content", [b"no gzip", b"", compress(b"1,2,3\n"), b"\x1f\x8b\x08"])
 def test_bounds_that_cannot_be_read_are_a_failed_check(mix, content):
     tokens_of(mix).with_suffix(".csv.gz").write_bytes(content)
@@ -395,10 +413,9 @@ def test_parameters_are_covered_by_the_fingerprint(mix):
 
 
 def test_another_tokenizer_than_the_one_named_is_found(mix):
-    path = mix / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["details"]["tokenizer"]["fingerprint"] = "another"
-    path.write_text(json.dumps(manifest))
+    dataset, manifest = Dataset.published(str(mix))
+    told = {**manifest.details["tokenizer"], "fingerprint": "another"}
+    dataset.publish(replace(manifest, details={**manifest.details, "tokenizer": told}))
     assert failed(mix) == ["tokenizer is the one named"]
 
 

@@ -209,3 +209,54 @@ def test_of_the_files_that_an_error_names_those_that_changed_are_lost(tmp_path):
     assert dataset.lost([stored], "task x: something else is broken") == []
     Path(path).unlink()
     assert dataset.lost([stored], f"task x: no such file: '{path}'") == [path]
+
+
+def changed(path, *keys):
+    """Change one value of a JSON file."""
+    value = json.loads(Path(path).read_text())
+    inner = value
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = 5
+    Path(path).write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("counts", "documents"),
+        ("fingerprint",),
+        ("details", "x"),
+        ("files", 0, "path"),
+        ("digest",),
+    ],
+)
+def test_a_manifest_with_a_changed_value_is_none(tmp_path, keys):
+    dataset, _ = written(tmp_path)
+    changed(dataset.path("manifest.json"), *keys)
+    assert dataset.manifest() is None
+    changed(tmp_path / "manifest.json", *keys)
+    with pytest.raises(storage.DamagedFile, match="cut or changed"):
+        Dataset.published(str(tmp_path))
+
+
+def test_a_manifest_of_another_version_is_none(tmp_path):
+    written(tmp_path)
+    (tmp_path / "f2").mkdir()
+    (tmp_path / "f2/manifest.json").write_bytes((tmp_path / "f1/manifest.json").read_bytes())
+    assert Dataset(str(tmp_path), "f2").manifest() is None
+
+
+@pytest.mark.parametrize("keys", [("task",), ("counts", "x"), ("files", 0, "path"), ("digest",)])
+def test_a_record_with_a_changed_value_does_not_count(tmp_path, keys):
+    dataset, _ = written(tmp_path)
+    assert dataset.whole_tasks() == {"t"}
+    changed(dataset.record_path("t"), *keys)
+    assert dataset.whole_tasks() == set()
+    assert dataset.finished_tasks() == set()
+
+
+def test_a_digest_holds_for_values_that_json_writes_as_others(tmp_path):
+    dataset = Dataset(str(tmp_path), "f1")
+    dataset.publish(replace(MANIFEST, details={"n": {10: (1, 2), 9: 0.1}}))
+    assert dataset.manifest().details == {"n": {"10": [1, 2], "9": 0.1}}

@@ -9,9 +9,12 @@ gets `#2`, `#3` ...: no member takes another's place.
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
+import os
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -32,6 +35,12 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _ZIP_ENCRYPTED = 1  # bit of a zip member's flags
 _UNIX_TYPE, _UNIX_LINK = 0o170000, 0o120000  # file type in the upper half of a member's attributes
 _TAR_BLOCK = 512  # bytes
+# A zip's end record: its mark, and in it the number of members; with many members or bytes another
+# record of 64-bit numbers stands before it, and between the two its locator.
+_ZIP_END, _ZIP64_END, _ZIP64_LOCATOR = b"PK\5\6", b"PK\6\6", b"PK\6\7"
+_ZIP_END_BYTES, _ZIP64_END_BYTES, _ZIP64_LOCATOR_BYTES = 22, 56, 20
+_ZIP_COMMENT_BYTES = (1 << 16) - 1  # behind the end record, at most
+_ZIP_TAIL_BYTES = _ZIP_COMMENT_BYTES + _ZIP_END_BYTES + _ZIP64_LOCATOR_BYTES + _ZIP64_END_BYTES
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -40,7 +49,9 @@ _DAMAGED = (
     EOFError,
     NotImplementedError,  # a compression method that zipfile does not know
     ValueError,
-    OSError,  # without an errno: what gzip and bz2 raise for data that is none
+    OverflowError,  # an offset beyond what a file can have
+    struct.error,
+    OSError,  # see _blames_archive
 )
 
 
@@ -77,8 +88,9 @@ def members(
 
     A file whose path is not `wanted` is not read and is rejected as "other kind". Rejected and
     quarantined: "unsafe name" (absolute, with `..`, a drive, a NUL), "too large"
-    (more than `most_bytes` unpacked), "encrypted", "link or device", "broken archive" (the rest of
-    the archive is lost with it, except in a zip, whose members stand alone).
+    (more than `most_bytes` unpacked), "encrypted", "link or device", "broken archive". That is the
+    rest of a tar; of a zip one member, or, where its directory (which stands at its end) cannot be
+    read, all of it, or, where the directory lists more or fewer than it says, those missing.
     """
     seen: Counter[str] = Counter()
     read = _zip_members if name.lower().endswith(ZIP_SUFFIXES) else _tar_members
@@ -107,9 +119,14 @@ def _unwanted(name: str, path: str) -> Rejected:
 
 
 def _broken(name: str, path: str, error: Exception) -> Rejected:
-    if isinstance(error, OSError) and not blames_data(error):
+    if isinstance(error, OSError) and not _blames_archive(error):
         raise error  # the disk or the network, not the archive
     return _refused(name, path, "broken archive", str(error) or type(error).__name__)
+
+
+def _blames_archive(error: OSError) -> bool:
+    """True too for a place before the file's start, which a damaged offset asks for."""
+    return error.errno == errno.EINVAL or blames_data(error)
 
 
 def _zip_members(
@@ -121,10 +138,16 @@ def _zip_members(
         yield _broken(name, "", error)
         return
     with archive:
+        said, listed = _said_by_end(stream), len(archive.infolist())
+        if said not in (listed, listed & 0xFFFF):  # old writers count on from 0 behind 65,535
+            detail = f"its end record says {said} members, its directory lists {listed}"
+            yield _refused(name, "", "broken archive", detail)
         for info in archive.infolist():
             # zipfile cuts a name at NUL; what stands in the file counts.
             path = info.orig_filename
-            if info.is_dir():
+            if path.endswith("/"):
+                if info.file_size or info.CRC:
+                    yield _refused(name, path, "broken archive", "a folder that holds bytes")
                 continue
             if _is_unsafe(path):
                 yield _refused(name, path, "unsafe name", path)
@@ -144,17 +167,49 @@ def _zip_members(
                 yield from _within(name, path, data, most_bytes)
 
 
+def _said_by_end(stream: IO[bytes]) -> int:
+    """The number of members that the end record of a zip (which zipfile has read) tells."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(size - _ZIP_TAIL_BYTES, 0))
+    tail = stream.read()
+    end = tail.rfind(_ZIP_END)
+    locator = end - _ZIP64_LOCATOR_BYTES
+    wide = locator - _ZIP64_END_BYTES
+    if wide >= 0 and tail.startswith(_ZIP64_LOCATOR, locator) and tail.startswith(_ZIP64_END, wide):
+        return int.from_bytes(tail[wide + 32 : wide + 40], "little")
+    return int.from_bytes(tail[end + 10 : end + 12], "little")
+
+
 class _TarStream:
-    """Uncompressed blocks for tarfile, whose end is remembered."""
+    """Uncompressed blocks for tarfile, the last of which is remembered."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self.last = b""
+        self._last = b""
+        self._begin = 0  # bytes before the last block
 
     def read(self, size: int) -> bytes:
-        block = self._stream.read(size)
-        self.last = block or self.last
-        return block
+        parts: list[bytes] = []
+        while size and (part := self._stream.read(size)):
+            parts.append(part)
+            size -= len(part)
+        if parts:
+            self._begin += len(self._last)
+            self._last = b"".join(parts)
+            return self._last
+        return b""
+
+    def check_end(self, offset: int) -> None:
+        """tarfile takes what is no header for the end, which is zero bytes alone. Raises ReadError
+        when anything else stands from byte `offset` (where it stopped) on."""
+        rest = self._last[offset - self._begin :] if offset >= self._begin else b""
+        if len(rest) < _TAR_BLOCK:
+            raise tarfile.ReadError("it ends without the mark of its end")
+        while rest:
+            if rest.strip(b"\0"):
+                raise tarfile.ReadError(f"no header at byte {offset}, and not its end")
+            offset += len(rest)
+            rest = self.read(tarfile.RECORDSIZE)
 
 
 def _decompressed(stream: IO[bytes]) -> IO[bytes]:
@@ -191,8 +246,7 @@ def _tar_members(
                     data = member.read(most_bytes + 1)
                     yield from _within(name, info.name, data, most_bytes)
                 archive.members = []  # else it keeps every header
-        if blocks.last[-_TAR_BLOCK:] != bytes(_TAR_BLOCK):
-            raise tarfile.ReadError("it ends without the mark of its end")
+            blocks.check_end(archive.offset)
     except _DAMAGED as error:
         yield _broken(name, "", error)
 

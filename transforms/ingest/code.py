@@ -73,7 +73,7 @@ class CodeReader:
 
     @property
     def version(self) -> int:
-        return 1
+        return 2
 
     @property
     def packages(self) -> tuple[str, ...]:

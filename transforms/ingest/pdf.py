@@ -68,7 +68,7 @@ class PdfReader:
 
     @property
     def version(self) -> int:
-        return 1
+        return 2
 
     @property
     def packages(self) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
+import gzip
 import io
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +137,91 @@ def test_what_is_not_wanted_is_not_read(name: str, pack: object) -> None:
     skipped, taken = members(name, io.BytesIO(data), LIMIT, lambda path: path.endswith(".py"))
     assert skipped == Rejected(f"{name}/bomb", "other kind", "by its name", False)
     assert taken == Member("b.py", b"1")
+
+
+FIVE = [(f"d/m{n}.py", b"%d" % n * 100) for n in range(5)]
+
+
+def in_file(folder: Path, data: bytes) -> list[Member | Rejected]:
+    """Read from a true file, whose errors differ from those of bytes in memory."""
+    (folder / "a").write_bytes(data)
+    with (folder / "a").open("rb") as stream:
+        return list(members("a.zip", stream, LIMIT))
+
+
+def test_no_flipped_bit_of_a_zip_directory_loses_a_member_in_silence(tmp_path: Path) -> None:
+    data = zipped(*FIVE)
+    for at in range(data.find(b"PK\1\2"), len(data)):
+        for bit in (0x01, 0x80) if at % 3 else (0x01, 0x04, 0x20, 0x80):
+            bad = bytearray(data)
+            bad[at] ^= bit
+            events = in_file(tmp_path, bytes(bad))
+            refused = [event for event in events if isinstance(event, Rejected)]
+            assert refused or len(events) == len(FIVE), (at, bit)
+
+
+def test_an_offset_before_the_start_of_a_zip_is_damage(tmp_path: Path) -> None:
+    bad = bytearray(zipped(*FIVE))
+    bad[-6:-2] = (int.from_bytes(bad[-6:-2], "little") + 600).to_bytes(4, "little")
+    events = in_file(tmp_path, bytes(bad))
+    assert {event.reason for event in events if isinstance(event, Rejected)} == {"broken archive"}
+
+
+def test_a_zip_that_lists_fewer_members_than_it_says_is_told_once() -> None:
+    bad = bytearray(zipped(*FIVE))
+    bad[-12:-10] = (6).to_bytes(2, "little")
+    first, *others = read("a.zip", bytes(bad))
+    detail = "its end record says 6 members, its directory lists 5"
+    assert first == Rejected("a.zip", "broken archive", detail, True)
+    assert others == [Member(*one) for one in FIVE]
+
+
+def test_members_are_counted_by_the_64_bit_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 4)  # from 5 on zipfile writes that record
+    data = bytearray(zipped(*FIVE))
+    record = data.rfind(b"PK\6\6")
+    data[-12:-10] = b"\xff\xff"  # as other writers do: the number is there alone
+    assert read("a.zip", bytes(data)) == [Member(*one) for one in FIVE]
+    data[record + 32] ^= 1
+    refused, *others = read("a.zip", bytes(data))
+    assert isinstance(refused, Rejected)
+    assert others == [Member(*one) for one in FIVE]
+
+
+def test_a_zip_with_a_comment_is_whole() -> None:
+    out = io.BytesIO(zipped(*FIVE))
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.comment = b"x" * 65_535
+    assert read("a.zip", out.getvalue()) == [Member(*one) for one in FIVE]
+
+
+def test_a_folder_of_a_zip_that_holds_bytes_is_told() -> None:
+    refused, good = read("a.zip", zipped(("empty/", b""), ("a.py/", b"x = 1"), ("b", b"2")))
+    assert refused == Rejected("a.zip/a.py/", "broken archive", "a folder that holds bytes", True)
+    assert good == Member("b", b"2")
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("member", range(5))
+def test_a_damaged_header_of_any_tar_member_is_told(member: int, mode: str) -> None:
+    data = bytearray(tarred(*FIVE, mode="w"))
+    data[member * 1024 + 3] ^= 1  # a block of header, a block of data
+    packed = gzip.compress(bytes(data)) if mode == "w:gz" else bytes(data)
+    *whole, last = read("a.tar", packed)
+    assert whole == [Member(*one) for one in FIVE[:member]]
+    assert isinstance(last, Rejected)
+    assert (last.reason, last.quarantined) == ("broken archive", True)
+
+
+def test_what_stands_behind_the_end_of_a_tar_is_told() -> None:
+    *whole, last = read("a.tar", tarred(*FIVE, mode="w") + tarred(*FIVE, mode="w"))
+    assert whole == [Member(*one) for one in FIVE]
+    assert isinstance(last, Rejected)
+    assert last.reason == "broken archive"
+
+
+def test_a_tar_may_end_in_any_number_of_zero_blocks() -> None:
+    data = tarred(*FIVE, mode="w")
+    for end in (5 * 1024 + 512, 5 * 1024 + 1024, len(data)):
+        assert read("a.tar", data[:end]) == [Member(*one) for one in FIVE]
+    assert read("a.tar", data + bytes(100_000)) == [Member(*one) for one in FIVE]

@@ -37,6 +37,7 @@ from transforms.ingest.code import CodeReader
 from transforms.ingest.dolma import DolmaReader
 from transforms.ingest.html import HtmlReader
 from transforms.ingest.ocr import Ocr
+from transforms.ingest.origins import origin_of
 from transforms.ingest.parquet import ParquetReader
 from transforms.ingest.pdf import PdfReader
 from transforms.ingest.reader import Reader
@@ -51,6 +52,7 @@ __all__ = ["ingest_job", "ingest_task", "make_reader"]
 CHECKS = "checks"  # task that reads everything back
 ID_ROW = np.dtype([("key", "<u8"), ("payload", "<u8")])
 BYTES_PER_DOCUMENT = 64  # of input, at least, for planning the exchange of ids
+ID_REMEDY = "give each record an id of its own, or leave 'id' out and one is made of its content"
 MOST_PLACES = 3  # of a repeated id that are told
 _NOTHING_CHECKED = {
     f"checked.{name}": 0
@@ -113,23 +115,29 @@ def _count_partition(partition: Partition) -> dict[str, int]:
 
 
 def _find_duplicate(
-    dataset: Dataset, records: Sequence[TaskRecord], counts: Mapping[str, int]
+    dataset: Dataset,
+    records: Sequence[TaskRecord],
+    counts: Mapping[str, int],
+    origins: Mapping[str, Sequence[str]],
 ) -> str:
-    """An id that stands twice, and where; "" when there is none. Reads ids shard by shard."""
+    """An id that stands twice, where, and what to do; "" when there is none. Reads ids shard by
+    shard. `origins`: the input files of each task."""
     if LARGEST_DUPLICATE not in counts:
         return ""
     wanted = np.uint64(counts[LARGEST_DUPLICATE])
     places: list[str] = []
     found: str | None = None
-    for file in (file for record in records for file in record.files):
+    for task, file in ((record.task, file) for record in records for file in record.files):
         first = 1
+        its = origins.get(task, ())
+        inputs = " or ".join([*its[:MOST_PLACES], *(["others"] if its[MOST_PLACES:] else [])])
         for batch in read_batches(dataset.path(file.path), ["id"]):
             for row in np.flatnonzero(id_hashes(batch.column("id"))[0] == wanted).tolist():
                 found = batch.column("id")[row].as_py()
-                places.append(f"{file.path} row {first + row}")
+                places.append(f"{inputs} ({file.path} row {first + row})")
             first += batch.num_rows
     shown = ", ".join(places[:MOST_PLACES]) + (", ..." if len(places) > MOST_PLACES else "")
-    return f"{found!r}, for one, stands in {shown}"
+    return f"{found!r}, for one, stands in {shown}; {ID_REMEDY}"
 
 
 def _write_checks(counts: Mapping[str, int], dataset: Dataset) -> None:
@@ -203,6 +211,7 @@ def ingest_job(
         IngestTask(name, source.name, tuple(group), reader, stage.dataset, quarantine)
         for name, group in zip(names, groups, strict=True)
     ]
+    origins = {task.name: [origin_of(file) for file in task.files] for task in tasks}
     work = workspace.work(f"documents-{source.name}", stage.fingerprint)
     input_bytes = sum(one.file.size_bytes for one in inputs)
     title = f"{INGEST} {source.name}"
@@ -237,7 +246,7 @@ def ingest_job(
             source.name,
             counts,
             allow_empty=source.allow_empty,
-            repeated_id=_find_duplicate(stage.dataset, records, counts),
+            repeated_id=_find_duplicate(stage.dataset, records, counts, origins),
         )
 
     return Job(

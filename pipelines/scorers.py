@@ -24,9 +24,18 @@ from transforms.quality.rules import rule
 from transforms.quality.size import Size
 from transforms.query import tables_named
 
-__all__ = ["keep_criteria", "mixing_schemas", "scorers", "source_schemas", "where_expressions"]
+__all__ = [
+    "MEASURABLE",
+    "keep_criteria",
+    "mixing_schemas",
+    "scorers",
+    "source_schemas",
+    "where_expressions",
+]
 
 NEED_OPTIONS = ("classifier", "url_lists")  # rules that measure nothing until told by what
+# Tables that `where` and `keep` may name though no rule does.
+MEASURABLE = tuple(sorted(RULE_SCHEMAS.keys() - {*NEED_OPTIONS}))
 
 
 def where_expressions(recipe: Recipe) -> list[str]:
@@ -59,7 +68,7 @@ def scorers(recipe: Recipe, source: Source) -> list[Annotator]:
     for name in tables_named([*where_expressions(recipe), *columns]):
         if name in lent:
             its[name] = lent[name]
-        elif name in RULE_SCHEMAS and name not in NEED_OPTIONS:
+        elif name in MEASURABLE:
             its.update((annotator.name, annotator) for annotator in rule(name, {}).annotators)
     for one in source.rules:
         its.update((annotator.name, annotator) for annotator in one.annotators)

@@ -138,7 +138,7 @@ class Story:
         known = {key: value for key, value in self.metadata.items() if value is not None}
         for key, value in sorted(known.items()):
             yield f"  {key}: {_short(value)}"
-        yield f"  stored in {self.shard}, row {self.row}"
+        yield f"  stored in {self.shard}, row {self.row} (line {self.row + 1} of a mix's table)"
         yield f"  {_count(self.characters, 'character')}, which begin: {self.text_start!r}"
         if self.scores:
             yield f"scores ({ANNOTATE})"

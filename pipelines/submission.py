@@ -24,10 +24,12 @@ from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
     PipelineOptions,
     PortableOptions,
+    StandardOptions,
 )
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.runners.runner import PipelineResult
 
+from mixes.schema_errors import nearest
 from pipelines.flink_rest import cancel_flink_job, describe_flink
 from transforms import storage
 
@@ -36,6 +38,7 @@ __all__ = [
     "WatchOptions",
     "job_name",
     "job_server_options",
+    "check_runner",
     "run_pipeline",
     "runner_of",
 ]
@@ -108,6 +111,14 @@ def runner_of(options: PipelineOptions) -> Any:
 
         return FnApiRunner()
     return name
+
+
+def check_runner(name: str) -> None:
+    """ValueError when Beam has no runner of that name. A name with a dot is a class somewhere."""
+    known = StandardOptions.KNOWN_RUNNER_NAMES
+    spelled = {one.lower() for one in (*known, "FnApiRunner")}
+    if "." not in name and not {name.lower(), f"{name.lower()}runner"} & spelled:
+        raise ValueError(f"Beam has no runner '{name}'{nearest(name, known)}")
 
 
 def job_name(prefix: str, title: str, watched: Iterable[str]) -> str:

@@ -30,6 +30,7 @@ from pipelines.mix import mix_job
 from pipelines.recipe import REPEATS, Recipe, RecipeError, Source
 from pipelines.rule_files import find_rule_files
 from pipelines.scorers import (
+    MEASURABLE,
     keep_criteria,
     mixing_schemas,
     scorers,
@@ -522,7 +523,8 @@ class Workflow:
             checks.append((rules, conditions, source_schemas(self.recipe, source), "boolean"))
         for place, expressions, schemas, kind in checks:
             try:
-                check_expressions(expressions, schemas, kind)
+                others = () if place[-1] == "rules" else MEASURABLE
+                check_expressions(expressions, schemas, kind, others)
             except QueryError as error:
                 problems.append(self.recipe.problem(place, f"{'.'.join(place)}: {error}"))
         if problems:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -33,9 +34,10 @@ class QueryError(ValueError):
 
 
 def columns_used(
-    expressions: Sequence[str], schemas: Mapping[str, pa.Schema]
+    expressions: Sequence[str], schemas: Mapping[str, pa.Schema], others: Collection[str] = ()
 ) -> dict[str, list[str]]:
-    """Table -> columns that the expressions name, in the order of the schema.
+    """Table -> columns that the expressions name, in the order of the schema. `others`: tables that
+    could be named besides those of `schemas`; an error tells them.
 
     QueryError for what is no expression over one document's attributes.
     """
@@ -51,7 +53,7 @@ def columns_used(
                     f" since it does not depend on one document alone: {expression}"
                 )
             if kind == "COLUMN_REF":
-                table, column = _column(node["column_names"], schemas, expression)
+                table, column = _column(node["column_names"], schemas, others, expression)
                 named.setdefault(table, set()).add(column)
     return {
         table: [column for column in schemas[table].names if column in columns]
@@ -72,14 +74,17 @@ def tables_named(expressions: Sequence[str]) -> list[str]:
 
 
 def check_expressions(
-    expressions: Sequence[str], schemas: Mapping[str, pa.Schema], kind: str = "boolean"
+    expressions: Sequence[str],
+    schemas: Mapping[str, pa.Schema],
+    kind: str = "boolean",
+    others: Collection[str] = (),
 ) -> None:
     """Evaluate over made-up rows: QueryError when an expression is wrong, not of the wanted kind,
     or fails whatever a document has, as `size.words > 'abc'` does.
 
-    `kind` is boolean or number.
+    `kind` is boolean or number; `others` as of `columns_used`.
     """
-    columns = columns_used(expressions, schemas)
+    columns = columns_used(expressions, schemas, others)
     rows = [
         {
             table: pa.RecordBatch.from_arrays(
@@ -146,12 +151,18 @@ def _example(kind: pa.DataType, number: int, text: str) -> pa.Array:
 
 
 def _column(
-    names: Sequence[str], schemas: Mapping[str, pa.Schema], expression: str
+    names: Sequence[str],
+    schemas: Mapping[str, pa.Schema],
+    others: Collection[str],
+    expression: str,
 ) -> tuple[str, str]:
     if len(names) < 2 or names[0] not in schemas:
+        tables = sorted({*schemas, *others})
+        near = get_close_matches(names[0], tables, n=1) if names[0] not in tables else []
+        meant = f"; did you mean '{'.'.join([*near, *names[1:]])}'?" if near else ""
         raise QueryError(
-            f"no attribute '{'.'.join(names)}' (columns are named table.column;"
-            f" tables: {', '.join(sorted(schemas))}): {expression}"
+            f"no attribute '{'.'.join(names)}'{meant} (columns are named table.column;"
+            f" tables: {', '.join(tables)}): {expression}"
         )
     if names[1] not in schemas[names[0]].names:
         columns = ", ".join(schemas[names[0]].names)

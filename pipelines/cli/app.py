@@ -59,6 +59,11 @@ for _command in (plan, check, verify, why, train_classifier, demo):
 
 def main() -> None:
     """Entry point of the command."""
+    if sys.stderr is None:  # it was closed: errors are told to nobody, exit codes still hold
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end
+    if sys.stdout is None:
+        ERRORS.print("error: the answer cannot be written: standard output is closed")
+        sys.exit(RUN_FAILED)
     # Standard error is for progress and our own errors; what libraries warn of is not for users.
     logging.getLogger().setLevel(logging.ERROR)
     for name in ("great_expectations", "pypdf"):

@@ -12,7 +12,8 @@ from pipelines.cli.options import AsJson, Overrides, RecipePath, beam_options
 from pipelines.cli.outcomes import ANSWERS, ERRORS, GOOD, RECIPE_WRONG, outcomes, print_json
 
 if TYPE_CHECKING:
-    from pipelines.recipe import Problem
+    from pipelines.recipe import Problem, Recipe
+    from pipelines.workspace import Workspace
 
 __all__ = ["check"]
 
@@ -21,7 +22,10 @@ def check(
     recipe: RecipePath,
     set_: Overrides = None,
     files: Annotated[
-        bool, typer.Option(help="Look for the files that the recipe names, and read benchmarks.")
+        bool,
+        typer.Option(
+            help="Look for the files that the recipe names, read benchmarks, load the tokenizer."
+        ),
     ] = True,
     workspace: Annotated[
         str | None,
@@ -57,6 +61,20 @@ def check(
     raise typer.Exit(RECIPE_WRONG if problems else GOOD)
 
 
+def _load_tokenizer(recipe: Recipe, workspace: Workspace) -> None:
+    from pipelines.recipe import RecipeError
+    from transforms.tokens.loading import load_tokenizer
+    from transforms.tokens.specification import TokenizerError
+
+    place = ("mix", "tokenizer")
+    if any(one.key.startswith("mix.tokenizer") for one in recipe.missing_files(workspace.uri)):
+        return  # told already
+    try:
+        load_tokenizer(recipe.tokenizer(workspace.uri))
+    except TokenizerError as error:
+        raise RecipeError([recipe.problem(place, str(error))]) from error
+
+
 def _problems_of_the_whole(
     path: str, overrides: tuple[str, ...], files: bool, workspace: str | None
 ) -> list[Problem]:
@@ -73,6 +91,8 @@ def _problems_of_the_whole(
         return []  # told already
     somewhere = Workspace(workspace or "workspace")
     checks = [Workflow(loaded, somewhere, beam_options("DirectRunner", [])).check]
+    if files and (workspace or "{workspace}" not in str(loaded.mix.tokenizer)):
+        checks.append(partial(_load_tokenizer, loaded, somewhere))
     if files and loaded.decontamination is not None:
         checks.append(partial(check_benchmarks, loaded, somewhere))
     problems: list[Problem] = []

@@ -40,8 +40,9 @@ def beam_options(runner: str, arguments: list[str]) -> Any:
 
     from mixes.schema_errors import nearest
     from pipelines.beam_options import KeptViews
-    from pipelines.submission import job_server_options
+    from pipelines.submission import check_runner, job_server_options
 
+    check_runner(runner)
     if runner in {"DirectRunner", "FnApiRunner"}:
         defaults = {
             "--direct_running_mode": "multi_threading",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ GOOD = 0
 CHECK_FAILED = 1  # a gate, or a check of verify
 RECIPE_WRONG = 2  # or the command line
 RUN_FAILED = 3
+if os.environ.get("COLUMNS", "1").strip() in {"", "0"}:
+    del os.environ["COLUMNS"]  # of whoever does not know: no width at all would print nothing
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
 ANSWERS = Console(highlight=False, soft_wrap=True)
 

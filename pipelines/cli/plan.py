@@ -9,7 +9,7 @@ from rich.console import Console
 from pipelines.cli.options import AsJson, Overrides, RecipePath, WorkspaceUri, beam_options
 from pipelines.cli.outcomes import ANSWERS, outcomes, print_json
 from pipelines.cli.run import telling_funnel
-from pipelines.cli.screens import budgets_table, stages_table
+from pipelines.cli.screens import budgets_table, shortfalls, stages_table
 
 __all__ = ["plan"]
 
@@ -53,10 +53,11 @@ def plan(
                 "taken_tokens": budget.taken_tokens if budget else None,
                 "epochs": budget.epochs if budget else None,
             }
+        short = shortfalls(workflow.budgets)
         answer = {
             "stages": [state.to_json() for state in workflow.states],
             "sources": sources,
-            "notes": notes,
+            "notes": [*notes, *short],
         }
     if as_json:
         print_json(answer)
@@ -64,4 +65,4 @@ def plan(
     for note in notes:
         ANSWERS.print(note, markup=False)
     ANSWERS.print(stages_table(workflow.states))
-    ANSWERS.print(budgets_table(sources))
+    ANSWERS.print(budgets_table(sources, short))

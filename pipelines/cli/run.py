@@ -20,7 +20,7 @@ from pipelines.cli.options import (
     beam_options,
 )
 from pipelines.cli.outcomes import ANSWERS, ERRORS, outcomes, print_json
-from pipelines.cli.screens import mix_table
+from pipelines.cli.screens import mix_table, shortfalls
 
 if TYPE_CHECKING:
     from pipelines.workflow import Workflow
@@ -96,6 +96,8 @@ def run_recipe(
     storage.write_json(workspace.report(recipe.name), funnel.to_json())
     mix = workspace.mix(recipe.name)
     if not as_json:
+        if all(state.state == "up to date" for state in workflow.states):
+            ANSWERS.print("Everything was up to date: nothing was made anew.")
         ANSWERS.print(funnel)
         ANSWERS.print(mix_table(recipe, workflow))
         if "benchmarks" in workflow.manifests:
@@ -110,7 +112,7 @@ def run_recipe(
         "stages": [state.to_json() for state in workflow.states],
         "mix": mix,
         "ledger": funnel.ledger(),
-        "notes": notes,
+        "notes": [*notes, *shortfalls(workflow.budgets)],
     }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.recipe import Recipe
     from pipelines.verify import Check
     from pipelines.workflow import StageState, Workflow
+    from transforms.mixing.budget import SourceBudget
 
 __all__ = [
     "Screen",
@@ -26,6 +27,7 @@ __all__ = [
     "checks_table",
     "labels_table",
     "mix_table",
+    "shortfalls",
     "stages_table",
 ]
 
@@ -88,7 +90,7 @@ def mix_table(recipe: Recipe, workflow: Workflow) -> Screen:
     """What a mix holds of each source, and why some hold less than was asked."""
     budgets = workflow.budgets
     total = sum(budget.taken_tokens for budget in budgets.values())
-    rows, short = [], []
+    rows = []
     for source, share in recipe.mix.proportions.items():
         budget = budgets[source]
         rows.append(
@@ -102,24 +104,32 @@ def mix_table(recipe: Recipe, workflow: Workflow) -> Screen:
                 f"{share:.4f}",
             )
         )
-        missing = budget.wanted_tokens - budget.taken_tokens
-        if missing > MISSING_TOLD * budget.wanted_tokens:
-            short.append(
-                f"{source} lacks {missing:,} tokens: its next document has"
-                f" {budget.next_document_tokens:,}, more than would fit"
-            )
     header = ("source", "available", "wanted", "taken", "epochs", "share", "asked")
-    return Screen("Mix, in tokens", header, rows, frozenset({"source"}), "\n".join(short))
+    short = "\n".join(shortfalls(budgets))
+    return Screen("Mix, in tokens", header, rows, frozenset({"source"}), short)
 
 
-def budgets_table(sources: Mapping[str, Mapping[str, float | None]]) -> Screen:
-    """What a mix would hold of each source, as far as it is known."""
+def shortfalls(budgets: Mapping[str, SourceBudget]) -> list[str]:
+    """A sentence for each source that gives clearly less than was asked, and why; by name."""
+    missing = {name: one.wanted_tokens - one.taken_tokens for name, one in budgets.items()}
+    return [
+        f"{name} lacks {missing[name]:,} tokens: its next document has"
+        f" {one.next_document_tokens:,}, more than would fit"
+        for name, one in sorted(budgets.items())
+        if missing[name] > MISSING_TOLD * one.wanted_tokens
+    ]
+
+
+def budgets_table(
+    sources: Mapping[str, Mapping[str, float | None]], short: Sequence[str] = ()
+) -> Screen:
+    """What a mix would hold of each source, as far as it is known. `short`: see `shortfalls`."""
     rows = [
         (name, *("not known yet" if one is None else _number(one) for one in numbers.values()))
         for name, numbers in sources.items()
     ]
     header = ("source", "available", "wanted", "taken", "epochs")
-    return Screen("Mix, in tokens", header, rows, frozenset({"source"}))
+    return Screen("Mix, in tokens", header, rows, frozenset({"source"}), "\n".join(short))
 
 
 def stages_table(states: Iterable[StageState]) -> Screen:

@@ -56,4 +56,8 @@ def verify(
         print_json({"ok": good, "checks": [one.to_json() for one in checks]})
     else:
         ANSWERS.print(checks_table(mix, checks))
+        bad = sum(not one.ok for one in checks)
+        ANSWERS.print(
+            f"{bad} of {len(checks)} checks failed" if bad else f"all {len(checks)} checks hold"
+        )
     raise typer.Exit(GOOD if good else CHECK_FAILED)

@@ -115,6 +115,8 @@ def test_an_id_that_is_there_twice_stops_the_run_and_is_named(pool: Pool, tmp_pa
     assert "duplicate_ids of docs is 1" in said
     assert "'twice', for one, stands in" in said
     assert said.count(".parquet row") == 2
+    for part in ("part0.jsonl.gz", "part1.jsonl.gz", "leave 'id' out"):
+        assert part in said
     assert not list((tmp_path / "workspace").rglob("manifest.json"))
 
 

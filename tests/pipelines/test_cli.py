@@ -14,6 +14,8 @@ from expectations.gate import Result, Verdict
 from pipelines import workflow as workflow_module
 from pipelines.cli import app, main
 from pipelines.stages import GateFailed, RunFailed
+from pipelines.submission import check_runner
+from pipelines.verify import Check
 from transforms.mixing.budget import BudgetError
 from transforms.tokens.training import train_bpe
 
@@ -361,3 +363,64 @@ def test_why_of_an_unknown_id_says_so(tmp_path):
     result = invoke("why", "nope", "--workspace", tmp_path)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "holds no documents" in result.stderr
+
+
+def test_a_table_that_where_may_name_is_suggested_though_nothing_measures_it(recipe):
+    recipe.write_text(RECIPE + '  where: "langage.en > 0.5"\n')
+    said = plain(invoke("check", recipe).stderr)
+    assert "did you mean 'language.en'?" in said
+    assert "code" in said.partition("tables: ")[2]
+    recipe.write_text(RECIPE + '  where: "language.en > 0.5"\n')
+    assert invoke("check", recipe).exit_code == 0
+
+
+def test_a_tokenizer_that_cannot_be_loaded_is_told_before_any_work(recipe, tmp_path):
+    (tmp_path / "tok.json").write_text("{}")
+    result = invoke("check", recipe)
+    assert result.exit_code == 2
+    assert f"{recipe}:9: tokenizer" in plain(result.stderr)
+    assert invoke("check", recipe, "--no-files").exit_code == 0
+    assert not (tmp_path / "workspace").exists()
+
+
+@pytest.mark.parametrize("name", ["Foo", "DirectRuner"])
+def test_a_runner_that_beam_does_not_have_is_refused(recipe, tmp_path, name):
+    result = invoke("run", recipe, "--workspace", tmp_path / "w", "--runner", name)
+    assert result.exit_code == 2
+    assert f"Beam has no runner '{name}'" in plain(result.stderr)
+    assert "DirectRunner" in plain(result.stderr)
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("name", ["DirectRunner", "fnapirunner", "Flink", "FlinkRunner", "a.b.C"])
+def test_runners_are_named_as_beam_names_them(name):
+    check_runner(name)
+
+
+@pytest.mark.parametrize(("bad", "line"), [(1, "1 of 2 checks failed"), (0, "all 2 checks hold")])
+def test_verify_ends_with_one_line_that_counts(monkeypatch, bad, line):
+    checks = [Check("a", not bad, 1, 1), Check("b", True, 1, 1)]
+    monkeypatch.setattr("pipelines.verify.verify_mix", lambda mix, index: checks)
+    result = invoke("verify", "m")
+    assert result.exit_code == bad
+    assert result.stdout.splitlines()[-1] == line
+
+
+def test_without_a_standard_output_there_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_width_of_nothing_is_none():
+    command = "from pipelines.cli.outcomes import ANSWERS; ANSWERS.print('shown')"
+    done = subprocess.run(
+        [sys.executable, "-c", command],
+        env={**os.environ, "COLUMNS": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "shown\n"

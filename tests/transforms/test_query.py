@@ -128,7 +128,7 @@ def test_what_is_not_one_expression_is_refused(expression):
     ("expression", "message"),
     [
         ("bytes > 1", "no attribute 'bytes' (columns are named table.column; tables: language,"),
-        ("siz.bytes > 1", "no attribute 'siz.bytes'"),
+        ("siz.bytes > 1", "no attribute 'siz.bytes'; did you mean 'size.bytes'?"),
         ("size.byte > 1", "no column 'byte' in size (it has bytes, words, label, a.b)"),
         ("size > 1", "no attribute 'size'"),
         ('"row number" > 1', "no attribute 'row number'"),

@@ -1,13 +1,22 @@
 """Tables of commands: no number is lost or broken at any width."""
 
 import io
+from dataclasses import fields
 
 import pytest
 from rich.console import Console
 
-from pipelines.cli.screens import Screen, budgets_table, checks_table, labels_table, stages_table
+from pipelines.cli.screens import (
+    Screen,
+    budgets_table,
+    checks_table,
+    labels_table,
+    shortfalls,
+    stages_table,
+)
 from pipelines.verify import Check
 from pipelines.workflow import StageState
+from transforms.mixing.budget import SourceBudget
 
 WIDTHS = (20, 40, 80, 200)
 ROWS = (("a-long-source", "1,234,567,890,123", "[x] " * 12), ("b", "", "1 word\n2 [bold]lines"))
@@ -70,6 +79,23 @@ def test_what_is_not_known_of_a_budget_is_said():
     assert rows_of(budgets_table({"a": numbers})) == [
         ("a", "not known yet", "1,000", "not known yet", "1.50")
     ]
+
+
+def test_a_source_that_gives_clearly_less_than_asked_says_why():
+    def budget(taken):
+        return SourceBudget(
+            **{
+                **{field.name: 0 for field in fields(SourceBudget)},
+                "wanted_tokens": 20_000,
+                "taken_tokens": taken,
+                "next_document_tokens": 16_000,
+            }
+        )
+
+    short = shortfalls({"web": budget(19_900), "code": budget(4_391)})
+    assert short == ["code lacks 15,609 tokens: its next document has 16,000, more than would fit"]
+    screen = budgets_table({}, short)
+    assert screen.caption == short[0]
 
 
 def test_failed_checks_come_first_and_hashes_are_shortened():

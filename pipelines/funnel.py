@@ -46,7 +46,8 @@ class FunnelStep:
     """One stage of one source: documents that came in and were kept, bytes and tokens kept (None
     where the stage does not know), removed and quarantined by reason. `removed` counts a document
     under the first reason, `found` (of filter only) under every one. `cut`: what of documents that
-    are kept is cut: so many `passages` of so many `documents`, `bytes`."""
+    are kept is cut: so many `passages` of so many `documents`, `bytes`; of tokenize only what is
+    cut for benchmarks."""
 
     source: str
     stage: str
@@ -193,7 +194,7 @@ def _listing(step: FunnelStep) -> Iterator[tuple[str, str]]:
     reasons = {
         **{f"{reason}{step.also_found(reason)}": count for reason, count in step.removed.items()},
         **{f"quarantined: {reason}": count for reason, count in step.quarantined.items()},
-        "passages cut": step.cut.get("passages", 0),
+        _told_of_cut(step): step.cut.get("passages", 0),
     }
     present = [(reason, count) for reason, count in reasons.items() if count]
     if step.also_found(CONTAMINATED) and not step.removed.get(CONTAMINATED):
@@ -205,6 +206,14 @@ def _listing(step: FunnelStep) -> Iterator[tuple[str, str]]:
     rest = present[shown:]
     if rest:
         yield f"{sum(count for _, count in rest):,}", f"for {len(rest)} other reasons"
+
+
+def _told_of_cut(step: FunnelStep) -> str:
+    """What cut passages are: of benchmarks where tokenize tells, else repeated ones."""
+    if step.stage != TOKENIZE:
+        return "passages cut"
+    documents, size = step.cut.get("documents", 0), step.cut.get("bytes", 0)
+    return f"benchmark passages cut ({size:,} bytes of {documents:,} documents)"
 
 
 def make_funnel(sources: Sequence[str], manifests: Mapping[str, Manifest]) -> Funnel:
@@ -251,7 +260,7 @@ def _step(
         {reason: count for reason, count in removed.items() if count},
         {},
         _by_reason(counts, "found."),
-        _by_reason(counts, "cut.") if stage in REPEATS.values() else {},
+        _by_reason(counts, "cut.") if stage in (*REPEATS.values(), TOKENIZE) else {},
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -45,6 +46,7 @@ __all__ = [
     "read_mix",
 ]
 
+MOST_BYTES = 4 << 20  # of a recipe or a pool's file, which are written by hand
 HIGHEST_CHOSEN = 0.99  # similarity up to which bands are chosen; above, there is nothing to weigh
 # Key of `pool.dedup` -> the stage that cuts what is repeated, in the order in which they run.
 REPEATS = {"substring": SUBSTRING_DEDUP, "lines": LINE_DEDUP, "paragraphs": PARAGRAPH_DEDUP}
@@ -330,6 +332,7 @@ class _Reading:
 
 
 def _read(path: str) -> LocatedYaml:
+    _check_file(path)
     try:
         text = storage.read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -341,6 +344,22 @@ def _read(path: str) -> LocatedYaml:
         return load_yaml(text)
     except YamlError as error:
         raise RecipeError([Problem(path, error.line, "", f"not YAML: {error}")]) from error
+
+
+def _check_file(path: str) -> None:
+    """RecipeError for a local path that may be read without end: a device, a pipe, a data file."""
+    try:
+        found = os.stat(path) if "://" not in path else None
+    except OSError:
+        return  # told by whoever reads it
+    message = ""
+    if found and not stat.S_ISREG(found.st_mode):
+        message = "cannot be read: it is no file; name a recipe in YAML"
+    elif found and found.st_size > MOST_BYTES:
+        size = f"{found.st_size:,} bytes"
+        message = f"cannot be read: {size} are more than a recipe may have ({MOST_BYTES:,})"
+    if message:
+        raise RecipeError([Problem(path, 1, "", message)])
 
 
 def _source(name: str, tree: Mapping[str, Any]) -> Source:

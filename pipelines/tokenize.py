@@ -26,6 +26,7 @@ from pipelines.workspace import Workspace
 from transforms.attributes import read_aligned, write_table
 from transforms.checks.attributes import count_attributes
 from transforms.datasets import Manifest, TaskRecord, sum_counts
+from transforms.decontamination.annotator import NAME as CONTAMINATION
 from transforms.dedup.pool import DUPLICATES, PoolShard, in_pool
 from transforms.environment import environment
 from transforms.mixing.cuts import NOTHING_LEFT, cut_texts
@@ -37,6 +38,7 @@ from transforms.tokens.tokenizer import Tokenizer
 __all__ = ["TOKENS_SCHEMA", "TOKENS_VERSION", "Cuts", "tokenize_job", "tokenize_shard"]
 
 TOKENS_VERSION = 2
+_BENCHMARK_PASSAGES = (CONTAMINATION, "passages")  # that `remove: passage` cuts
 TOKENS_SCHEMA = pa.schema(
     [
         pa.field("tokens", pa.list_(pa.uint32())),
@@ -133,7 +135,20 @@ def _tokenize(
         "tokens": int(lengths.sum()) + len(alive),
         "cut_bytes": int(cut_bytes.sum()),
     }
+    if _BENCHMARK_PASSAGES in cuts.columns:
+        counts.update(_count_cut(spans[cuts.columns.index(_BENCHMARK_PASSAGES)]))
     return table, counts
+
+
+def _count_cut(spans: pa.Array) -> dict[str, int]:
+    """What is cut for benchmarks, for the funnel: passages, their documents and bytes."""
+    flat = spans.flatten()
+    sizes = pc.subtract(flat.field("end"), flat.field("start"))
+    return {
+        "cut.passages": len(flat),
+        "cut.documents": int(pc.sum(pc.greater(pc.list_value_length(spans), 0)).as_py() or 0),
+        "cut.bytes": int(pc.sum(sizes).as_py() or 0),
+    }
 
 
 def tokenize_job(

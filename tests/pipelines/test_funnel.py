@@ -53,6 +53,17 @@ def test_each_stage_is_a_step_with_what_it_saw_kept_and_removed():
     assert steps[5].tokens == 500
 
 
+def test_what_is_cut_for_benchmarks_is_shown():
+    tokens = manifest(
+        "tokens web", cut__passages=3, cut__documents=2, cut__bytes=1412, candidates=40, removed=1
+    )
+    funnel = steps_of({**MANIFESTS, tokens.stage: tokens})
+    console = Console(file=io.StringIO(), width=100)
+    console.print(funnel)
+    assert "3  benchmark passages cut (1,412 bytes of 2 documents)" in console.file.getvalue()
+    assert funnel.steps[4].cut == {"passages": 3, "documents": 2, "bytes": 1412}
+
+
 def test_what_balances_has_no_imbalance():
     funnel = steps_of(MANIFESTS)
     assert funnel.imbalances() == []

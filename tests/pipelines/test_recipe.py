@@ -1,10 +1,13 @@
 """Recipes: each kind of mistake is one sentence with file, line, key and what is near."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.recipe import Problem, RecipeError, load_recipe
+from pipelines.recipe import MOST_BYTES, Problem, RecipeError, load_recipe
 
 
 def check_recipe(path: str, overrides: tuple[str, ...] = ()) -> list[Problem]:
@@ -512,3 +515,24 @@ def test_an_error_tells_every_problem_on_a_line_of_its_own(load):
     with pytest.raises(RecipeError) as raised:
         load(GOOD.replace("gates:", "gate:").replace("tokens: 1000", "tokens: x"))
     assert len(str(raised.value).split("\n")) == len(raised.value.problems) == 2
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder", "large"])
+@pytest.mark.parametrize("named", ["recipe", "pool"])
+def test_what_can_be_no_recipe_is_refused_before_it_is_read(tmp_path, kind, named):
+    path = tmp_path / "x.yaml"
+    if kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"#")
+        os.truncate(path, MOST_BYTES + 1)
+    recipe = path
+    if named == "pool":
+        recipe = tmp_path / "r.yaml"
+        recipe.write_text(f"name: x\npool: {path}\nmix: {{}}\n")
+    with pytest.raises(RecipeError, match=r"it is no file|more than a recipe may have"):
+        load_recipe(str(recipe))

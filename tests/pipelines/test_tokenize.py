@@ -63,6 +63,10 @@ def write_shard(folder, group_rows, tables=("exact_duplicates", "fuzzy_duplicate
             pa.schema([("spans", SPANS)]),
             [{"spans": [{"start": a, "end": b} for a, b in r[3]]} for r in ROWS],
         ),
+        "contamination": (
+            pa.schema([("passages", SPANS)]),
+            [{"passages": [{"start": a, "end": b} for a, b in r[3]]} for r in ROWS],
+        ),
     }
     paths = {}
     for table in ("candidates", "rule", *tables):
@@ -99,6 +103,15 @@ def test_the_pool_is_tokenized_and_what_is_cut_is_not(tmp_path, tokenizer, group
         "tokens": 32, "kept_text_bytes": 28, "cut_bytes": 11,
     }  # fmt: skip
     assert {name: counts[name] for name in wanted} == wanted
+
+
+def test_what_is_cut_for_benchmarks_is_counted(tmp_path, tokenizer):
+    tables = ("exact_duplicates", "fuzzy_duplicates", "contamination")
+    shard = write_shard(tmp_path, 3, tables)
+    _, counts = tokenized(tmp_path, shard, tokenizer, [("contamination", "passages")])
+    cut = {"cut.documents": 3, "cut.passages": 3, "cut.bytes": 5 + 4 + 2}
+    assert {name: counts[name] for name in cut} == cut
+    assert counts["cut_bytes"] == counts["cut.bytes"]
 
 
 def test_without_deduplication_and_cuts_all_candidates_are_whole(tmp_path, tokenizer):

@@ -100,11 +100,16 @@ def _plain(node: Any, path: Path, lines: dict[Path, int]) -> Any:
     if getattr(getattr(node, "tag", None), "value", None):
         raise YamlError(lines.get(path, 1), f"the tag {node.tag.value} has no meaning here")
     if isinstance(node, CommentedMap):
-        plain = {}
+        plain: dict[str, Any] = {}
         for key, value in node.items():
-            if key in (node.lc.data or ()):  # else it came by a merge key
-                lines[(*path, str(key))] = node.lc.key(key)[0] + 1
-            plain[str(key)] = _plain(value, (*path, str(key)), lines)
+            name = str(key)
+            own = key in (node.lc.data or ())  # else it came by a merge key
+            line = node.lc.key(key)[0] + 1 if own else lines.get((*path, name), 1)
+            if name in plain:  # 1 and "1" are two keys in YAML
+                raise YamlError(line, f"duplicate key {name!r}, as a text and as another value")
+            if own:
+                lines[(*path, name)] = line
+            plain[name] = _plain(value, (*path, name), lines)
         return plain
     if isinstance(node, CommentedSeq):
         for index in range(len(node)):

@@ -109,3 +109,19 @@ def test_a_name_of_an_anchor_can_be_given_again_inside():
     assert load_yaml("&a [&b [1], *b, *b]").value == [[1], [1], [1]]
     with pytest.warns(match="duplicate anchor"):
         assert load_yaml("&a [&a x, *a]").value == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a:\n  1: x\n  "1": y\n',
+        'a:\n  "1": x\n  1: y\n',
+        'a:\n  true: x\n  "True": y\n',
+        'a:\n  1.5: x\n  "1.5": y\n',
+        'b: &b {1: x}\na:\n  "1": y\n  <<: *b\n',
+    ],
+)
+def test_keys_that_differ_in_kind_alone_are_one_key_given_twice(text):
+    with pytest.raises(YamlError, match="duplicate key") as raised:
+        load_yaml(text)
+    assert raised.value.line == 3

@@ -29,6 +29,9 @@ __all__ = ["DolmaReader", "parse_time", "to_document"]
 
 # Of an id: a row of a token file's `.csv.gz` is one line to its readers, and stays what it is.
 _CONTROL = re.compile("[\x01-\x1f\x7f-\x9f\u2028\u2029]")
+# A quote and a colon with white space between, as some write keys; and the same in a text.
+_QUOTE_BLANK_COLON = re.compile(rb'"[ \t\r]+:')
+_ESCAPED_BLANK_COLON = re.compile(rb'\\"[ \t\r]+:')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -46,7 +49,7 @@ class DolmaReader:
 
     @property
     def version(self) -> int:
-        return 3
+        return 4
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -88,12 +91,27 @@ def _read_line(line: bytes | None, name: str, place: str, made: MadeIds) -> Docu
         return Rejected(place, _json_reason(line), str(error), True)
     if not isinstance(record, dict):
         return Rejected(place, "not an object", type(record).__name__, True)
-    # Keys are written `"key":`, in text that is `\\":`, and a string may begin with a colon: only
-    # where the counts differ is the line parsed again, by a parser that tells.
-    excess = line.count(b'":') - _count_keys(record)
-    if excess and excess != line.count(b'\\":') and (key := _repeated_key(line)) is not None:
+    if _may_repeat_keys(line, record) and (key := _repeated_key(line)) is not None:
         return Rejected(place, "key repeated", key, True)
     return to_document(record, place, name, line, made)
+
+
+def _may_repeat_keys(line: bytes, record: dict[str, Any]) -> bool:
+    """False where counts prove that no key is lost: a slow parser need not read the line again.
+
+    Every key ends in `":`, some with white space between. The same stands in any text, there as
+    `\\":`, and in one that begins with a colon: the excess over the keys is never less than the
+    keys lost and those in texts.
+    """
+    excess = line.count(b'":') - _count_keys(record)
+    blanks = b" :" in line or b"\t:" in line or b"\r:" in line
+    if blanks:
+        excess += len(_QUOTE_BLANK_COLON.findall(line))
+    if not excess:
+        return False
+    in_texts = line.count(b'\\":') + (len(_ESCAPED_BLANK_COLON.findall(line)) if blanks else 0)
+    # Behind two backslashes the quote may end a key.
+    return excess != in_texts or b'\\\\"' in line
 
 
 def _count_keys(record: dict[str, Any]) -> int:
@@ -114,8 +132,8 @@ def _repeated_key(line: bytes) -> str | None:
         json.loads(line, object_pairs_hook=_unlike)
     except _KeyRepeated as error:
         return str(error)
-    except (ValueError, RecursionError):  # numbers and depths that the other parser takes
-        return None
+    except RecursionError:  # a depth that the other parser takes
+        return "nested too deep to be told"
     return None
 
 

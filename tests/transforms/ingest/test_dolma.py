@@ -284,6 +284,10 @@ def test_every_line_is_a_document_or_a_reject(
         (b'{"id" : "a", "text" : "one", "text" : "two"}', "text"),
         (b'{"id": "a", "text": ": \\":", "metadata": {"k": [{"x": 1, "x": 2}]}}', "x"),
         (b'{"id": "a", "t\\u0065xt": "one", "text": "two"}', "text"),
+        (b'{"id": "a", "text" : "one \\":", "text": "two"}', "text"),
+        (b'{"id": "a", "text"\t\r : "one", "text": "two", "x": "\\":"}', "text"),
+        (b'{"b\\\\" : 1, "id": "a", "text": "\\":", "b\\\\" : 2}', "b\\"),
+        (b'{"b\\\\": 1, "text": "one", "text": "two"}', "text"),
     ],
 )
 def test_a_key_that_an_object_has_twice_is_told(tmp_path: Path, line: bytes, key: str) -> None:
@@ -295,6 +299,7 @@ def test_a_key_that_an_object_has_twice_is_told(tmp_path: Path, line: bytes, key
     "line",
     [
         b'{"id" : "a", "text" : "one"}',
+        b'{"id"\t: "a", "text" : ": \\" : \\\\\\" : \\":", "a\\\\" : {"id":":"}, "b": " :"}',
         b'{"id": ":", "text": ":\\":\\\\", "metadata": {"id": 1, "text": [{"id": {}}, {"id": 2}]}}',
         b'{"id": "a", "text": "'
         + b'say \\"x\\": ' * 9
@@ -310,6 +315,39 @@ def test_equal_keys_of_different_objects_and_colons_are_no_repetition(
 ) -> None:
     (event,) = read(tmp_path, line.replace(b"\n", b""))
     assert isinstance(event, Document)
+
+
+_KEYS = st.sampled_from(["a", "b", "text", '"', ":", "\\", '\\":', '" :', ""])
+_OBJECTS: st.SearchStrategy[Any] = st.recursive(
+    _KEYS, lambda inner: st.lists(st.tuples(_KEYS, inner), max_size=4).map(tuple), max_leaves=8
+)
+
+
+def write(value: Any, blanks: list[str]) -> str:
+    """JSON of text, or of an object as a tuple of pairs, with blanks in turn around its colons."""
+    if isinstance(value, str):
+        return orjson.dumps(value).decode()
+    pairs = []
+    for key, inner in value:
+        blanks.append(blanks.pop(0))
+        pairs.append(f"{write(key, blanks)}{blanks[-1]}:{write(inner, blanks)}")
+    return "{" + ",".join(pairs) + "}"
+
+
+def repeats(value: Any) -> bool:
+    if isinstance(value, str):
+        return False
+    keys = [key for key, _ in value]
+    return len(keys) != len(set(keys)) or any(repeats(inner) for _, inner in value)
+
+
+@given(
+    st.lists(st.tuples(_KEYS, _OBJECTS), max_size=4).map(tuple),
+    st.lists(st.sampled_from(["", "", " ", "\t "]), min_size=1, max_size=3),
+)
+def test_repeated_keys_are_told_however_the_line_is_written(value: Any, blanks: list[str]) -> None:
+    event = dolma._read_line(write(value, blanks).encode(), "a", "a:1", MadeIds())
+    assert (isinstance(event, Rejected) and event.reason == "key repeated") == repeats(value)
 
 
 @pytest.mark.parametrize("character", ["\n", "\r", "\t", "\x1f", "\x7f", "\x85", "\u2028"])

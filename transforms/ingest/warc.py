@@ -12,6 +12,7 @@ off for a whole one and ends at the first broken record; a crawl must lose neith
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,11 +57,14 @@ class WarcReader:
     "too large", "nested too deep", "NUL byte". After a broken record reading goes on at the next
     one that can be found; what lies between counts as one record. A body that breaks off is kept up
     to there where the record says that it is truncated; else it is "broken HTTP".
+
+    A length above MAX_DOCUMENT_BYTES is believed unless it leads beyond the end of a file that is
+    not compressed: in a compressed one it takes the records behind it along.
     """
 
     @property
     def version(self) -> int:
-        return 5
+        return 6
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -101,10 +105,11 @@ def _place(origin: str, frame: _Frame) -> str:
 def _frames(stream: IO[bytes], name: str) -> Iterator[_Frame]:
     """All records of a file, going on behind what is broken."""
     gzip = is_gzip(stream)
+    end = _plain_end(stream)
     tape = _Tape(gzip_blocks(stream) if gzip else read_blocks(stream, name), 0)
     while True:
         try:
-            yield from _take_frames(tape)
+            yield from _take_frames(tape, end)
             return
         except BrokenStream as error:
             yield _Frame(tape.begun, b"", error.reason, error.detail)
@@ -112,6 +117,14 @@ def _frames(stream: IO[bytes], name: str) -> Iterator[_Frame]:
             if member is None:
                 return
             tape = _Tape(gzip_blocks(stream, member), tape.offset)
+
+
+def _plain_end(stream: IO[bytes]) -> int | None:
+    """The size in bytes of a file that is not compressed; None of any other."""
+    plain = stream.read(len(_OPENING)) == _OPENING
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return end if plain else None
 
 
 class _Tape:
@@ -170,9 +183,9 @@ class _Tape:
         self.offset -= len(data)
 
 
-def _take_frames(tape: _Tape) -> Iterator[_Frame]:
-    """Records up to the end of the content. Raises BrokenStream, with `tape.begun` where it
-    struck."""
+def _take_frames(tape: _Tape, end_of_file: int | None) -> Iterator[_Frame]:
+    """Records up to the end of the content, which is at byte `end_of_file` where that is known.
+    Raises BrokenStream, with `tape.begun` where it struck."""
     while True:
         tape.begun = tape.offset
         line = tape.line()
@@ -194,6 +207,11 @@ def _take_frames(tape: _Tape) -> Iterator[_Frame]:
             yield _pass_over(tape, bytes(header), "its header is cut, too long or has no length")
             continue
         size = int(length[1])
+        if size > MAX_DOCUMENT_BYTES and end_of_file and tape.offset + size > end_of_file:
+            detail = f"{end_of_file - tape.offset} of {size} bytes are there"
+            frame = _pass_over(tape, line, detail)
+            yield frame if tape.offset < end_of_file else frame._replace(reason="truncated file")
+            continue
         if size > MAX_DOCUMENT_BYTES:
             begun, found = tape.begun, tape.skip(size)
             if found < size:

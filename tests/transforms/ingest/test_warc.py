@@ -312,6 +312,19 @@ def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert told(events(tmp_path, plain(*records))) == ["too large", "too large", "3"]
 
 
+@pytest.mark.parametrize("length", [100_000, 10**17])
+def test_a_length_beyond_the_end_of_a_plain_file_costs_only_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr(warc, "MAX_DOCUMENT_BYTES", 2_000)
+    records = [record("1"), record("2", length=length), record("3"), record("4", length=length)]
+    found = events(tmp_path, plain(*records))
+    assert told(found) == ["1", "broken record", "3", "truncated file"]
+    assert [one.origin for one in found if isinstance(one, Rejected)] == [
+        f"a.warc@{sum(map(len, records[:before]))}" for before in (1, 3)
+    ]
+
+
 @pytest.mark.parametrize("data", [b"", b"\r\n\r\n", compress(b"")])
 def test_a_file_without_records_gives_nothing(tmp_path: Path, data: bytes) -> None:
     assert events(tmp_path, data) == []

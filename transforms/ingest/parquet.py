@@ -41,13 +41,14 @@ class ParquetReader:
     "record repeated" (removed). Also removed: "no text" (blank). Quarantined, with the row's
     number from 0: "text is not a string" (null), "id is not a string" (nor an integer), "control
     character in id", "NUL byte", "invalid UTF-8", "value has no JSON form" (a time that Python
-    cannot hold, an unknown zone); per row group "broken row group", the rows before it being kept;
+    cannot hold, an unknown zone); per row group "broken row group", the rows before it being kept
+    (also when it or the file holds other than the number of rows that it says);
     per file "unreadable file", "column named twice", "no text column".
     """
 
     @property
     def version(self) -> int:
-        return 4
+        return 5
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -69,15 +70,16 @@ def _read_file(file: FileInfo) -> Iterator[Document | Rejected]:
     try:
         parquet = storage.open_parquet(file.path)
         schema = parquet.schema_arrow
-    except (pa.ArrowException, OSError) as error:
+        names = schema.names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         yield _broken(name, "unreadable file", error)
         return
     with parquet:
-        twice = sorted(name for name in set(schema.names) if schema.names.count(name) > 1)
+        twice = sorted(one for one in set(names) if names.count(one) > 1)
         if twice:
             yield Rejected(name, "column named twice", ", ".join(twice), True)
             return
-        if "text" not in schema.names or not _is_string(schema.field("text").type):
+        if "text" not in names or not _is_string(schema.field("text").type):
             found = ", ".join(f"{field.name}: {field.type}" for field in schema)
             yield Rejected(name, "no text column", f"columns are {found}", True)
             return
@@ -86,6 +88,9 @@ def _read_file(file: FileInfo) -> Iterator[Document | Rejected]:
         for group in range(parquet.num_row_groups):
             yield from _read_group(parquet, group, first, name, made)
             first += parquet.metadata.row_group(group).num_rows
+        if first != parquet.metadata.num_rows:
+            detail = f"the file says {parquet.metadata.num_rows} rows, its row groups {first}"
+            yield Rejected(name, "broken row group", detail, True)
 
 
 def _is_string(kind: pa.DataType) -> bool:
@@ -100,6 +105,8 @@ def _read_group(
     parquet: pq.ParquetFile, group: int, first: int, name: str, made: MadeIds
 ) -> Iterator[Document | Rejected]:
     """The rows of one row group, the first of which has number `first`."""
+    said = parquet.metadata.row_group(group).num_rows
+    end = first + said
     try:
         for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
             for place, row in _rows(batch, first, name):
@@ -107,6 +114,10 @@ def _read_group(
             first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         yield _broken(f"{name}:{first}", "broken row group", error)
+        return
+    if first != end:
+        detail = f"{said + first - end} rows, it says {said}"
+        yield Rejected(f"{name}:{first}", "broken row group", detail, True)
 
 
 def _rows(

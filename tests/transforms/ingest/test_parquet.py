@@ -225,6 +225,22 @@ def test_a_broken_row_group_costs_only_itself(tmp_path: Path) -> None:
     assert found == ["a", "a.parquet:1 broken row group", "c"]
 
 
+def test_no_flipped_bit_of_a_footer_stops_the_run_or_loses_a_row_in_silence(
+    tmp_path: Path,
+) -> None:
+    table = pa.table({"text": ["one", "two", "three", "four"]})
+    read(tmp_path, table, row_group_size=2, store_schema=False, compression="none")
+    data = (tmp_path / "a.parquet").read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    for at in range(footer, len(data)):
+        for bit in (0x02, 0x08, 0x80):
+            bad = bytearray(data)
+            bad[at] ^= bit
+            found = read(tmp_path, bytes(bad))
+            refused = [event for event in found if isinstance(event, Rejected)]
+            assert refused or len(found) == 4, (at - footer, bit)
+
+
 def test_a_file_without_rows_gives_nothing(tmp_path: Path) -> None:
     assert read(tmp_path, pa.table({"text": pa.array([], pa.string())})) == []
     assert ParquetReader().group([]) == []

@@ -21,7 +21,7 @@ from transforms.quality.rules import Rule, rule
 from transforms.query import QueryError, tables_named
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
-__all__ = ["Checks", "benchmark_of", "count_tokens", "rule_item"]
+__all__ = ["Checks", "benchmark_of", "count_tokens", "rule_item", "places_of"]
 
 SHARE_SUM_TOLERANCE = 1e-6
 MOST_TOKENS = 10**18
@@ -194,7 +194,8 @@ class Checks:
                 at = (*place, "rules", index)
                 built = None if any(rule_problems(at, item)) else rule(*rule_item(item))
                 for path in _files_of(built) if built else ():
-                    yield at, f"rule {rule_item(item)[0]}", path
+                    below = next(places_of(item, path), ())  # the line that names it
+                    yield (*at, *below), f"rule {rule_item(item)[0]}", path
         for whole, benchmark in self._whole_benchmarks():
             for index, path in enumerate(benchmark["paths"]):
                 yield (*whole, "paths", index), f"benchmark {benchmark['name']}", path
@@ -256,6 +257,18 @@ def _files_of(built: Rule) -> Iterator[str]:
     for annotator in built.annotators:
         if isinstance(annotator, ReadsFiles):
             yield from (file.path for file in annotator.files)
+
+
+def places_of(value: Any, wanted: str) -> Iterator[Path]:
+    """Key paths at which a text stands in a tree."""
+    if value == wanted:
+        yield ()
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from ((key, *place) for place in places_of(one, wanted))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for index, one in enumerate(value):
+            yield from ((index, *place) for place in places_of(one, wanted))
 
 
 def _unknown(place: tuple[str, ...], names: list[str], known: list[str]) -> Iterator[Violation]:

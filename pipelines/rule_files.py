@@ -5,12 +5,12 @@ That a file is whole is found out once: the workspace keeps which contents were 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.inputs import find_inputs
 from pipelines.recipe import Problem, Recipe, RecipeError, Source
+from pipelines.recipe_checks import places_of
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.annotators import Annotator, ReadsFiles, RuleFile
@@ -111,17 +111,5 @@ class _Finding:
         place: Place = ("pool", "sources", source.name, "rules")
         rules = self.recipe.tree["pool"]["sources"][source.name]["rules"]
         self.problems.extend(
-            self.recipe.problem((*place, *below), message) for below in _places(rules, file.path)
+            self.recipe.problem((*place, *below), message) for below in places_of(rules, file.path)
         )
-
-
-def _places(value: Any, wanted: str) -> Iterator[Place]:
-    """Key paths at which a text stands in a tree."""
-    if value == wanted:
-        yield ()
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from ((key, *place) for place in _places(one, wanted))
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for index, one in enumerate(value):
-            yield from ((index, *place) for place in _places(one, wanted))

@@ -56,7 +56,7 @@ def test_a_trained_classifier_judges_a_pool_and_another_model_judges_again(
     assert answer["accuracy"] == 1.0
     recipe, workspace = recipe_of(tmp_path, pool), tmp_path / "workspace"
     first = run(recipe, workspace).good().answer
-    assert first["ledger"]["docs"]["removed"]["rules: quality"] == 30
+    assert first["ledger"]["docs"]["removed"]["filter: quality"] == 30
 
     story = vineleaf_here("why", "bad-3", "-w", str(workspace), "--json").good().answer
     assert [one["reason"] for one in story["reasons"]] == ["quality"]

@@ -123,7 +123,7 @@ def test_why_tells_which_list_was_hit_and_by_what(ran: tuple[Path, Outcome]) -> 
 
 def test_why_tells_how_many_addresses_were_found(ran: tuple[Path, Outcome]) -> None:
     (reason,) = why("mails", ran[0])["reasons"]
-    assert "is 6, must be at most 5" in reason["message"]
+    assert "pii.emails is 6 (e-mail addresses), must be at most 5" in reason["message"]
 
 
 def test_documents_with_few_addresses_stay_without_them(ran: tuple[Path, Outcome]) -> None:
@@ -165,7 +165,9 @@ def test_a_missing_list_is_told_with_file_and_line_before_any_work(
     path = write_recipe(tmp_path / "workspace.yaml", recipe)
     line = 1 + path.read_text().splitlines().index("          - lists/urls.txt")
     said = run(recipe, tmp_path / "workspace").failed(2)
-    assert f"workspace.yaml:{line}: no file matches {tmp_path}/lists/urls.txt" in said
+    assert (
+        f"workspace.yaml:{line}: rule url_lists: no file matches {tmp_path}/lists/urls.txt" in said
+    )
     assert not (tmp_path / "workspace/documents").exists()
 
 

@@ -186,7 +186,11 @@ def test_all_mistakes_are_told_at_once_by_line_and_then_all_missing_files(tmp_pa
     missing = [
         (6, "pool.sources.web.paths.0", f"source web: no file matches {tmp_path}/nothing/*.jsonl"),
         (6, "pool.sources.web.paths.1", "more/*.gz"),
-        (11, "pool.sources.code.rules.2", f"rule url_lists: no file matches {tmp_path}/none.txt"),
+        (
+            11,
+            "pool.sources.code.rules.2.url_lists.domains.0",
+            f"rule url_lists: no file matches {tmp_path}/none.txt",
+        ),
         (17, "pool.decontaminate.benchmarks.0.paths.0", "benchmark exam: no file matches"),
         (20, "mix.tokenizer", "tokenizer: no file matches"),
     ]

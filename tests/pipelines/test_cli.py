@@ -428,3 +428,15 @@ def test_a_width_of_nothing_is_none():
         check=True,
     )
     assert done.stdout == "shown\n"
+
+
+def test_a_run_that_had_nothing_to_do_says_so_in_one_line(recipe, tmp_path):
+    lines = [json.dumps({"id": str(k), "text": f"word number {k}"}) for k in range(30)]
+    (tmp_path / "in" / "x.jsonl").write_text("\n".join(lines) + "\n")
+    recipe.write_text(RECIPE.replace(", rules: [gopher]", ""))
+    command = ("run", recipe, "--workspace", tmp_path / "w")
+    first, again = invoke(*command), invoke(*command)
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    said = "Everything was up to date: nothing was made anew."
+    assert said not in first.stdout
+    assert said in again.stdout

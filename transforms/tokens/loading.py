@@ -103,12 +103,17 @@ def describe_tokenizer(spec: TokenizerSpec, memory: str) -> Description:
     before: its tables take a second.
 
     `memory`: the folder that remembers descriptions, each under the digest of the file and of all
-    else that it depends on. What is no file is loaded. TokenizerError as `load_tokenizer`.
+    else that it depends on; an encoding of tiktoken's under its name. What the hub has is loaded.
+    TokenizerError as `load_tokenizer`.
     """
     path = _file_of(spec)
-    if not path:
+    if path:
+        content = storage.content_digest(path)
+    elif spec.name in TIKTOKEN_PATTERNS:  # whose ranks tiktoken holds against a hash of its own
+        content = f"{spec.name} of tiktoken {version('tiktoken')}"
+    else:
         return _describe(spec)
-    said = {**asdict(spec), "name": storage.content_digest(path)}
+    said = {**asdict(spec), "name": content}
     key = fingerprint_of([said, version("vineleaf"), version("tokenizers")])
     remembered = storage.join(memory, f"{key}.json")
     if storage.exists(remembered):

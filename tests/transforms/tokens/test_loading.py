@@ -68,3 +68,19 @@ def test_a_damaged_memory_is_written_anew(trained, tmp_path, content):
 def test_a_tokenizer_that_changed_since_is_refused(trained):
     with pytest.raises(TokenizerError, match="has changed since this run began"):
         load_tokenizer(TokenizerSpec(str(trained)), "another fingerprint")
+
+
+def test_an_encoding_of_tiktoken_is_loaded_once(tmp_path, monkeypatch):
+    """It has no file of its own: its name and tiktoken's version tell it."""
+    loads = []
+
+    def load(spec):
+        loads.append(spec)
+        return load_tokenizer(TokenizerSpec(str(tmp_path / "tokenizer.json")))
+
+    train_bpe(["a first text", "another text"], 260, str(tmp_path / "tokenizer.json"))
+    monkeypatch.setattr(loading, "load_tokenizer", load)
+    memory = str(tmp_path / "memory")
+    for name in ("cl100k_base", "o200k_base", "cl100k_base"):
+        describe_tokenizer(TokenizerSpec(name), memory)
+    assert [spec.name for spec in loads] == ["cl100k_base", "o200k_base"]

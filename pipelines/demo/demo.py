@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.demo.compilation import compiling
 from pipelines.demo.outcome import Finding, check_planted, find_document
 from pipelines.demo.sources import SourcesReport, make_sources
 from pipelines.recipe import load_recipe
@@ -42,12 +43,13 @@ def run_demo(workspace_uri: str, as_json: bool, run: Run) -> dict[str, Any]:
             " --workspace"
         )
     progress, answers = Console(file=sys.stderr), Console(highlight=False, soft_wrap=True)
-    with progress.status("Making the demo's sources from Python's own documentation and code"):
-        report = make_sources(os.path.join(workspace_uri, "input"))
-    if not as_json:
-        answers.print(_sources_table(report))
     recipe_path = _recipe_path()
-    answer = run(recipe_path, workspace_uri, "DirectRunner", [], [], as_json)
+    with compiling(recipe_path):
+        with progress.status("Making the demo's sources from Python's own documentation and code"):
+            report = make_sources(os.path.join(workspace_uri, "input"))
+        if not as_json:
+            answers.print(_sources_table(report))
+        answer = run(recipe_path, workspace_uri, "DirectRunner", [], [], as_json)
 
     recipe, workspace = load_recipe(recipe_path), Workspace(workspace_uri)
     assert recipe.fuzzy is not None  # the demo's own recipe

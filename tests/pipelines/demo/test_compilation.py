@@ -19,9 +19,8 @@ def test_the_small_run_uses_every_stage_of_the_demo_to_its_end(tmp_path):
     workflow = Workflow(recipe, Workspace(str(tmp_path / "workspace")), PipelineOptions([]))
     workflow.run()
     tables = {name.split(" ")[0] for name in workflow.manifests}
-    assert {
-        one.name for s in demo.recipe.sources for r in s.rules for one in r.annotators
-    } <= tables
+    rules = [rule for source in load_recipe(DEMO).sources for rule in source.rules]
+    assert {one.name for rule in rules for one in rule.annotators} <= tables
     found = [workflow.manifests[f"{t}_duplicates web"].counts for t in ("exact", "fuzzy")]
     assert all(counts["removed"] > 0 for counts in found)
     assert workflow.manifests["mix"].counts["documents"] > 0

@@ -13,15 +13,15 @@ same inputs takes up what is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.pool_graphs import by_number, by_shard, named_partition, pool_sources
 from transforms import storage
 from transforms.attributes import read_aligned, write_table
 from transforms.checks.attributes import count_attributes
@@ -36,9 +36,9 @@ from transforms.documents import DocumentBatch, addresses
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.shingles import find_shingles
 from transforms.rows import Rows
-from transforms.stored_lists import Listed, StoredList
+from transforms.stored_lists import StoredList
 
-__all__ = ["build_exact", "build_fuzzy", "by_number"]
+__all__ = ["build_exact", "build_fuzzy"]
 
 
 def build_exact(
@@ -61,9 +61,7 @@ def build_exact(
     documents = sum(shard.file.rows for shard in shards)
     dtype = exact_dtype(ranks)
     found = (
-        pipeline
-        | "Shards" >> Listed([(_writer(shard), shard) for shard in shards], work)
-        | "Spread" >> beam.Reshuffle()
+        pool_sources(pipeline, shards, work)
         | "ByHash"
         >> Exchange(
             storage.join(work, "hashes"),
@@ -72,8 +70,8 @@ def build_exact(
             count_buckets(documents, dtype.itemsize, most_bytes),
             most_bytes=most_bytes,
         )
-        | "NamePartition" >> beam.Map(_named)
-        | "ByShard" >> _to_shards(work, "found", FOUND, _group_exact, shards)
+        | "NamePartition" >> beam.Map(named_partition)
+        | "ByShard" >> by_shard(work, "found", FOUND, _group_exact, shards)
     )
     write = partial(
         _write_evidence,
@@ -106,9 +104,7 @@ def build_fuzzy(
     documents = sum(shard.file.rows for shard in shards)
     numbered = by_number(shards, work)
     partitions = (
-        pipeline
-        | "Shards" >> Listed([(_writer(shard), shard) for shard in shards], work)
-        | "Spread" >> beam.Reshuffle()
+        pool_sources(pipeline, shards, work)
         | "ByBand"
         >> Exchange(
             storage.join(work, "bands"),
@@ -117,11 +113,11 @@ def build_fuzzy(
             count_buckets(documents * bands, BAND.itemsize, most_bytes),
             most_bytes=most_bytes,
         )
-        | "NameBands" >> beam.Map(_named)
+        | "NameBands" >> beam.Map(named_partition)
         | "Links" >> Exchange(storage.join(work, "links"), LINK, _link, buckets=1)
         | "NameLinks" >> beam.Map(lambda links: ("all", links))
-        | "Components" >> _to_shards(work, "components", COMPONENT, _find_components, shards)
-        | "NameShards" >> beam.Map(_named)
+        | "Components" >> by_shard(work, "components", COMPONENT, _find_components, shards)
+        | "NameShards" >> beam.Map(named_partition)
         | "ByComponent"
         >> Exchange(
             storage.join(work, "members"),
@@ -134,9 +130,9 @@ def build_fuzzy(
             ),
             most_bytes=most_bytes,
         )
-        | "NameComponents" >> beam.Map(_named)
+        | "NameComponents" >> beam.Map(named_partition)
         | "ByShard"
-        >> _to_shards(
+        >> by_shard(
             work,
             "found",
             NEAR,
@@ -155,31 +151,6 @@ def build_fuzzy(
 
 
 _TEXT_BYTES_PER_BLOCK = 256  # of text whose shingles fill a block: some 6 bytes a word, 61 words
-
-
-def _to_shards(
-    work: str,
-    name: str,
-    dtype: np.dtype[Any],
-    rows: Callable[[Any], Iterable[Rows]],
-    shards: Sequence[PoolShard],
-) -> Exchange:
-    count = max((shard.number for shard in shards), default=0) + 1
-    return Exchange(storage.join(work, name), dtype, rows, count, by="shard")
-
-
-def by_number(shards: Sequence[PoolShard], work: str) -> StoredList[PoolShard | None]:
-    """The shards at the places of their numbers; None where a number is not used."""
-    places = {shard.number: shard for shard in shards}
-    return StoredList.write([places.get(n) for n in range(max(places, default=-1) + 1)], work)
-
-
-def _writer(shard: PoolShard) -> str:
-    return f"{shard.number:08d}"
-
-
-def _named(partition: Partition) -> tuple[str, Partition]:
-    return partition.name, partition
 
 
 def _read_hashes(shard: PoolShard, ranks: int, hashed: tuple[str, str]) -> Iterator[Rows]:

@@ -4,21 +4,22 @@ graphs of `dedup_graphs` and `passage_graphs`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import apache_beam as beam
 
+from expectations.gate import Verdict
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.passage_graphs import build_substring, build_units
 from pipelines.recipe import Fuzzy, Repeats
 from pipelines.stage_names import EXACT_DEDUP, FUZZY_DEDUP, SUBSTRING_DEDUP, TABLES, URL_DEDUP
-from pipelines.stages import Job, Stage
+from pipelines.stages import Finished, Job, Stage
 from pipelines.tables import table_gate, table_stages
 from pipelines.workspace import Workspace
 from transforms import storage
-from transforms.datasets import Manifest, fingerprint_of
+from transforms.datasets import Dataset, Manifest, fingerprint_of
 from transforms.dedup.exact import EXACT_VERSION
 from transforms.dedup.fuzzy import FUZZY_VERSION
 from transforms.dedup.pool import PoolShard
@@ -27,6 +28,8 @@ from transforms.dedup.units import UNITS_VERSION
 from transforms.exchange import remove_runs
 
 __all__ = ["exact_job", "fuzzy_job", "repeats_job"]
+
+Outputs = Mapping[str, Dataset]  # by source
 
 # Stage -> table and column of what must be equal.
 _HASHED = {URL_DEDUP: ("url", "url_hash"), EXACT_DEDUP: ("exact", "text_hash")}
@@ -63,19 +66,11 @@ def exact_job(
     stages = _stages(workspace, TABLES[stage], EXACT_VERSION, documents, shards, {}, inputs)
     work = _work(workspace, _HASHED[stage][0], stages)
 
-    def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
-        outputs = {source: stage.dataset for source, stage in stages.items()}
+    def build(pipeline: beam.Pipeline, outputs: Outputs) -> None:
         build_exact(pipeline, shards, outputs, work, ranks, _HASHED[stage])
 
-    gate = table_gate(documents, recipe, "duplicates")
-    return Job(
-        stage,
-        list(stages.values()),
-        build,
-        gate,
-        cleanup=partial(remove_runs, work),
-        step=partial(_step, work, _EXACT_STEPS),
-        scratch=[work],
+    return _job(
+        stage, stages, build, table_gate(documents, recipe, "duplicates"), work, _EXACT_STEPS
     )
 
 
@@ -95,22 +90,13 @@ def fuzzy_job(
     )
     work = _work(workspace, "fuzzy", stages)
 
-    def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
-        outputs = {source: stage.dataset for source, stage in stages.items()}
+    def build(pipeline: beam.Pipeline, outputs: Outputs) -> None:
         build_fuzzy(
             pipeline, shards, outputs, work, ranks, fuzzy.similarity, fuzzy.ngram, fuzzy.bands
         )
 
     gate = table_gate(documents, recipe, "duplicates")
-    return Job(
-        FUZZY_DEDUP,
-        list(stages.values()),
-        build,
-        gate,
-        cleanup=partial(remove_runs, work),
-        step=partial(_step, work, _FUZZY_STEPS),
-        scratch=[work],
-    )
+    return _job(FUZZY_DEDUP, stages, build, gate, work, _FUZZY_STEPS)
 
 
 def repeats_job(
@@ -132,22 +118,36 @@ def repeats_job(
     stages = _stages(workspace, table, version, documents, shards, parameters, inputs)
     work = _work(workspace, repeats.unit, stages)
 
-    def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
-        outputs = {source: stage.dataset for source, stage in stages.items()}
+    def build(pipeline: beam.Pipeline, outputs: Outputs) -> None:
         if is_substring:
             build_substring(pipeline, shards, outputs, work, ranks, repeats.at_least, repeats.join)
         else:
             paragraphs = repeats.unit == "paragraphs"
             build_units(pipeline, shards, outputs, work, ranks, paragraphs, repeats.at_least)
 
+    steps = _SUBSTRING_STEPS if is_substring else _UNITS_STEPS
+    return _job(repeats.stage, stages, build, table_gate(documents, recipe), work, steps)
+
+
+def _job(
+    title: str,
+    stages: Mapping[str, Stage],
+    build: Callable[[beam.Pipeline, Outputs], None],
+    gate: Callable[[Sequence[Finished]], Sequence[Verdict]],
+    work: str,
+    steps: Mapping[str, str],
+) -> Job:
+    """A job whose exchanges lie in `work`. It makes all tables that are missing, so it need not be
+    told which."""
+    outputs = {source: stage.dataset for source, stage in stages.items()}
     return Job(
-        repeats.stage,
+        title,
         list(stages.values()),
-        build,
-        table_gate(documents, recipe),
+        lambda pipeline, missing: build(pipeline, outputs),
+        gate,
         cleanup=partial(remove_runs, work),
+        step=partial(_step, work, steps),
         scratch=[work],
-        step=partial(_step, work, _SUBSTRING_STEPS if is_substring else _UNITS_STEPS),
     )
 
 

@@ -14,9 +14,9 @@ again with the same inputs takes up what is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import AsList, PCollection
 
-from pipelines.dedup_graphs import by_number
+from pipelines.pool_graphs import by_number, by_shard, named_partition, pool_sources
 from transforms import storage
 from transforms.attributes import read_aligned, write_table
 from transforms.checks.attributes import count_attributes
@@ -60,7 +60,7 @@ from transforms.documents import DocumentBatch, addresses, text_buffers
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.winnow import find_anchors
 from transforms.rows import Rows
-from transforms.stored_lists import Listed, StoredList
+from transforms.stored_lists import StoredList
 
 __all__ = ["build_substring", "build_units"]
 
@@ -101,7 +101,7 @@ def build_substring(
     text_bytes = sum(shard.file.text_bytes for shard in shards)
     anchors = 2 * text_bytes // (size - shape.gram + 2) + sum(shard.file.rows for shard in shards)
     met = (
-        _sources(pipeline, shards, work)
+        pool_sources(pipeline, shards, work)
         | "Anchors"
         >> Exchange(
             storage.join(work, "anchors"),
@@ -110,20 +110,18 @@ def build_substring(
             count_buckets(anchors, ANCHOR.itemsize, most_bytes),
             most_bytes=most_bytes,
         )
-        | "NameAnchors" >> beam.Map(_named)
+        | "NameAnchors" >> beam.Map(named_partition)
     )
     excerpts = (
         met
-        | "Places" >> _to_shards(work, "places", PLACE, _shared_places, shards)
+        | "Places" >> by_shard(work, "places", PLACE, _shared_places, shards)
         | "Excerpts" >> beam.Map(_write_excerpts, shards=numbered, shape=shape, work=work)
     )
     found = (
         met
         | "AfterExcerpts" >> beam.Map(_after, AsList(excerpts))
         | "Compare"
-        >> _to_shards(
-            work, "found", FOUND_PASSAGE, partial(_compare, shape=shape, work=work), shards
-        )
+        >> by_shard(work, "found", FOUND_PASSAGE, partial(_compare, shape=shape, work=work), shards)
     )
     _write_tables(found, numbered, outputs, joined_from, partial(_read_own, work=work))
 
@@ -146,7 +144,7 @@ def build_units(
     dtype = unit_dtype(ranks)
     text_bytes = sum(shard.file.text_bytes for shard in shards)
     found = (
-        _sources(pipeline, shards, work)
+        pool_sources(pipeline, shards, work)
         | "Units"
         >> Exchange(
             storage.join(work, "units"),
@@ -155,35 +153,10 @@ def build_units(
             count_buckets(text_bytes // _UNIT_TEXT_BYTES, dtype.itemsize, most_bytes),
             most_bytes=most_bytes,
         )
-        | "NameUnits" >> beam.Map(_named)
-        | "ByShard" >> _to_shards(work, "found", FOUND_PASSAGE, _group_units, shards)
+        | "NameUnits" >> beam.Map(named_partition)
+        | "ByShard" >> by_shard(work, "found", FOUND_PASSAGE, _group_units, shards)
     )
     _write_tables(found, by_number(shards, work), outputs, None, None)
-
-
-def _sources(
-    pipeline: beam.Pipeline, shards: Sequence[PoolShard], work: str
-) -> PCollection[tuple[str, PoolShard]]:
-    named = [(f"{shard.number:08d}", shard) for shard in shards]
-    sources: PCollection[tuple[str, PoolShard]] = (
-        pipeline | "Shards" >> Listed(named, work) | "Spread" >> beam.Reshuffle()
-    )
-    return sources
-
-
-def _to_shards(
-    work: str,
-    name: str,
-    dtype: np.dtype[Any],
-    rows: Callable[[Any], Iterable[Rows]],
-    shards: Sequence[PoolShard],
-) -> Exchange:
-    count = max((shard.number for shard in shards), default=0) + 1
-    return Exchange(storage.join(work, name), dtype, rows, count, by="shard")
-
-
-def _named(partition: Partition) -> tuple[str, Partition]:
-    return partition.name, partition
 
 
 def _after(element: tuple[str, Partition], excerpts: list[int]) -> tuple[str, Partition]:

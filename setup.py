@@ -108,7 +108,7 @@ setup(
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["pipelines*", "transforms*", "expectations*", "mixes*"]),
     package_data={
-        "mixes": ["*.yaml", "*.json"],
+        "mixes": ["*.yaml", "*.json", "small/*.yaml"],
         "expectations": ["*.yaml", "*.json"],
         "transforms.quality": ["models/*"],
     },

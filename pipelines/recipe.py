@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import math
 import os
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from mixes.located_yaml import LocatedYaml, YamlError, load_yaml, parse_scalar
 from mixes.schema_errors import Violation, violations
 from pipelines.recipe_checks import Checks, benchmark_of, count_tokens, rule_item
+from pipelines.recipe_files import Problem, RecipeError, read_recipe_tree
 from pipelines.stage_names import LINE_DEDUP, PARAGRAPH_DEDUP, SUBSTRING_DEDUP
 from transforms import storage
 from transforms.decontamination.benchmarks import Benchmark
@@ -46,31 +45,9 @@ __all__ = [
     "read_mix",
 ]
 
-MOST_BYTES = 4 << 20  # of a recipe or a pool's file, which are written by hand
 HIGHEST_CHOSEN = 0.99  # similarity up to which bands are chosen; above, there is nothing to weigh
 # Key of `pool.dedup` -> the stage that cuts what is repeated, in the order in which they run.
 REPEATS = {"substring": SUBSTRING_DEDUP, "lines": LINE_DEDUP, "paragraphs": PARAGRAPH_DEDUP}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with a recipe."""
-
-    file: str
-    line: int
-    key: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
-
-
-class RecipeError(ValueError):
-    """A recipe that cannot be used, with all its problems."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -239,53 +216,12 @@ def recipe_schema() -> dict[str, Any]:
 
 
 class _Reading:
-    """One recipe file (and its pool file) on the way from text to values."""
+    """One recipe on the way from its files to values."""
 
     def __init__(self, path: str, overrides: tuple[str, ...]) -> None:
-        self.path = path
         self.folder = path.rpartition("/")[0] or "."
-        # Key path -> (file, its YAML).
-        self.files: dict[tuple[str, ...], tuple[str, LocatedYaml]] = {(): (path, _read(path))}
-        tree = self.files[()][1].value
-        if isinstance(tree, dict) and isinstance(tree.get("pool"), str):
-            pool_path = os.path.join(self.folder, tree["pool"])
-            located = _read(pool_path)
-            self.files[("pool",)] = (pool_path, located)
-            tree = {**tree, "pool": located.value}
-        self.tree = tree
-        self.set_keys = [self._set(override) for override in overrides]
-
-    def _set(self, override: str) -> tuple[str, ...]:
-        key, equals, text = override.partition("=")
-        parts = tuple(key.strip().split("."))
-        if not equals or not all(parts):
-            raise RecipeError(
-                [Problem("--set", 1, key, f"--set takes key.path=value (got '{override}')")]
-            )
-        node = self.tree
-        for part in parts[:-1]:
-            if not isinstance(node, dict):
-                break
-            node = node.setdefault(part, {})
-        if not isinstance(node, dict):
-            message = f"'{key}' is below a value, not a mapping"
-            raise RecipeError([Problem("--set", 1, key, message)])
-        try:
-            node[parts[-1]] = parse_scalar(text)
-        except YamlError as error:
-            message = f"'{text}' is no YAML value: {error}"
-            raise RecipeError([Problem("--set", 1, key, message)]) from error
-        return parts
-
-    def problem(self, path: tuple[str | int, ...], message: str) -> Problem:
-        dotted = ".".join(str(part) for part in path)
-        if any(path[: len(key)] == key for key in self.set_keys):
-            return Problem("--set", 1, dotted, message)
-        if path[:1] == ("pool",) and ("pool",) in self.files:
-            file, located = self.files[("pool",)]
-            return Problem(file, located.line(path[1:]), dotted, message)
-        file, located = self.files[()]
-        return Problem(file, located.line(path), dotted, message)
+        self.files = read_recipe_tree(path, overrides)
+        self.tree = self.files.tree
 
     def problems(self) -> list[Problem]:
         """All that is wrong with keys, types, numbers and sense, in the order of the lines."""
@@ -293,7 +229,8 @@ class _Reading:
         if not found and isinstance(self.tree["pool"], str):
             message = "'pool' must be a mapping here: only the recipe itself can name a pool file"
             found.append(Violation(("pool",), message))
-        return self._sorted([*found, *Checks(self.tree, found).sense()])
+        sense = Checks(self.tree, found).sense()
+        return self._sorted([*self.files.found, *found, *sense])
 
     def missing_files(self, workspace: str | None) -> list[Problem]:
         """A problem for each path that matches no file; those below the workspace are looked for
@@ -308,7 +245,7 @@ class _Reading:
         return self._sorted(Checks(self.tree, found).missing_files(pattern))
 
     def _sorted(self, found: Iterable[Violation]) -> list[Problem]:
-        problems = [self.problem(one.path, one.message) for one in found]
+        problems = [self.files.problem(one.path, one.message) for one in found]
         return sorted(dict.fromkeys(problems), key=lambda one: (one.file, one.line))
 
     def build(self) -> Recipe:
@@ -327,39 +264,8 @@ class _Reading:
             gates=self.tree.get("gates", {}),
             folder=self.folder,
             tree=self.tree,
-            problem=self.problem,
+            problem=self.files.problem,
         )
-
-
-def _read(path: str) -> LocatedYaml:
-    _check_file(path)
-    try:
-        text = storage.read_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        message = f"not UTF-8 (byte {error.start})"
-        raise RecipeError([Problem(path, 1, "", message)]) from error
-    except OSError as error:
-        raise RecipeError([Problem(path, 1, "", f"cannot be read: {error}")]) from error
-    try:
-        return load_yaml(text)
-    except YamlError as error:
-        raise RecipeError([Problem(path, error.line, "", f"not YAML: {error}")]) from error
-
-
-def _check_file(path: str) -> None:
-    """RecipeError for a local path that may be read without end: a device, a pipe, a data file."""
-    try:
-        found = os.stat(path) if "://" not in path else None
-    except OSError:
-        return  # told by whoever reads it
-    message = ""
-    if found and not stat.S_ISREG(found.st_mode):
-        message = "cannot be read: it is no file; name a recipe in YAML"
-    elif found and found.st_size > MOST_BYTES:
-        size = f"{found.st_size:,} bytes"
-        message = f"cannot be read: {size} are more than a recipe may have ({MOST_BYTES:,})"
-    if message:
-        raise RecipeError([Problem(path, 1, "", message)])
 
 
 def _source(name: str, tree: Mapping[str, Any]) -> Source:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixes.schema_errors import Violation, nearest, violations
+from pipelines.recipe_files import SHARE_SUM_TOLERANCE
 from transforms import storage
 from transforms.annotators import ReadsFiles
 from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
@@ -23,7 +24,6 @@ from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
 __all__ = ["Checks", "benchmark_of", "count_tokens", "rule_item", "places_of"]
 
-SHARE_SUM_TOLERANCE = 1e-6
 MOST_TOKENS = 10**18
 Path = tuple[str | int, ...]
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}

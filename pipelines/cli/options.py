@@ -24,7 +24,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a key of the recipe, as mix.tokens=2M; repeatable.",
+        help="Change a key of the recipe, as mix.tokens=2M; null deletes it; repeatable.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

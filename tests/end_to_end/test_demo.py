@@ -59,3 +59,14 @@ def test_changed_share_of_the_demo_can_be_planned(demo: tuple[Path, Outcome]) ->
     assert waiting == {"selection", "mix"}
     for its in outcome.answer["sources"].values():
         assert its["taken_tokens"] > 0
+
+
+@pytest.mark.parametrize("name", ["dolma3", "dolmino", "longmino"])
+def test_a_small_recipe_runs_on_the_demos_sources(demo: tuple[Path, Outcome], name: str) -> None:
+    assert demo[1].code == 0
+    recipe = str(ROOT / "mixes/small" / f"{name}.yaml")
+    outcome = vineleaf_here("run", recipe, "-w", str(demo[0]), "--json").good()
+    for entry in outcome.answer["ledger"].values():
+        assert entry["balanced"]
+    checks = vineleaf_here("verify", outcome.answer["mix"], "--json")
+    assert [one["name"] for one in checks.answer["checks"] if not one["ok"]] == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from mixes.extending_schema import extending_schema
 from mixes.located_yaml import load_yaml
 from mixes.schema_errors import violations
 from pipelines.recipe import load_recipe, recipe_schema
@@ -35,6 +36,20 @@ def mappings(schema, place=""):
 def test_the_schema_is_valid_and_ships_with_the_package():
     Draft202012Validator.check_schema(SCHEMA)
     assert json.loads((ROOT / "mixes" / "recipe.schema.json").read_text("utf-8")) == SCHEMA
+
+
+def test_the_schema_of_extending_recipes_is_made_from_it():
+    stored = json.loads((ROOT / "mixes" / "extending.schema.json").read_text("utf-8"))
+    assert stored == extending_schema(SCHEMA), "python -m mixes.extending_schema writes it anew"
+    Draft202012Validator.check_schema(stored)
+
+
+@pytest.mark.parametrize("name", ["longmino", "small/dolma3", "small/dolmino", "small/longmino"])
+def test_an_extending_recipe_fits_its_schema_as_it_stands(name):
+    stored = json.loads((ROOT / "mixes" / "extending.schema.json").read_text("utf-8"))
+    tree = load_yaml((ROOT / "mixes" / f"{name}.yaml").read_text("utf-8")).value
+    assert list(violations(tree, stored)) == []
+    assert list(violations({**tree, "mixx": 1}, stored)) != []
 
 
 @pytest.mark.parametrize("name", sorted(RULE_SCHEMAS))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.recipe import MOST_BYTES, Problem, RecipeError, load_recipe
+from pipelines.recipe import Problem, RecipeError, load_recipe
+from pipelines.recipe_files import MOST_BYTES
 
 
 def check_recipe(path: str, overrides: tuple[str, ...] = ()) -> list[Problem]:
@@ -438,7 +439,8 @@ def test_the_last_of_two_overrides_wins(load):
         ("mix.tokens.more=5", "mix.tokens.more", "below a value, not a mapping"),
         ("pool.sources.web.paths.0=x", "pool.sources.web.paths.0", "below a value"),
         ("pool=other.yaml", "pool", "must be a mapping"),
-        ("mix.shares.web=0.9", "mix.shares", "must sum to 1"),
+        ("mix.shares.web=1.0", "mix.shares", "must sum to 1"),
+        ("mix.wher=null", "mix.wher", "is not there"),
     ],
 )
 def test_a_wrong_override_is_one_sentence(check, override, key, part):

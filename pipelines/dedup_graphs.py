@@ -21,18 +21,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.pool_graphs import by_number, by_shard, named_partition, pool_sources
+from pipelines.dedup_components import MOST_NODES, Linking
+from pipelines.pool_graphs import (
+    by_number,
+    by_shard,
+    is_valid,
+    named_partition,
+    pool_sources,
+    with_addresses,
+)
 from transforms import storage
-from transforms.attributes import read_aligned, write_table
+from transforms.attributes import write_table
 from transforms.checks.attributes import count_attributes
 from transforms.datasets import Dataset, TaskRecord, sum_counts
-from transforms.dedup.components import BAND, COMPONENT, LINK, find_components, link_bands
 from transforms.dedup.exact import EXACT_SCHEMA, FOUND, exact_dtype, group_exact, hash_halves
 from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY, find_near_duplicates
 from transforms.dedup.members import MEMBER_BLOCK, Members, pack_members, unpack_members
 from transforms.dedup.minhash import BANDS, NGRAM, band_matrix
 from transforms.dedup.pool import PoolShard, in_pool, rank_matrix, read_selected
-from transforms.documents import DocumentBatch, addresses
+from transforms.documents import DocumentBatch
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.shingles import find_shingles
 from transforms.rows import Rows
@@ -93,30 +100,20 @@ def build_fuzzy(
     ngram: int = NGRAM,
     bands: int = BANDS,
     most_bytes: int = MOST_PARTITION_BYTES,
+    most_nodes: int = MOST_NODES,
 ) -> None:
     """Write the table `fuzzy_duplicates` (FUZZY_SCHEMA) and a record for each shard without one.
 
     Shards need the tables `size`, `candidates` and `minhash`, whose `ngram` and `bands` must be
-    these. `similarity`: true Jaccard, 0..1, inclusive. Otherwise as `build_exact`.
+    these. `similarity`: true Jaccard, 0..1, inclusive. `most_nodes`: see `Linking`, whose `prepare`
+    must have run. Otherwise as `build_exact`.
     """
     if not 0.0 < similarity <= 1.0:
         raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
     documents = sum(shard.file.rows for shard in shards)
     numbered = by_number(shards, work)
     partitions = (
-        pool_sources(pipeline, shards, work)
-        | "ByBand"
-        >> Exchange(
-            storage.join(work, "bands"),
-            BAND,
-            _read_bands,
-            count_buckets(documents * bands, BAND.itemsize, most_bytes),
-            most_bytes=most_bytes,
-        )
-        | "NameBands" >> beam.Map(named_partition)
-        | "Links" >> Exchange(storage.join(work, "links"), LINK, _link, buckets=1)
-        | "NameLinks" >> beam.Map(lambda links: ("all", links))
-        | "Components" >> by_shard(work, "components", COMPONENT, _find_components, shards)
+        Linking(shards, work, bands, most_bytes, most_nodes).components(pipeline)
         | "NameShards" >> beam.Map(named_partition)
         | "ByComponent"
         >> Exchange(
@@ -155,9 +152,9 @@ _TEXT_BYTES_PER_BLOCK = 256  # of text whose shingles fill a block: some 6 bytes
 
 def _read_hashes(shard: PoolShard, ranks: int, hashed: tuple[str, str]) -> Iterator[Rows]:
     table, name = hashed
-    for address, batches in _with_addresses(shard, (*shard.judged_by, table)):
+    for address, batches in with_addresses(shard, (*shard.judged_by, table)):
         column = batches[table].column(name)
-        wanted = in_pool(batches) & _valid(column)
+        wanted = in_pool(batches) & is_valid(column)
         key, low = hash_halves(column)
         matrix = rank_matrix(batches["candidates"], ranks)
         rows = np.empty(len(address), exact_dtype(ranks))
@@ -167,42 +164,8 @@ def _read_hashes(shard: PoolShard, ranks: int, hashed: tuple[str, str]) -> Itera
         yield rows[wanted]
 
 
-def _read_bands(shard: PoolShard) -> Iterator[Rows]:
-    for address, batches in _with_addresses(shard, (*shard.judged_by, "minhash")):
-        column = batches["minhash"].column("bands")
-        wanted = in_pool(batches) & _valid(column)
-        keys = band_matrix(column)[wanted]
-        rows = np.empty(keys.shape, BAND)
-        rows["key"] = keys
-        rows["address"] = address[wanted][:, None]
-        yield rows.reshape(-1)
-
-
-def _with_addresses(
-    shard: PoolShard, tables: tuple[str, ...]
-) -> Iterator[tuple[npt.NDArray[np.uint64], dict[str, pa.RecordBatch]]]:
-    everyone = addresses(shard.number, shard.file.rows)
-    first = 0
-    for batches in read_aligned(shard.paths(*tables), shard.file.rows_digest):
-        end = first + batches[tables[0]].num_rows
-        yield everyone[first:end], batches
-        first = end
-
-
-def _valid(column: pa.Array) -> npt.NDArray[np.bool_]:
-    return column.is_valid().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-
-
 def _group_exact(partition: Partition) -> Iterator[Rows]:
-    yield group_exact(partition.read())
-
-
-def _link(partition: Partition) -> Iterator[Rows]:
-    yield link_bands(partition.read())
-
-
-def _find_components(links: Partition) -> Iterator[Rows]:
-    return find_components(links.blocks)
+    return group_exact(partition.pieces)
 
 
 def _read_members(
@@ -255,7 +218,7 @@ def _write_evidence(
     checks: list[dict[str, int]] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for address, tables in _with_addresses(shard, (*shard.judged_by, "size")):
+        for address, tables in with_addresses(shard, (*shard.judged_by, "size")):
             here = found[
                 np.searchsorted(found["address"], address[:1])[0] : np.searchsorted(
                     found["address"], address[-1:], side="right"

@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 
 from expectations.gate import Verdict
+from pipelines.dedup_components import Linking, RunPipeline
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.passage_graphs import build_substring, build_units
 from pipelines.recipe import Fuzzy, Repeats
@@ -39,6 +40,7 @@ _EXACT_STEPS = {"hashes": "reading hashes", "found": "grouping equal ones"}
 _FUZZY_STEPS = {
     "bands": "reading signatures",
     "links": "linking equal bands",
+    "rounds": "joining links in rounds",
     "components": "joining links",
     "members": "reading linked texts",
     "found": "comparing them",
@@ -96,7 +98,8 @@ def fuzzy_job(
         )
 
     gate = table_gate(documents, recipe, "duplicates")
-    return _job(FUZZY_DEDUP, stages, build, gate, work, _FUZZY_STEPS)
+    before = Linking(shards, work, fuzzy.bands).prepare
+    return _job(FUZZY_DEDUP, stages, build, gate, work, _FUZZY_STEPS, before)
 
 
 def repeats_job(
@@ -136,6 +139,7 @@ def _job(
     gate: Callable[[Sequence[Finished]], Sequence[Verdict]],
     work: str,
     steps: Mapping[str, str],
+    before: Callable[[RunPipeline], None] = lambda run: None,
 ) -> Job:
     """A job whose exchanges lie in `work`. It makes all tables that are missing, so it need not be
     told which."""
@@ -146,6 +150,7 @@ def _job(
         lambda pipeline, missing: build(pipeline, outputs),
         gate,
         cleanup=partial(remove_runs, work),
+        before=before,
         step=partial(_step, work, steps),
         scratch=[work],
     )
@@ -178,7 +183,8 @@ def _work(workspace: Workspace, name: str, stages: Mapping[str, Stage]) -> str:
 def _step(work: str, steps: Mapping[str, str]) -> str:
     """The last step that has written something, and how many runs."""
     for number, (folder, doing) in reversed(list(enumerate(steps.items(), 1))):
-        runs = storage.list_files([storage.join(storage.escape(work), folder, "*.run")])
+        below = storage.join(storage.escape(work), folder)
+        runs = storage.list_files([f"{below}/*.run", f"{below}/*/*/*.run"])
         if runs:
             return f"step {number} of {len(steps)}, {doing}: {len(runs)} written"
     return ""

@@ -291,7 +291,7 @@ def _read_units(shard: PoolShard, ranks: int, paragraphs: bool, words: int) -> I
 
 
 def _group_units(partition: Partition) -> Iterator[Rows]:
-    yield group_units(partition.read())
+    return group_units(partition.pieces())
 
 
 def _write_tables(

@@ -1,23 +1,34 @@
-"""What the Beam graphs of deduplication share: the pool's shards as sources of an exchange, and
-exchanges whose partitions stand for shards.
+"""What the Beam graphs of deduplication share: the pool's shards as sources of an exchange, their
+tables with addresses, and exchanges whose partitions stand for shards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from transforms import storage
+from transforms.attributes import read_aligned
 from transforms.dedup.pool import PoolShard
+from transforms.documents import addresses
 from transforms.exchange import Exchange, Partition
 from transforms.rows import Rows
 from transforms.stored_lists import Listed, StoredList
 
-__all__ = ["by_number", "by_shard", "named_partition", "pool_sources"]
+__all__ = [
+    "by_number",
+    "by_shard",
+    "is_valid",
+    "named_partition",
+    "pool_sources",
+    "with_addresses",
+]
 
 
 def pool_sources(
@@ -53,3 +64,20 @@ def by_number(shards: Sequence[PoolShard], work: str) -> StoredList[PoolShard | 
 def named_partition(partition: Partition) -> tuple[str, Partition]:
     """A partition as the source of the next exchange."""
     return partition.name, partition
+
+
+def with_addresses(
+    shard: PoolShard, tables: tuple[str, ...]
+) -> Iterator[tuple[npt.NDArray[np.uint64], dict[str, pa.RecordBatch]]]:
+    """Some tables of a shard, batch by batch, each with the addresses of its rows."""
+    everyone = addresses(shard.number, shard.file.rows)
+    first = 0
+    for batches in read_aligned(shard.paths(*tables), shard.file.rows_digest):
+        end = first + batches[tables[0]].num_rows
+        yield everyone[first:end], batches
+        first = end
+
+
+def is_valid(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """Where a column is not null, bool[rows]."""
+    return column.is_valid().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]

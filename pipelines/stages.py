@@ -1,9 +1,9 @@
 """Stages and jobs: what is made, from what, and how it is run, gated and published.
 
 A *stage* is one dataset version: a folder, a version number, parameters and input manifests, whose
-fingerprint names it. A *job* is one Beam pipeline that makes one or more stages in one read of its
-input. Running a job skips stages that are finished, hands the pipeline only the tasks that have no
-record yet, and publishes a stage after its gate has passed.
+fingerprint names it. A *job* is one Beam pipeline, or a few, that make one or more stages in one
+read of their input. Running a job skips stages that are finished, hands the pipeline only the tasks
+that have no record yet, and publishes a stage after its gate has passed.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """One pipeline. `build(pipeline, missing)` gets, per stage name, the tasks without a record."""
+    """One pipeline, or several. `build(pipeline, missing)`, of the last, gets, per stage name, the
+    tasks without a record."""
 
     title: str
     stages: Sequence[Stage]
@@ -93,6 +94,9 @@ class Job:
     gate: Callable[[Sequence[Finished]], Sequence[Verdict]] | None  # a verdict for each
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
     cleanup: Callable[[], None] = lambda: None
+    # Pipelines that must end before `build` is called, each handed to what runs it to its end. They
+    # leave what they made in `scratch`, and do nothing where it is there.
+    before: Callable[[Callable[[Callable[[beam.Pipeline], object]], None]], None] = lambda run: None
     step: Callable[[], str] = lambda: ""  # what it is doing just now, where it has several steps
     scratch: Sequence[str] = ()  # folders besides the stages' in which its work shows
     bounds: Mapping[str, Any] = field(default_factory=dict)  # of the recipe, that the gate applies
@@ -185,7 +189,12 @@ def run_job(
     if any(missing.values()):
         with _watch(unfinished, observe):
             folders = [*(stage.dataset.base for stage in unfinished), *job.scratch]
-            run_pipeline(job.title, lambda pipeline: job.build(pipeline, missing), options, folders)
+
+            def run(build: Callable[[beam.Pipeline], object]) -> None:
+                run_pipeline(job.title, build, options, folders)
+
+            job.before(run)
+            run(lambda pipeline: job.build(pipeline, missing))
     manifests |= _finish(job, unfinished)
     job.cleanup()
     return JobResult(manifests, up_to_date)

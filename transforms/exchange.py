@@ -27,12 +27,15 @@ from transforms import storage
 from transforms.documents import split_address
 from transforms.kernels.hashing import hash_keys
 from transforms.rows import Rows
+from transforms.sorted_pieces import sorted_order, sorted_pieces
 
 __all__ = [
     "MOST_PARTITION_BYTES",
     "Exchange",
     "Partition",
+    "Stored",
     "count_buckets",
+    "find_stored",
     "plan_partitions",
     "remove_runs",
 ]
@@ -97,6 +100,7 @@ class Partition:
     dtype: np.dtype[Any]
     first_bucket: int
     end_bucket: int  # exclusive
+    most_bytes: int = MOST_PARTITION_BYTES  # that it was planned for
 
     @property
     def name(self) -> str:
@@ -125,27 +129,40 @@ class Partition:
             return np.empty(0, self.dtype)
         rows = np.concatenate(blocks)
         del blocks
-        return rows[_sorted_order(rows)]
+        return rows[sorted_order(rows)]
 
-
-def _sorted_order(rows: Rows) -> npt.NDArray[np.intp]:
-    """The order of rows by all fields that hold one number, the first field first."""
-    names = [name for name in rows.dtype.names or () if rows.dtype[name].subdtype is None]
-    keys = np.ascontiguousarray(rows[names[0]])
-    order = np.argsort(keys)  # vectorised, several times faster than a sort by all fields
-    keys = keys[order]
-    equal = keys[1:] == keys[:-1]
-    ties = np.zeros(len(keys), np.bool_)
-    ties[1:] |= equal
-    ties[:-1] |= equal
-    tied = np.flatnonzero(ties)
-    among = order[tied]
-    order[tied] = among[np.lexsort([rows[name][among] for name in reversed(names)])]
-    return order
+    def pieces(self) -> Iterator[Rows]:
+        """As `read`, in pieces of some `most_bytes` (sorted_pieces): for keys that may be hot. It
+        is one piece unless the partition is a single bucket that is larger, none without rows."""
+        return sorted_pieces(self.blocks(), self.dtype, self.most_bytes)
 
 
 def _list_path(folder: str) -> str:
     return storage.join(folder, "runs.json")
+
+
+def _bounds_path(folder: str) -> str:
+    return storage.join(folder, "partitions.json")
+
+
+class Stored(NamedTuple):
+    """What an exchange left for a later pipeline: its partitions, and rows in all of them."""
+
+    partitions: list[Partition]
+    rows: int
+
+
+def find_stored(
+    folder: str, dtype: np.dtype[Any], most_bytes: int = MOST_PARTITION_BYTES
+) -> Stored | None:
+    """The partitions of an exchange all of whose runs are there; None before."""
+    if not storage.exists(_bounds_path(folder)):
+        return None
+    stored = storage.read_json(_bounds_path(folder))
+    partitions = [
+        Partition(folder, dtype, first, end, most_bytes) for first, end in stored["bounds"]
+    ]
+    return Stored(partitions, stored["rows"])
 
 
 class _WriteRun(beam.DoFn):  # type: ignore[misc]
@@ -256,8 +273,11 @@ class _Cut(beam.DoFn):  # type: ignore[misc]
         if len(set(names)) != len(names):
             raise ValueError(f"two writers of {self.exchange.folder} have the same name")
         storage.write_json(_list_path(self.exchange.folder), runs)
-        for first, end in self.exchange.plan(counts):
-            yield Partition(self.exchange.folder, self.exchange.dtype, first, end)
+        bounds = self.exchange.plan(counts)
+        stored = {"bounds": bounds, "rows": int(counts.sum())}
+        storage.write_json(_bounds_path(self.exchange.folder), stored)
+        for first, end in bounds:
+            yield self.exchange.partition(first, end)
 
 
 class Exchange(beam.PTransform[Any, Any]):
@@ -313,6 +333,10 @@ class Exchange(beam.PTransform[Any, Any]):
         if self.by == "shard":
             return [(shard, shard + 1) for shard in range(self.buckets)]
         return plan_partitions(counts, self.dtype.itemsize, self.most_bytes)
+
+    def partition(self, first: int, end: int) -> Partition:
+        """The partition of some buckets, `end` exclusive."""
+        return Partition(self.folder, self.dtype, first, end, self.most_bytes)
 
     def expand(self, sources: PCollection[Any]) -> PCollection[Partition]:
         partitions: PCollection[Partition] = (

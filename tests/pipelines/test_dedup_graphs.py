@@ -19,11 +19,13 @@ from dedup_pool import (
     with_annotation,
 )
 
+from pipelines.dedup_components import Linking
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from transforms.checks.attributes import count_attributes
 from transforms.datasets import Dataset
 from transforms.dedup.exact import EXACT_SCHEMA
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
+from transforms.dedup.minhash import BANDS
 from transforms.dedup.pool import PoolShard
 from transforms.dedup.url import UrlHash
 from transforms.documents import split_address
@@ -64,6 +66,9 @@ def deduplicate(folder, pool, flags=ONE_WORKER, **settings):
         **common,
     )  # fmt: skip
     pool = with_exact(pool, exact)
+    Linking(pool, str(folder / "work/fuzzy"), BANDS, **settings).prepare(
+        lambda build: run(build, flags)
+    )
     run(
         build_fuzzy, flags, shards=pool, outputs=fuzzy, work=str(folder / "work/fuzzy"), ranks=2,
         **settings,
@@ -261,7 +266,12 @@ def test_tables_have_their_schema_and_records_count_what_they_hold(undisturbed):
 
 @pytest.mark.parametrize(
     ("flags", "settings"),
-    [(TWO_THREADS, {}), (ONE_WORKER, {"most_bytes": 1000}), (TWO_THREADS, {"most_bytes": 1})],
+    [
+        (TWO_THREADS, {}),
+        (ONE_WORKER, {"most_bytes": 1000}),
+        (TWO_THREADS, {"most_bytes": 1}),
+        (ONE_WORKER, {"most_bytes": 1000, "most_nodes": 10}),  # links are joined in rounds
+    ],
 )
 def test_workers_and_partitions_change_no_byte(undisturbed, tmp_path, flags, settings):
     folder, pool, _ = undisturbed

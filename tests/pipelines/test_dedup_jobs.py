@@ -43,9 +43,10 @@ def write_runs(folder, name, step, number):
         ("substring", {"anchors": 4}, "step 1 of 3, reading texts: 4 written"),
         ("substring", {"places": 4}, "step 2 of 3, finding places that meet: 4 written"),
         ("lines", {"found": 1}, "step 2 of 2, grouping them: 1 written"),
-        ("fuzzy", {"bands": 4}, "step 1 of 5, reading signatures: 4 written"),
-        ("fuzzy", {"bands": 4, "members": 2}, "step 4 of 5, reading linked texts: 2 written"),
-        ("fuzzy", {"found": 2}, "step 5 of 5, comparing them: 2 written"),
+        ("fuzzy", {"bands": 4}, "step 1 of 6, reading signatures: 4 written"),
+        ("fuzzy", {"bands": 4, "members": 2}, "step 5 of 6, reading linked texts: 2 written"),
+        ("fuzzy", {"rounds/0002/arcs": 5}, "step 3 of 6, joining links in rounds: 5 written"),
+        ("fuzzy", {"found": 2}, "step 6 of 6, comparing them: 2 written"),
     ],
 )
 def test_the_last_step_that_has_written_is_told(tmp_path, name, steps, told):

@@ -123,6 +123,31 @@ def test_blocks_hold_the_same_rows_as_read(tmp_path, monkeypatch):
         assert sorted_rows(blocks) == part.read().tobytes()
 
 
+def test_a_hot_key_comes_sorted_in_pieces_of_the_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(exchange, "SEGMENT_BYTES", 1000 * ROW.itemsize)
+    most = 2000 * ROW.itemsize
+    rows = some_rows(8, 20_000, keys=1)
+    run(str(tmp_path), [("a", rows[:9000]), ("b", rows[9000:])], most_bytes=most)
+    stored = exchange.find_stored(str(tmp_path / "runs"), ROW, most)
+    (hot,) = [part for part in stored.partitions if len(part.read())]
+    pieces = list(hot.pieces())
+    assert len(pieces) >= 10
+    assert max(piece.nbytes for piece in pieces) <= most
+    assert np.concatenate(pieces).tobytes() == hot.read().tobytes()
+
+
+def test_a_later_pipeline_finds_the_partitions(tmp_path):
+    folder = str(tmp_path / "runs")
+    assert exchange.find_stored(folder, ROW) is None
+    parts = run(str(tmp_path), [("a", some_rows(9, 300))], most_bytes=4000)
+    stored = exchange.find_stored(folder, ROW)
+    assert stored.rows == 300
+    assert [part.name for part in stored.partitions] == [part.name for part in parts]
+    assert sorted_rows(part.read() for part in stored.partitions) == sorted_rows(
+        [some_rows(9, 300)]
+    )
+
+
 def test_by_shard_each_shard_has_its_partition_even_without_rows(tmp_path):
     rows = some_rows(3, 90)
     rows["key"] = (rows["key"] % 2 * 2) << 32 | np.arange(90, dtype=np.uint64)  # shards 0 and 2
@@ -201,9 +226,3 @@ def test_keys_must_be_uint64():
 def test_rows_that_do_not_fit_stop_the_run(tmp_path, sources, settings, message):
     with pytest.raises(Exception, match=message):
         run(str(tmp_path), sources, **settings)
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), max_size=30))
-def test_partitions_are_sorted_by_all_their_fields(tuples):
-    rows = np.array(tuples, np.dtype([("key", "<u8"), ("b", "<u8"), ("c", "<u4")]))
-    assert rows[exchange._sorted_order(rows)].tolist() == sorted(tuples)

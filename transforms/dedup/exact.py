@@ -10,8 +10,9 @@ is removed by that rule.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 
 from transforms.documents import DocumentBatch
 from transforms.rows import Rows
+from transforms.sorted_pieces import with_heads
 
 __all__ = [
     "EXACT_SCHEMA",
@@ -102,21 +104,53 @@ def exact_dtype(ranks: int) -> np.dtype[Any]:
     )
 
 
-def group_exact(rows: Rows) -> Rows:
-    """Rows of `exact_dtype`, sorted -> rows of `FOUND` for each document of a group of two or more.
+def group_exact(pieces: Callable[[], Iterable[Rows]]) -> Iterator[Rows]:
+    """Sorted pieces of `exact_dtype` -> rows of `FOUND` for each document of a group of several.
 
-    The survivor is the one with the least ranks: the first of its group.
+    The survivor is the one with the least ranks: the first of its group. `pieces` is called again
+    where there are two or more: groups that go on are counted first.
     """
-    if len(rows) == 0:
-        return np.empty(0, FOUND)
+    some = iter(pieces())
+    first, second = next(some, None), next(some, None)
+    if first is None:
+        return
+    if second is None:
+        yield _found(first, *_starts_and_sizes(first))
+        return
+    totals: dict[bytes, int] = {}  # of the groups at the pieces' ends
+    for piece in chain([first, second], some):
+        starts, sizes = _starts_and_sizes(piece)
+        for group in sorted({0, len(starts) - 1}):
+            hashed = _hash_at(piece, starts[group])
+            totals[hashed] = totals.get(hashed, 0) + int(sizes[group])
+    del first, second, piece
+    for number, rows in enumerate(with_heads(pieces(), ["key", "low"])):
+        starts, sizes = _starts_and_sizes(rows)
+        for group in (0, len(starts) - 1):
+            sizes[group] = totals.get(_hash_at(rows, starts[group]), sizes[group])
+        found = _found(rows, starts, sizes)
+        # The head was found with its own piece.
+        is_told = number > 0 and len(found) and found["address"][0] == rows["address"][0]
+        yield found[1:] if is_told else found
+
+
+def _starts_and_sizes(rows: Rows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     begins = np.ones(len(rows), np.bool_)
     begins[1:] = (rows["key"][1:] != rows["key"][:-1]) | (rows["low"][1:] != rows["low"][:-1])
     starts = np.flatnonzero(begins)
-    sizes = np.diff(starts, append=len(rows))
+    return starts, np.diff(starts, append=len(rows))
+
+
+def _hash_at(rows: Rows, place: int) -> bytes:
+    return rows["key"][place].tobytes() + rows["low"][place].tobytes()  # type: ignore[no-any-return]
+
+
+def _found(rows: Rows, starts: npt.NDArray[np.int64], totals: npt.NDArray[np.int64]) -> Rows:
+    here = np.diff(starts, append=len(rows))
     found = np.empty(len(rows), FOUND)
     found["address"] = rows["address"]
-    found["survivor"] = np.repeat(rows["address"][starts], sizes)
-    found["cluster_size"] = np.repeat(sizes, sizes)
+    found["survivor"] = np.repeat(rows["address"][starts], here)
+    found["cluster_size"] = np.repeat(totals, here)
     return found[found["cluster_size"] > 1]
 
 

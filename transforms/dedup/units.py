@@ -9,6 +9,7 @@ cut. The line feed behind a line or paragraph goes with it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from transforms.dedup.passages import FOUND_PASSAGE
 from transforms.documents import DocumentBatch
 from transforms.kernels.passage_keys import hash_passages
 from transforms.rows import Rows
+from transforms.sorted_pieces import with_heads
 
 __all__ = ["UNITS_VERSION", "WORDS", "Units", "find_units", "group_units", "unit_dtype"]
 
@@ -60,14 +62,16 @@ def find_units(batch: DocumentBatch, paragraphs: bool) -> Units:
     return Units(keys, words, rows, starts - offsets[0], ends - offsets[0])
 
 
-def group_units(rows: Rows) -> Rows:
-    """Rows of `unit_dtype`, sorted -> rows of `FOUND_PASSAGE` for all but the first of each key."""
-    again = np.zeros(len(rows), np.bool_)
-    again[1:] = rows["key"][1:] == rows["key"][:-1]
-    first = np.flatnonzero(~again)[np.cumsum(~again)[again] - 1]
-    its = rows[again]
-    found = np.zeros(len(its), FOUND_PASSAGE)
-    found["start"] = (its["address"] & ~np.uint64(0xFFFFFFFF)) | its["offset"]
-    found["first_in"] = rows["address"][first]
-    found["length"] = its["length"]
-    return found
+def group_units(pieces: Iterable[Rows]) -> Iterator[Rows]:
+    """Sorted pieces of `unit_dtype` -> rows of `FOUND_PASSAGE` for all but the first of each key,
+    however many share it."""
+    for rows in with_heads(pieces, ["key"]):
+        again = np.zeros(len(rows), np.bool_)
+        again[1:] = rows["key"][1:] == rows["key"][:-1]
+        first = np.flatnonzero(~again)[np.cumsum(~again)[again] - 1]
+        its = rows[again]
+        found = np.zeros(len(its), FOUND_PASSAGE)
+        found["start"] = (its["address"] & ~np.uint64(0xFFFFFFFF)) | its["offset"]
+        found["first_in"] = rows["address"][first]
+        found["length"] = its["length"]
+        yield found

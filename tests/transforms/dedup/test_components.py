@@ -1,4 +1,7 @@
-"""Links are stars over equal keys; components are those of scipy."""
+"""Links are stars over equal keys; components are those of scipy, joined in one worker or in
+rounds."""
+
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +11,57 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from transforms.dedup import components
-from transforms.dedup.components import BAND, LINK, find_components, link_bands
+from transforms.dedup.components import (
+    ARC,
+    BAND,
+    LINK,
+    both_ways,
+    find_components,
+    large_star,
+    link_bands,
+    open_nodes,
+    small_star,
+    star_components,
+)
+from transforms.sorted_pieces import sorted_pieces, with_heads
+
+CHAIN_NODES = 1 << 16
+ONE_PIECE = 1 << 40
+LINKS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=40)
+
+
+def links_of(pairs):
+    ends = np.array(sorted({(min(p), max(p)) for p in pairs if p[0] != p[1]}), np.uint64)
+    links = np.empty(len(ends), LINK)
+    links["address"], links["other"] = ends.reshape(-1, 2).T
+    return links
+
+
+def in_pieces(rows, size):
+    return [rows[k : k + size] for k in range(0, len(rows), size)]
+
+
+def joined(links, most_bytes=ONE_PIECE):
+    """Components by rounds of stars, and how many rounds changed something."""
+    arcs, rounds = [both_ways(links)], 0
+    while True:
+        pieces = list(sorted_pieces(arcs, ARC, most_bytes))
+        if not sum(map(open_nodes, with_heads(pieces, ["node"]))):
+            found = [row for piece in star_components(pieces) for row in piece.tolist()]
+            return found, rounds
+        rounds += 1
+        stars = sorted_pieces(large_star(pieces), ARC, most_bytes)
+        arcs = list(small_star(stars))
+
+
+def least_of_components(links):
+    """The oracle: node -> least node of its component."""
+    nodes, ends = np.unique(np.concatenate([links["address"], links["other"]]), return_inverse=True)
+    a, b = ends[: len(links)], ends[len(links) :]
+    shape = (len(nodes), len(nodes))
+    _, labels = connected_components(coo_array((np.ones(len(a)), (a, b)), shape), directed=False)
+    _, first = np.unique(labels, return_index=True)
+    return dict(zip(nodes.tolist(), nodes[first[labels]].tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -23,19 +76,82 @@ from transforms.dedup.components import BAND, LINK, find_components, link_bands
     ],
 )
 def test_links(rows, expected):
-    assert link_bands(np.array(sorted(rows), BAND)).tolist() == expected
+    bands = np.array(sorted(rows), BAND)
+    assert [
+        row for some in link_bands([bands] if rows else []) for row in some.tolist()
+    ] == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), max_size=40), st.integers(1, 9))
+def test_a_band_may_go_on_over_any_number_of_pieces(rows, size):
+    bands = np.array(sorted(set(rows)), BAND)
+    whole = {row for some in link_bands(in_pieces(bands, 100)) for row in some.tolist()}
+    assert {row for some in link_bands(in_pieces(bands, size)) for row in some.tolist()} == whole
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=40), st.integers(1, 5))
+@given(LINKS, st.integers(1, 5))
 def test_components_are_named_by_their_least_address(pairs, pieces):
-    pairs = sorted({(min(p), max(p)) for p in pairs if p[0] != p[1]})
-    links = np.array(pairs, LINK)
+    links = links_of(pairs)
     found = list(find_components(lambda: np.array_split(links, pieces)))
     seen = dict(np.concatenate(found).tolist()) if found else {}
-    a, b = links["address"].astype(int), links["other"].astype(int)
-    _, labels = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(31, 31)), False)
-    assert seen == {int(node): int(np.flatnonzero(labels == labels[node])[0]) for node in {*a, *b}}
+    assert seen == least_of_components(links)
+    arcs = both_ways(links)
+    found = list(find_components(lambda: np.array_split(arcs, pieces)))
+    assert (dict(np.concatenate(found).tolist()) if found else {}) == seen
+
+
+@settings(max_examples=100, deadline=None)
+@given(LINKS, st.integers(1, 9))
+def test_rounds_give_the_same_components_whatever_a_piece_holds(pairs, piece_rows):
+    links = links_of(pairs)
+    found, _ = joined(links, piece_rows * ARC.itemsize)
+    assert found == sorted(least_of_components(links).items())
+
+
+def chain(order):
+    return _between(order[:-1], order[1:])
+
+
+def _between(a, b):
+    links = np.empty(len(a), LINK)
+    links["address"], links["other"] = np.minimum(a, b), np.maximum(a, b)
+    return links
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        np.arange(CHAIN_NODES),
+        np.random.default_rng(1).permutation(CHAIN_NODES),
+        np.arange(CHAIN_NODES).reshape(2, -1).T.reshape(-1),  # from one half to the other
+    ],
+    ids=["in order", "shuffled", "to and fro"],
+)
+def test_chains_are_joined_in_as_many_rounds_as_their_length_has_bits(order):
+    found, rounds = joined(chain(order))
+    assert found == [(node, 0) for node in range(CHAIN_NODES)]
+    assert rounds <= math.log2(CHAIN_NODES)
+
+
+@pytest.mark.parametrize("center", [0, CHAIN_NODES // 2, CHAIN_NODES - 1])
+def test_stars_are_joined_in_one_round_in_pieces_far_smaller_than_they(center):
+    leaves = np.delete(np.arange(CHAIN_NODES), center)
+    links = _between(leaves, np.full(len(leaves), center))
+    found, rounds = joined(links, most_bytes=CHAIN_NODES * ARC.itemsize // 50)
+    assert found == [(node, 0) for node in range(CHAIN_NODES)]
+    assert rounds <= 1
+
+
+def test_rows_stay_as_many_as_the_links():
+    rng = np.random.default_rng(3)
+    arcs = [both_ways(links_of(rng.integers(0, 3000, (5000, 2)).tolist()))]
+    links = sum(map(len, arcs)) // 2
+    for _ in range(5):
+        stars = list(large_star(sorted_pieces(arcs, ARC, ONE_PIECE)))
+        assert sum(map(len, stars)) <= links
+        arcs = list(small_star(sorted_pieces(stars, ARC, ONE_PIECE)))
+        assert sum(map(len, arcs)) <= 2 * links
 
 
 def test_components_come_in_pieces_by_address(monkeypatch):

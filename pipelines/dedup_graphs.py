@@ -4,7 +4,7 @@ per shard.
 Exact: hashes of candidates -> Exchange by hash -> survivor of each group -> Exchange by shard ->
 tables. Fuzzy: band keys -> Exchange by key -> links -> components -> Exchange by shard -> second
 read of the text, of linked documents alone -> packed shingle sets -> Exchange by component -> pairs
-verified, clusters, survivors -> Exchange by shard -> tables. Text stays where it is; what is
+verified, survivors -> Exchange by shard -> tables. Text stays where it is; what is
 exchanged is 16 bytes per document and band, then some 8 per word of linked documents.
 
 Runs are kept below `work` until `exchange.remove_runs(work)`; a killed job called again with the
@@ -38,7 +38,14 @@ from transforms.dedup.exact import EXACT_SCHEMA, FOUND, exact_dtype, group_exact
 from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY, find_near_duplicates
 from transforms.dedup.members import MEMBER_BLOCK, Members, pack_members, unpack_members
 from transforms.dedup.minhash import BANDS, NGRAM, band_matrix
-from transforms.dedup.pool import PoolShard, in_pool, rank_matrix, read_selected
+from transforms.dedup.pool import (
+    DUPLICATES,
+    PoolShard,
+    in_pool,
+    rank_matrix,
+    read_selected,
+    stood_for,
+)
 from transforms.documents import DocumentBatch
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.shingles import find_shingles
@@ -63,7 +70,7 @@ def build_exact(
     (table, column of 128-bit hashes): documents with equal hashes are duplicates. Those that an
     earlier table of `pool.DUPLICATES` removed take no part. `outputs`: source -> dataset. `work`:
     scratch folder of this stage and these inputs alone. Counts of a record: documents, candidates,
-    removed, kept_text_bytes and those of `checks.attributes`.
+    removed, kept_text_bytes, largest_cluster (candidates) and those of `checks.attributes`.
     """
     documents = sum(shard.file.rows for shard in shards)
     dtype = exact_dtype(ranks)
@@ -161,6 +168,7 @@ def _read_hashes(shard: PoolShard, ranks: int, hashed: tuple[str, str]) -> Itera
         rows["key"], rows["low"], rows["address"] = key, low, address
         for rank in range(ranks):
             rows[f"rank_{rank}"] = matrix[:, rank]
+        rows["stands_for"] = stood_for(batches)
         yield rows[wanted]
 
 
@@ -182,6 +190,7 @@ def _read_members(
         "documents": ["text"],
         "candidates": [f"rank_{rank}" for rank in range(ranks)],
         "minhash": ["bands"],
+        **{name: ["stands_for"] for name in shard.judged_by[-1:] if name in DUPLICATES},
     }
     first = 0
     for inside, batches in read_selected(shard, columns, numbers):
@@ -191,6 +200,7 @@ def _read_members(
             Members(
                 here["component"],
                 here["address"],
+                stood_for(batches).astype(np.uint64),
                 rank_matrix(batches["candidates"], ranks),
                 band_matrix(batches["minhash"].column("bands")),
                 find_shingles(DocumentBatch(batches["documents"]).words, ngram),
@@ -215,6 +225,7 @@ def _write_evidence(
         return
     found = partition.read()
     counts = {"documents": shard.file.rows, "candidates": 0, "removed": 0, "kept_text_bytes": 0}
+    counts["largest_cluster"] = 0
     checks: list[dict[str, int]] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -227,9 +238,12 @@ def _write_evidence(
             mask = in_pool(tables)
             places = (here["address"] - address[0]).astype(np.int64)
             columns = _align(evidence(here), places, len(address))
-            single = np.ones(len(address), np.uint32)
-            single[places] = here["cluster_size"]
-            columns["cluster_size"] = pa.array(single, mask=~mask)
+            for name, alone in (("cluster_size", np.uint32(1)), ("stands_for", stood_for(tables))):
+                sizes = np.full(len(address), alone)
+                sizes[places] = here[name]
+                columns[name] = pa.array(sizes, mask=~mask)
+            largest = int(here["cluster_size"].max(initial=int(mask.any())))
+            counts["largest_cluster"] = max(counts["largest_cluster"], largest)
             counts["candidates"] += int(mask.sum())
             kept = mask & columns["duplicate_of"].is_null().to_numpy(zero_copy_only=False)
             counts["kept_text_bytes"] += int(tables["size"].column("bytes").to_numpy()[kept].sum())
@@ -274,6 +288,5 @@ def _fuzzy_columns(found: Rows) -> dict[str, pa.Array]:
     return {
         "duplicate_of": pa.array(found["survivor"], mask=survives),
         "similarity": pa.array(found["similarity"], mask=survives),
-        "nearest": pa.array(found["nearest"]),
-        "nearest_similarity": pa.array(found["nearest_similarity"]),
+        "shared_bands": pa.array(found["shared_bands"], mask=survives),
     }

@@ -36,10 +36,9 @@ CONTAMINATED = "contaminated"  # reason of documents that hold an n-gram of a be
 
 @dataclass(frozen=True)
 class Judgement:
-    """How documents of one source are judged: its place among the sources, conditions in order, and
-    (column, descending) of what decides between duplicates. `schemas`: its attribute tables."""
+    """How documents of one source are judged: conditions in order, and (SQL, descending) of what
+    decides between duplicates. `schemas`: its attribute tables."""
 
-    source_order: int
     conditions: tuple[Condition, ...]
     criteria: tuple[tuple[str, bool], ...]
     schemas: Mapping[str, pa.Schema]
@@ -47,7 +46,6 @@ class Judgement:
     def parameters(self) -> dict[str, Any]:
         """What the fingerprint needs."""
         return {
-            "source_order": self.source_order,
             "conditions": [asdict(condition) for condition in self.conditions],
             "criteria": [list(one) for one in self.criteria],
             "environment": environment(("duckdb",)),
@@ -61,11 +59,11 @@ def filter_shard(task: TableTask, judgements: Mapping[str, Judgement]) -> str:
     counts: list[dict[str, int]] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
-        wanted = {**columns, "documents": ["id"]}
+        wanted = {**columns, "documents": ["id", *columns.get("documents", [])]}
         wanted["size"] = sorted({*columns.get("size", []), "bytes"})
         for aligned in read_aligned(shard.paths(*wanted), shard.file.rows_digest, wanted):
-            ids = aligned.pop("documents").column("id")
-            judged = judge(aligned, ids, its.source_order, its.conditions, its.criteria)
+            ids = aligned["documents"].column("id")
+            judged = judge(aligned, ids, its.conditions, its.criteria)
             counted = _count(judged, aligned["size"].column("bytes"))
             counts.append({**count_attributes(judged.table), **counted})
             yield judged.table

@@ -23,7 +23,7 @@ from pipelines.stage_names import LINE_DEDUP, PARAGRAPH_DEDUP, SUBSTRING_DEDUP
 from transforms import storage
 from transforms.decontamination.benchmarks import Benchmark
 from transforms.dedup.fuzzy import SIMILARITY
-from transforms.dedup.minhash import BANDS, NGRAM, ROWS, choose_bands
+from transforms.dedup.minhash import NGRAM, PERMUTATIONS, PRESETS, RECALL, choose_bands
 from transforms.dedup.substring import SIZE
 from transforms.dedup.units import WORDS
 from transforms.quality.rules import Rule, rule
@@ -45,7 +45,6 @@ __all__ = [
     "read_mix",
 ]
 
-HIGHEST_CHOSEN = 0.99  # similarity up to which bands are chosen; above, there is nothing to weigh
 # Key of `pool.dedup` -> the stage that cuts what is repeated, in the order in which they run.
 REPEATS = {"substring": SUBSTRING_DEDUP, "lines": LINE_DEDUP, "paragraphs": PARAGRAPH_DEDUP}
 
@@ -290,16 +289,20 @@ def _fuzzy(tree: Mapping[str, Any] | bool) -> Fuzzy | None:
     if tree is False:
         return None
     options: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
-    similarity = float(options.get("similarity", SIMILARITY))
-    bands, rows = BANDS, ROWS
-    if similarity != SIMILARITY and not {"bands", "rows"} & set(options):
-        bands, rows = choose_bands(min(similarity, HIGHEST_CHOSEN))
-    return Fuzzy(
-        ngram=options.get("ngram", NGRAM),
-        bands=options.get("bands", bands),
-        rows=options.get("rows", rows),
-        similarity=similarity,
-    )
+    preset = PRESETS.get(options.get("preset", ""))
+    similarity = float(options.get("similarity", preset.similarity if preset else SIMILARITY))
+    if {"bands", "rows"} <= set(options):
+        bands, rows = options["bands"], options["rows"]
+    elif preset:
+        bands, rows = preset.bands, preset.rows
+    else:
+        bands, rows = choose_bands(
+            similarity,
+            options.get("recall", RECALL),
+            options.get("permutations", PERMUTATIONS),
+        )
+    ngram = options.get("ngram", preset.ngram if preset else NGRAM)
+    return Fuzzy(ngram=ngram, bands=bands, rows=rows, similarity=similarity)
 
 
 def _repeats(dedup: Mapping[str, Any]) -> tuple[Repeats, ...]:

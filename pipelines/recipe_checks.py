@@ -17,6 +17,8 @@ from pipelines.recipe_files import SHARE_SUM_TOLERANCE
 from transforms import storage
 from transforms.annotators import ReadsFiles
 from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
+from transforms.dedup.fuzzy import SIMILARITY
+from transforms.dedup.minhash import PERMUTATIONS, RECALL, choose_bands
 from transforms.quality.rule_schemas import RULE_SCHEMAS
 from transforms.quality.rules import Rule, rule
 from transforms.query import QueryError, tables_named
@@ -132,13 +134,33 @@ class Checks:
         if fuzzy not in (None, False) and exact is False:
             message = "fuzzy deduplication needs 'exact: true': it looks at what exact left"
             yield Violation((*place, "exact"), message)
+        if isinstance(fuzzy, Mapping):
+            yield from self._fuzzy((*place, "fuzzy"), fuzzy)
         keep = self._get(*place, "keep") or []
-        if "source order" in keep[1:]:
-            message = "'source order' must come first in pool.dedup.keep"
-            yield Violation((*place, "keep"), message)
-        for one in keep:
-            if one != "source order":
-                yield from _sql((*place, "keep"), one.rsplit(" ", 1)[0])
+        for index, one in enumerate(keep):
+            if one in keep[:index]:
+                yield Violation((*place, "keep", index), f"'{one}' stands twice in pool.dedup.keep")
+
+    def _fuzzy(self, place: Path, fuzzy: Mapping[str, Any]) -> Iterator[Violation]:
+        """Options that contradict each other, and a recall that cannot be had."""
+        named = [key for key in ("bands", "rows") if key in fuzzy]
+        if len(named) == 1:
+            message = f"'{named[0]}' says nothing alone: name both bands and rows, or neither"
+            yield Violation((*place, named[0]), message)
+        chosen = "preset" if "preset" in fuzzy else "bands and rows" if named else ""
+        asked = [key for key in ("recall", "permutations") if key in fuzzy]
+        for key in asked if chosen else ():
+            message = f"'{key}' is for bands that are chosen; leave it out, or '{chosen}'"
+            yield Violation((*place, key), message)
+        if not chosen:
+            try:
+                choose_bands(
+                    fuzzy.get("similarity", SIMILARITY),
+                    fuzzy.get("recall", RECALL),
+                    fuzzy.get("permutations", PERMUTATIONS),
+                )
+            except ValueError as error:
+                yield Violation((*place, *asked[:1]), f"pool.dedup.fuzzy: {error}")
 
     def _shares(self) -> Iterator[Violation]:
         place, names = ("mix", "shares"), self._names()
@@ -283,4 +305,4 @@ def _sql(place: tuple[str, ...], expression: str) -> Iterator[Violation]:
     try:
         tables_named([expression])
     except QueryError as error:
-        yield Violation(place, f"{'.'.join(place)}: {error}")
+        yield Violation(place, f"pool.dedup.fuzzy: {error}")

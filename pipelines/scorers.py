@@ -19,6 +19,7 @@ from transforms.dedup.fuzzy import FUZZY_SCHEMA
 from transforms.dedup.minhash import MinHash
 from transforms.dedup.passages import PASSAGES_SCHEMA
 from transforms.dedup.url import UrlHash
+from transforms.documents import SCHEMA as DOCUMENTS_SCHEMA
 from transforms.quality.rule_schemas import RULE_SCHEMAS
 from transforms.quality.rules import rule
 from transforms.quality.size import Size
@@ -36,6 +37,14 @@ __all__ = [
 NEED_OPTIONS = ("classifier", "url_lists")  # rules that measure nothing until told by what
 # Tables that `where` and `keep` may name though no rule does.
 MEASURABLE = tuple(sorted(RULE_SCHEMAS.keys() - {*NEED_OPTIONS}))
+SOURCE_ORDER = "source order"
+# What else `keep` says in words: the greatest of which survives. The documents' own times cannot
+# be named otherwise: what SQL says of them could depend on where it runs.
+_WORDS = {
+    "newest": "epoch_us(coalesce(documents.created, documents.added))",
+    "longest": "size.bytes",
+}
+_TIMES = pa.schema([one for one in DOCUMENTS_SCHEMA if pa.types.is_timestamp(one.type)])
 
 
 def where_expressions(recipe: Recipe) -> list[str]:
@@ -43,10 +52,19 @@ def where_expressions(recipe: Recipe) -> list[str]:
     return [recipe.mix.where] if recipe.mix.where else []
 
 
-def keep_criteria(recipe: Recipe) -> tuple[tuple[str, bool], ...]:
-    """(column, descending) of the recipe's `keep`, without source order."""
-    pairs = [one.rsplit(" ", 1) for one in recipe.keep if one != "source order"]
-    return tuple((column, direction == "desc") for column, direction in pairs)
+def keep_criteria(recipe: Recipe, source: Source) -> tuple[tuple[str, bool], ...]:
+    """(SQL over a document's attributes, descending) of the recipe's `keep`."""
+    place = [one.name for one in recipe.sources].index(source.name)
+    return tuple(_criterion(one, place) for one in recipe.keep)
+
+
+def _criterion(kept: str, place: int) -> tuple[str, bool]:
+    if kept == SOURCE_ORDER:
+        return str(place), False
+    if kept in _WORDS:
+        return _WORDS[kept], True
+    name, direction = kept.rsplit(" ", 1)
+    return name if "." in name else f"{name}.score", direction == "desc"
 
 
 def scorers(recipe: Recipe, source: Source) -> list[Annotator]:
@@ -58,7 +76,7 @@ def scorers(recipe: Recipe, source: Source) -> list[Annotator]:
         its["exact"] = ExactHash(recipe.exact)
     if recipe.fuzzy:
         its["minhash"] = MinHash(recipe.fuzzy.ngram, recipe.fuzzy.bands, recipe.fuzzy.rows)
-    columns = [column for column, _ in keep_criteria(recipe)]
+    columns = [column for column, _ in keep_criteria(recipe, source)]
     # What another source's rule measures is measured here with the options of the first that has
     # it, else with those of a rule without any.
     lent: dict[str, Annotator] = {}
@@ -77,7 +95,7 @@ def scorers(recipe: Recipe, source: Source) -> list[Annotator]:
 
 def source_schemas(recipe: Recipe, source: Source) -> dict[str, pa.Schema]:
     """The attribute tables of a source that its rules and `keep` may name."""
-    its = {one.name: one.schema for one in scorers(recipe, source)}
+    its = {"documents": _TIMES, **{one.name: one.schema for one in scorers(recipe, source)}}
     if recipe.decontamination:
         its[CONTAMINATION] = CONTAMINATION_SCHEMA
     return its
@@ -89,7 +107,7 @@ def mixing_schemas(recipe: Recipe) -> dict[str, pa.Schema]:
     common = {
         name: pa.schema([one for one in schema if all(one in its[name] for its in others)])
         for name, schema in first.items()
-        if all(name in its for its in others)
+        if name != "documents" and all(name in its for its in others)
     }
     if recipe.urls:
         common["url_duplicates"] = EXACT_SCHEMA

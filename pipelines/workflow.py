@@ -288,7 +288,7 @@ class Workflow:
 
     def _deduplicate(self, shards: Shards) -> Step[Shards | None]:
         recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
-        ranks = len(keep_criteria(recipe)) + 2  # and the source's place, and the id
+        ranks = len(recipe.keep) + 1  # and the id
         removal = "candidates"  # the last table that removes documents
         for stage, hashed in ((URL_DEDUP, "url"), (EXACT_DEDUP, "exact")):
             if self._wants(stage):
@@ -513,10 +513,10 @@ class Workflow:
         problems = []
         where: Place = ("mix", "where")
         keep: Place = ("pool", "dedup", "keep")
-        columns = [column for column, _ in keep_criteria(self.recipe)]
         checks: list[tuple[Place, list[str], dict[str, pa.Schema], str]]
         checks = [(where, where_expressions(self.recipe), mixing_schemas(self.recipe), "boolean")]
         for source in self.recipe.sources:
+            columns = [column for column, _ in keep_criteria(self.recipe, source)]
             checks.append((keep, columns, source_schemas(self.recipe, source), "number"))
             conditions = [one.to_sql() for its in source.rules for one in its.conditions]
             rules = ("pool", "sources", source.name, "rules")
@@ -544,11 +544,8 @@ class Workflow:
         if decontamination and decontamination.remove == "document":
             conditions.append(Condition(CONTAMINATED, f"{CONTAMINATION}.hits", at_most=0))
         return Judgement(
-            source_order=self._sources.index(source.name)
-            if "source order" in self.recipe.keep
-            else 0,
             conditions=tuple(conditions),
-            criteria=keep_criteria(self.recipe),
+            criteria=keep_criteria(self.recipe, source),
             schemas=source_schemas(self.recipe, source),
         )
 

@@ -141,7 +141,7 @@ def _story(workspace: Path) -> dict[str, dict[str, Any]]:
                 for identifier, row in zip(ids[number], rows, strict=True):
                     told = stories.setdefault(f"{source} {identifier}", {})
                     for column, value in row.items():
-                        if column in ("duplicate_of", "nearest") and value is not None:
+                        if column == "duplicate_of" and value is not None:
                             value = ids[value >> 32][value & 0xFFFFFFFF]
                         told[f"{table.name}.{column}"] = value
             number += 1

@@ -320,7 +320,6 @@ def annotators(index):
 def candidates(pool):
     judgements = {
         "web": Judgement(
-            0,
             (
                 Condition("words", "size.words", at_least=1),
                 *rule(
@@ -329,13 +328,12 @@ def candidates(pool):
                 Condition("language", "language.en", at_least=0.5),
                 Condition(CONTAMINATED, "contamination.hits", at_most=0),
             ),
-            (("gopher.word_count", True),),
+            (("0", False), ("gopher.word_count", True)),
             {one: schema_of(pool, one) for one in ("size", "gopher", "language", "contamination")},
         ),
         "code": Judgement(
-            1,
             (Condition("minified", "code.minified", equals=False),),
-            (("gopher.word_count", True),),
+            (("1", False), ("gopher.word_count", True)),
             {one: schema_of(pool, one) for one in ("gopher", "code")},
         ),
     }
@@ -488,7 +486,7 @@ def everyone(pool):
     """The pool with all documents as candidates, copies too, so that much is repeated."""
     its = copy.copy(pool)
     its.folder = f"{pool.folder}/everyone"
-    judgements = {source: Judgement(0, (), (), {}) for source in SOURCES}
+    judgements = {source: Judgement((), (("0", False),), {}) for source in SOURCES}
     its.shards = [
         replace(
             shard,

@@ -66,7 +66,8 @@ class Candidates:
     def annotate(self, batch):
         ids = batch.table.column("id")
         candidate = pa.array([one not in self.refused for one in ids.to_pylist()])
-        ranks = rank_documents(self.order, [], ids, seed=1)
+        order = pa.array([self.order] * len(ids))
+        ranks = rank_documents([(order, False)], ids, seed=1)
         return pa.record_batch({"candidate": candidate, **ranks})
 
 

@@ -45,7 +45,7 @@ def shard(tmp_path):
 def filtered(shard, folder, *conditions):
     """(reason of each document, counts) of the shard."""
     dataset = Dataset(str(folder / "candidates"), "f")
-    judgement = Judgement(0, conditions, (), {"size": SIZE})
+    judgement = Judgement(conditions, (), {"size": SIZE})
     assert filter_shard(TableTask(shard, dataset), {"web": judgement}) == "web/0"
     table = pq.read_table(dataset.path("0.parquet"))
     return table["reason"].to_pylist(), dataset.read_record("0").counts
@@ -89,7 +89,7 @@ def test_a_changed_bound_is_another_version_of_the_table(shard, tmp_path):
     documents = {"web": Manifest("documents web", "f", 1, {}, {}, [], {}, {}, {}, "0")}
 
     def fingerprint(*conditions):
-        judgement = Judgement(0, conditions, (), {"size": SIZE})
+        judgement = Judgement(conditions, (), {"size": SIZE})
         job = filter_job(
             Workspace(str(tmp_path)), {}, documents, [shard], {"web": judgement}, {"web": {}}
         )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.recipe import Problem, RecipeError, load_recipe
+from pipelines.recipe import Fuzzy, Problem, RecipeError, load_recipe
 from pipelines.recipe_files import MOST_BYTES
 
 
@@ -172,10 +172,29 @@ MISTAKES = [
     ),
     ("layout: gsm8k", "layout: gsm8", "pool.decontaminate.benchmarks.0", ["'gsm8'", "gsm8k"]),
     (
-        "[source order, size.bytes desc]", "[size.bytes desc, source order]",
-        "pool.dedup.keep", ["'source order' must come first"],
+        "[source order, size.bytes desc]", "[newest, source order, newest]",
+        "pool.dedup.keep.2", ["'newest' stands twice"],
     ),
-    ("size.bytes desc", "size.bytes", "pool.dedup.keep.1", ["(asc|desc)"]),
+    (
+        "size.bytes desc", "size.bytes",
+        "pool.dedup.keep.1", ["'<attribute> desc' or '<attribute> asc'"],
+    ),
+    (
+        "    keep:", "    fuzzy: {bands: 20}\n    keep:",
+        "pool.dedup.fuzzy.bands", ["name both bands and rows, or neither"],
+    ),
+    (
+        "    keep:", "    fuzzy: {preset: fineweb, recall: 0.9}\n    keep:",
+        "pool.dedup.fuzzy.recall", ["'recall' is for bands that are chosen"],
+    ),
+    (
+        "    keep:", "    fuzzy: {similarity: 0.3, permutations: 4}\n    keep:",
+        "pool.dedup.fuzzy.permutations", ["ask for less recall, or allow more permutations"],
+    ),
+    (
+        "    keep:", "    fuzzy: {preset: dolma4}\n    keep:",
+        "pool.dedup.fuzzy.preset", ["dolma3-web"],
+    ),
     ("tok.json", "{nam: x}", "mix.tokenizer", ["must be a name or have a 'name'"]),
     ("tok.json", "{name: x, eos: 3}", "mix.tokenizer", ["'tokenizer.eos' must be text"]),
     ("    keep:", "    fuzzy: true\n    exact: false\n    keep:", "pool.dedup.exact", ["exact"]),
@@ -412,6 +431,26 @@ def test_a_relative_workspace_starts_where_the_command_runs(load, tmp_path, monk
         (
             "pool.dedup.fuzzy.similarity=0.9",
             lambda recipe: recipe.fuzzy and recipe.fuzzy.similarity == 0.9,
+        ),
+        (
+            "pool.dedup.fuzzy={preset: dolma3-web}",
+            lambda recipe: recipe.fuzzy == Fuzzy(ngram=5, bands=26, rows=11, similarity=0.8),
+        ),
+        (
+            "pool.dedup.fuzzy={preset: fineweb, similarity: 0.8}",
+            lambda recipe: recipe.fuzzy == Fuzzy(ngram=5, bands=14, rows=8, similarity=0.8),
+        ),
+        (
+            "pool.dedup.fuzzy={bands: 20, rows: 5, ngram: 13}",
+            lambda recipe: recipe.fuzzy == Fuzzy(ngram=13, bands=20, rows=5, similarity=0.8),
+        ),
+        (
+            "pool.dedup.fuzzy={similarity: 0.7, permutations: 112, recall: 0.95}",
+            lambda recipe: recipe.fuzzy == Fuzzy(ngram=5, bands=22, rows=5, similarity=0.7),
+        ),
+        (
+            "pool.dedup.keep=[newest, longest, source order, quality desc, size.words asc]",
+            lambda recipe: len(recipe.keep) == 5,
         ),
         ("name=other", lambda recipe: recipe.name == "other"),
     ],

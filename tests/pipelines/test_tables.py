@@ -156,7 +156,7 @@ def test_documents_that_are_contaminated_have_bounds_of_their_own(tmp_path):
     records = [TaskRecord("00000", [file_of("00000"), file_of("00001")], counts)]
 
     def verdict(gates):
-        judgement = Judgement(0, (), (), {})
+        judgement = Judgement((), (), {})
         job = filter_job(
             Workspace(str(tmp_path)), {"gates": gates}, DOCUMENTS, SHARDS,
             {"web": judgement}, {"web": {}},

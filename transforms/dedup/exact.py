@@ -38,7 +38,7 @@ __all__ = [
 
 HASH_BYTES = 16
 KEYS = ("text", "words")  # what of two documents must be equal
-EXACT_VERSION = 1  # of the grouping; raised when `exact_duplicates` changes for the same input
+EXACT_VERSION = 2  # of the grouping; raised when `exact_duplicates` changes for the same input
 
 EXACT_SCHEMA = pa.schema(
     [
@@ -46,11 +46,16 @@ EXACT_SCHEMA = pa.schema(
         # 1.0 where duplicate_of is set; null where an equal URL says nothing of the text.
         pa.field("similarity", pa.float32()),
         pa.field("cluster_size", pa.uint32()),  # candidates with this text; null: no candidate
+        # Documents that its survivor stands for: those of the cluster, and those that earlier
+        # stages removed for them.
+        pa.field("stands_for", pa.uint32()),
     ]
 )
 
 # What the grouping finds about one document, on its way back to its shard.
-FOUND = np.dtype([("address", "<u8"), ("survivor", "<u8"), ("cluster_size", "<u4")])
+FOUND = np.dtype(
+    [("address", "<u8"), ("survivor", "<u8"), ("cluster_size", "<u4"), ("stands_for", "<u4")]
+)
 
 
 @dataclass(frozen=True)
@@ -96,11 +101,12 @@ class ExactHash:
 
 
 def exact_dtype(ranks: int) -> np.dtype[Any]:
-    """Rows that meet: both halves of the hash, the document's ranks, its address."""
+    """Rows that meet: both halves of the hash, the document's ranks, its address, and the documents
+    that it stands for since earlier stages, itself included."""
     return np.dtype(
         [("key", "<u8"), ("low", "<u8")]
         + [(f"rank_{k}", "<u8") for k in range(ranks)]
-        + [("address", "<u8")]
+        + [("address", "<u8"), ("stands_for", "<u4")]
     )
 
 
@@ -117,12 +123,12 @@ def group_exact(pieces: Callable[[], Iterable[Rows]]) -> Iterator[Rows]:
     if second is None:
         yield _found(first, *_starts_and_sizes(first))
         return
-    totals: dict[bytes, int] = {}  # of the groups at the pieces' ends
+    totals: dict[bytes, npt.NDArray[np.int64]] = {}  # of the groups at the pieces' ends
     for piece in chain([first, second], some):
         starts, sizes = _starts_and_sizes(piece)
         for group in sorted({0, len(starts) - 1}):
             hashed = _hash_at(piece, starts[group])
-            totals[hashed] = totals.get(hashed, 0) + int(sizes[group])
+            totals[hashed] = totals.get(hashed, 0) + sizes[group]
     del first, second, piece
     for number, rows in enumerate(with_heads(pieces(), ["key", "low"])):
         starts, sizes = _starts_and_sizes(rows)
@@ -135,10 +141,14 @@ def group_exact(pieces: Callable[[], Iterable[Rows]]) -> Iterator[Rows]:
 
 
 def _starts_and_sizes(rows: Rows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where groups start, int64[groups], and of each the rows and the documents that these stand
+    for, int64[groups, 2]."""
     begins = np.ones(len(rows), np.bool_)
     begins[1:] = (rows["key"][1:] != rows["key"][:-1]) | (rows["low"][1:] != rows["low"][:-1])
     starts = np.flatnonzero(begins)
-    return starts, np.diff(starts, append=len(rows))
+    sizes = np.diff(starts, append=len(rows))
+    stand_for = np.add.reduceat(rows["stands_for"].astype(np.int64), starts)
+    return starts, np.stack([sizes, stand_for], axis=1)
 
 
 def _hash_at(rows: Rows, place: int) -> bytes:
@@ -150,7 +160,8 @@ def _found(rows: Rows, starts: npt.NDArray[np.int64], totals: npt.NDArray[np.int
     found = np.empty(len(rows), FOUND)
     found["address"] = rows["address"]
     found["survivor"] = np.repeat(rows["address"][starts], here)
-    found["cluster_size"] = np.repeat(totals, here)
+    found["cluster_size"] = np.repeat(totals[:, 0], here)
+    found["stands_for"] = np.repeat(totals[:, 1], here)
     return found[found["cluster_size"] > 1]
 
 

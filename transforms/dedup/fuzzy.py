@@ -1,10 +1,11 @@
-"""Near duplicates: clusters of documents whose true Jaccard similarity reaches the threshold.
+"""Near duplicates: documents that give way to a better one that is truly similar.
 
 In: members of whole components (members.py), as many as fit a worker's memory; a component is never
-cut. Two documents are compared when they share a band (kernels.clusters); those at the threshold or
-above are joined, and of each cluster the document with the least ranks survives. So each document
-that is removed has a partner at the threshold or above, its nearest, while its similarity to the
-survivor, at the other end of a chain perhaps, may be lower.
+cut. Who survives is decided in the order of their ranks (kernels.survivors): a document gives way
+to the best survivor with which it shares a band and whose true Jaccard similarity reaches the
+threshold. So no chain of links and no boilerplate that many share removes a document that is
+unlike its survivor, and a pool of survivors can be extended: later documents of worse ranks change
+nothing about it.
 """
 
 from __future__ import annotations
@@ -13,22 +14,24 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.dedup.members import Members
-from transforms.kernels.clusters import cluster_similar
-from transforms.kernels.shingles import Sets, jaccard
+from transforms.kernels.shingles import Sets
+from transforms.kernels.survivors import choose_survivors
 from transforms.rows import Rows
 
 __all__ = ["FUZZY_SCHEMA", "FUZZY_VERSION", "NEAR", "SIMILARITY", "find_near_duplicates"]
 
 SIMILARITY = 0.8  # Jaccard, inclusive (Dolma 3)
-FUZZY_VERSION = 1  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
+FUZZY_VERSION = 2  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
 
 FUZZY_SCHEMA = pa.schema(
     [
         pa.field("duplicate_of", pa.uint64()),  # address of the survivor; null: not a duplicate
         pa.field("similarity", pa.float32()),  # true Jaccard with the survivor
-        pa.field("nearest", pa.uint64()),  # address of the most similar partner found
-        pa.field("nearest_similarity", pa.float32()),  # true Jaccard with it
+        pa.field("shared_bands", pa.uint16()),  # band keys that both have
         pa.field("cluster_size", pa.uint32()),  # candidates in its cluster; null: no candidate
+        # Documents that its survivor stands for: those of the cluster, and those that earlier
+        # stages removed for them.
+        pa.field("stands_for", pa.uint32()),
     ]
 )
 
@@ -38,9 +41,9 @@ NEAR = np.dtype(
         ("address", "<u8"),
         ("survivor", "<u8"),
         ("similarity", "<f4"),
-        ("nearest", "<u8"),
-        ("nearest_similarity", "<f4"),
+        ("shared_bands", "<u2"),
         ("cluster_size", "<u4"),
+        ("stands_for", "<u4"),
     ]
 )
 
@@ -52,25 +55,20 @@ def find_near_duplicates(members: Members, at_least: float) -> Rows:
     alone; addresses decide only between members all of whose ranks are equal.
     """
     order = np.lexsort([members.address, *reversed(members.ranks.T)])
-    sets = _reorder(members.sets, order)
-    clusters = cluster_similar(members.bands[order], sets, at_least)
-
-    sizes = np.bincount(clusters.root, minlength=len(order))[clusters.root]
-    inside = np.flatnonzero(sizes > 1)
-    root = clusters.root[inside]
-    nearest, nearest_similarity = _nearest(
-        np.concatenate([clusters.a, clusters.b]),
-        np.concatenate([clusters.b, clusters.a]),
-        np.concatenate([clusters.similarity, clusters.similarity]),
-    )
-    address = members.address[order]
+    bands, address = members.bands[order], members.address[order]
+    survivor, similarity = choose_survivors(bands, _reorder(members.sets, order), at_least)
+    sizes = np.bincount(survivor, minlength=len(order))
+    stands_for = np.zeros(len(order), np.uint64)
+    np.add.at(stands_for, survivor, members.stands_for[order])
+    inside = np.flatnonzero(sizes[survivor] > 1)
+    root = survivor[inside]
     found = np.empty(len(inside), NEAR)
     found["address"] = address[inside]
     found["survivor"] = address[root]
-    found["similarity"] = jaccard(sets, inside, root)
-    found["nearest"] = address[nearest]
-    found["nearest_similarity"] = nearest_similarity
-    found["cluster_size"] = sizes[inside]
+    found["similarity"] = similarity[inside]
+    found["shared_bands"] = (bands[inside] == bands[root]).sum(axis=1)
+    found["cluster_size"] = sizes[root]
+    found["stands_for"] = stands_for[root]
     return found
 
 
@@ -80,15 +78,3 @@ def _reorder(sets: Sets, order: np.ndarray) -> Sets:
     np.cumsum(sizes, out=bounds[1:])
     source = np.repeat(sets.bounds[:-1][order] - bounds[:-1], sizes) + np.arange(bounds[-1])
     return Sets(sets.values[source], bounds)
-
-
-def _nearest(
-    node: np.ndarray, partner: np.ndarray, similarity: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The best partner of each node that has an edge, by node: the most similar, then the least."""
-    order = np.lexsort([partner, -similarity, node])
-    node = node[order]
-    first = np.ones(len(node), np.bool_)
-    first[1:] = node[1:] != node[:-1]
-    best = order[first]
-    return partner[best], similarity[best]

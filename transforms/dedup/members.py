@@ -1,8 +1,8 @@
 """Members: what is needed to compare the documents of a component, packed into rows of an Exchange.
 
-A document is a stream of uint64 (its ranks, its band keys, its shingles) cut into blocks of
-`BLOCK_VALUES`, one row each, so that documents of any length are rows of one fixed size. A block
-costs 24 bytes beside its values, and a document's last block is padded.
+A document is a stream of uint64 (for how many it stands, its ranks, band keys, shingles) cut into
+blocks of `BLOCK_VALUES`, one row each, so that documents of any length are rows of one fixed size.
+A block costs 24 bytes beside its values, and a document's last block is padded.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ MEMBER_BLOCK = np.dtype(
 
 
 class Members(NamedTuple):
-    """Documents to compare. `component`, `address` uint64[members]; `ranks` uint64[members, ranks];
-    `bands` uint64[members, bands]; `sets`: their shingles."""
+    """Documents to compare. `component`, `address` uint64[members]; `stands_for` uint64[members]:
+    documents that it stands for since earlier stages, itself included; `ranks` uint64[members,
+    ranks]; `bands` uint64[members, bands]; `sets`: their shingles."""
 
     component: npt.NDArray[np.uint64]
     address: npt.NDArray[np.uint64]
+    stands_for: npt.NDArray[np.uint64]
     ranks: npt.NDArray[np.uint64]
     bands: npt.NDArray[np.uint64]
     sets: Sets
@@ -48,7 +50,7 @@ def _within(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def pack_members(members: Members) -> Rows:
     """Rows of `MEMBER_BLOCK`, by member and block."""
-    head = np.concatenate([members.ranks, members.bands], axis=1)
+    head = np.concatenate([members.stands_for[:, None], members.ranks, members.bands], axis=1)
     sizes = np.diff(members.sets.bounds)
     lengths = head.shape[1] + sizes
     blocks = -(-lengths // BLOCK_VALUES)
@@ -73,7 +75,7 @@ def unpack_members(rows: Rows, ranks: int, bands: int) -> Members:
     used = rows["used"].astype(np.int64)
     is_used = np.arange(BLOCK_VALUES) < used[:, None]
     lengths = np.add.reduceat(used, first) if len(first) else np.empty(0, np.int64)
-    head = ranks + bands
+    head = 1 + ranks + bands
     if len(first):
         # A member's first values may lie in several blocks: take its head from its stream.
         stream = rows["values"][is_used]
@@ -88,7 +90,8 @@ def unpack_members(rows: Rows, ranks: int, bands: int) -> Members:
     return Members(
         rows["component"][first],
         rows["address"][first],
-        heads[:, :ranks],
-        heads[:, ranks:],
+        heads[:, 0],
+        heads[:, 1 : 1 + ranks],
+        heads[:, 1 + ranks :],
         Sets(values, bounds),
     )

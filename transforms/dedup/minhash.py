@@ -1,7 +1,8 @@
 """MinHash bands of each document: annotator `minhash`, and how to choose its numbers.
 
 Stored are the keys of the bands, not the signature: near duplicates are found by equal bands and
-then proved on their true shingle sets. Defaults are Dolma 3's: word 5-grams, 26 bands of 11 rows.
+then proved on their true shingle sets. Two documents of similarity s share one of b bands of r rows
+with probability 1 - (1 - s^r)^b. `PRESETS` are those of other projects.
 """
 
 from __future__ import annotations
@@ -18,21 +19,45 @@ from transforms.kernels.minhash import band_keys, signatures
 
 __all__ = [
     "BANDS",
+    "MOST_BANDS",
+    "MOST_ROWS",
     "NGRAM",
     "PERMUTATIONS",
+    "PRESETS",
+    "RECALL",
     "ROWS",
     "SEED",
     "MinHash",
+    "Preset",
     "band_matrix",
     "choose_bands",
+    "probability",
 ]
 
-NGRAM = 5  # words (Dolma 3)
-BANDS = 26  # (Dolma 3)
-ROWS = 11  # values in a band (Dolma 3)
-PERMUTATIONS = BANDS * ROWS  # 286
+NGRAM = 5  # words (Dolma 3, FineWeb)
+PERMUTATIONS = 286  # values in a signature, at most (Dolma 3's 26 x 11)
+RECALL = 0.995  # share of the pairs at the wanted similarity that must share a band, at least
+BANDS = 35  # choose_bands(0.8)
+ROWS = 8  # values in a band
 SEED = 1  # of the permutations
-MISS_WEIGHT = 0.9  # a missed pair is lost, a false candidate costs one comparison
+MOST_BANDS, MOST_ROWS = 256, 64  # that a recipe can name
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Parameters of a published deduplication. `similarity`: true Jaccard, inclusive."""
+
+    ngram: int
+    bands: int
+    rows: int
+    similarity: float
+
+
+PRESETS = {
+    "dolma3-web": Preset(5, 26, 11, 0.8),
+    # FineWeb removes whatever shares a band, and aims at 0.75; here it is verified, too.
+    "fineweb": Preset(5, 14, 8, 0.75),
+}
 
 
 @dataclass(frozen=True)
@@ -77,17 +102,27 @@ def band_matrix(column: pa.Array) -> npt.NDArray[np.uint64]:
     return values[column.offset : column.offset + len(column)]
 
 
+def probability(similarity: float, bands: int, rows: int) -> float:
+    """The probability that two sets of this Jaccard similarity (0..1) share a band."""
+    return float(1.0 - (1.0 - similarity**rows) ** bands)
+
+
 def choose_bands(
-    similarity: float, permutations: int = PERMUTATIONS, miss_weight: float = MISS_WEIGHT
+    similarity: float, recall: float = RECALL, permutations: int = PERMUTATIONS
 ) -> tuple[int, int]:
-    """(bands, rows) for a wanted similarity (0..1), using at most so many permutations.
+    """(bands, rows) for a wanted similarity, using at most so many permutations.
 
-    Weighs the chance of missing a pair above it by `miss_weight` and that of comparing one below it
-    by the rest, with datasketch's optimiser. 0.8 and 286 give Dolma 3's 26 x 11.
+    Of two sets with just that similarity the probability to share a band is at least `recall`;
+    among what is as sure, the pairs below it that must be compared for nothing are fewest, which
+    are the more the fewer rows a band has. ValueError where so few permutations cannot be as sure.
     """
-    if not 0.0 < similarity < 1.0:
-        raise ValueError(f"similarity must be between 0 and 1 (got {similarity})")
-    from datasketch.lsh import _optimal_param  # imports half of scipy: only where it is asked
-
-    bands, rows = _optimal_param(similarity, permutations, 1.0 - miss_weight, miss_weight)
-    return int(bands), int(rows)
+    if not 0.0 < similarity <= 1.0:
+        raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
+    for rows in range(min(MOST_ROWS, permutations), 0, -1):
+        bands = min(MOST_BANDS, permutations // rows)
+        if probability(similarity, bands, rows) >= recall:
+            return bands, rows
+    raise ValueError(
+        f"no bands of {permutations} permutations find {recall:g} of the pairs at similarity"
+        f" {similarity:g}: ask for less recall, or allow more permutations"
+    )

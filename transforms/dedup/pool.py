@@ -26,6 +26,7 @@ __all__ = [
     "in_pool",
     "rank_matrix",
     "read_selected",
+    "stood_for",
 ]
 
 DOCUMENTS = "documents"  # name of the documents' own table in `PoolShard.paths`
@@ -67,6 +68,16 @@ def in_pool(tables: Mapping[str, pa.RecordBatch]) -> npt.NDArray[np.bool_]:
         if table in tables:
             kept = pc.and_(kept, tables[table].column("duplicate_of").is_null())
     return kept.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def stood_for(tables: Mapping[str, pa.RecordBatch]) -> npt.NDArray[np.uint32]:
+    """For how many documents each row stands since earlier stages, itself included, uint32[rows];
+    1 where it was no candidate. `tables` holds those of `DUPLICATES` that there are."""
+    known = [tables[name] for name in DUPLICATES if name in tables]
+    if not known:
+        return np.ones(next(iter(tables.values())).num_rows, np.uint32)
+    counted = pc.fill_null(known[-1].column("stands_for"), 1)
+    return counted.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def rank_matrix(candidates: pa.RecordBatch, ranks: int) -> npt.NDArray[np.uint64]:

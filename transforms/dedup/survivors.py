@@ -1,8 +1,8 @@
 """Which of several duplicates survives: rank columns, uint64, lower is better, compared in order.
 
-Rank 0 is the place of the document's source in the recipe, then come the recipe's criteria
-(`quality desc`, `created asc`, ...), last a keyed hash of the id, which settles every tie in the
-same way whatever file the document lies in. Position never counts.
+First come the recipe's criteria in their order (the place of the document's source, `newest`,
+`quality desc`, ...), last a keyed hash of the id, which settles every tie in the same way whatever
+file the document lies in. Position never counts.
 """
 
 from __future__ import annotations
@@ -52,22 +52,20 @@ def rank_ids(ids: pa.Array, seed: int) -> npt.NDArray[np.uint64]:
 
 
 def rank_names(criteria: int) -> list[str]:
-    """Names of the rank columns for so many criteria: source, criteria, id."""
-    return [f"rank_{k}" for k in range(criteria + 2)]
+    """Names of the rank columns for so many criteria, and the id."""
+    return [f"rank_{k}" for k in range(criteria + 1)]
 
 
 def rank_documents(
-    source_order: int,
     criteria: Sequence[tuple[pa.Array, bool]],
     ids: pa.Array,
     seed: int,
 ) -> dict[str, pa.Array]:
     """The rank columns of a batch, name -> uint64[rows], in the order in which they are compared.
 
-    `source_order`: 0 is the source that wins; `criteria`: (column, descending) each.
+    `criteria`: (column, descending) each.
     """
     columns = [
-        np.full(len(ids), source_order, np.uint64),
         *(rank_numbers(column, descending) for column, descending in criteria),
         rank_ids(ids, seed),
     ]

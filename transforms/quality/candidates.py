@@ -22,7 +22,7 @@ from transforms.query import columns_used, evaluate
 
 __all__ = ["CANDIDATES_VERSION", "Judged", "candidate_columns", "candidate_schema", "judge"]
 
-CANDIDATES_VERSION = 2
+CANDIDATES_VERSION = 3
 RANK_SEED = 0x56494E454C454146  # "VINELEAF": keys the hash of ids that settles ties
 
 
@@ -35,7 +35,7 @@ class Judged(NamedTuple):
 
 
 def candidate_schema(criteria: int) -> pa.Schema:
-    """Schema of the table for so many survivor criteria (beside source order and id)."""
+    """Schema of the table for so many survivor criteria (beside the id)."""
     return pa.schema(
         [
             pa.field("candidate", pa.bool_()),
@@ -59,7 +59,6 @@ def candidate_columns(
 def judge(
     tables: Mapping[str, pa.RecordBatch],
     ids: pa.Array,
-    source_order: int,
     conditions: Sequence[Condition],
     criteria: Sequence[tuple[str, bool]],
 ) -> Judged:
@@ -81,7 +80,6 @@ def judge(
     reasons = [None, *(condition.reason for condition in conditions)]
     ranked = evaluate([column for column, _ in criteria], tables, rows)
     ranks = rank_documents(
-        source_order,
         [(column, descending) for column, (_, descending) in zip(ranked, criteria, strict=True)],
         ids,
         RANK_SEED,

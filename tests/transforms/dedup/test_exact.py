@@ -27,7 +27,7 @@ def hashes_of(texts, start=0):
 
 def rows_of(*rows):
     """(key, low, rank, address) each, sorted as an exchange sorts them."""
-    return np.array(sorted(rows), exact_dtype(1))
+    return np.array(sorted((*row, 1)[:5] for row in rows), exact_dtype(1))
 
 
 def test_hash_is_blake2b_of_the_text():
@@ -77,7 +77,7 @@ def test_by_words_neither_case_nor_punctuation_nor_white_space_count():
 
 def test_no_parameters_and_a_stored_schema():
     assert ExactHash().parameters() == {}
-    assert EXACT_SCHEMA.names == ["duplicate_of", "similarity", "cluster_size"]
+    assert EXACT_SCHEMA.names == ["duplicate_of", "similarity", "cluster_size", "stands_for"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,9 @@ def test_no_parameters_and_a_stored_schema():
     ],
 )
 def test_groups(rows, expected):
-    assert grouped(rows_of(*rows)).tolist() == expected
+    found = grouped(rows_of(*rows))
+    assert found[["address", "survivor", "cluster_size"]].tolist() == expected
+    assert found["stands_for"].tolist() == found["cluster_size"].tolist()
 
 
 def grouped(rows, piece_rows=1000):
@@ -110,6 +112,11 @@ def grouped(rows, piece_rows=1000):
 def test_a_group_may_go_on_over_any_number_of_pieces(hashes, piece_rows):
     rows = rows_of(*[(*one, address) for address, one in enumerate(hashes)])
     assert grouped(rows, piece_rows).tolist() == grouped(rows).tolist()
+
+
+def test_a_survivor_stands_for_what_earlier_stages_removed_too():
+    found = grouped(rows_of((1, 1, 5, 10, 3), (1, 1, 4, 11, 7), (2, 1, 4, 12, 9)))
+    assert found.tolist() == [(11, 11, 2, 10), (10, 11, 2, 10)]
 
 
 def test_twenty_four_copies_have_one_survivor():

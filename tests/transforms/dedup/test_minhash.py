@@ -2,11 +2,20 @@
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import (
+    BANDS,
+    MOST_BANDS,
+    MOST_ROWS,
+    PRESETS,
+    ROWS,
     MinHash,
     band_matrix,
     choose_bands,
+    probability,
 )
 from transforms.documents import DocumentBatch
 
@@ -26,7 +35,7 @@ def test_bands_are_null_for_documents_without_a_word():
 
 def test_equal_short_texts_share_all_bands_and_others_none():
     keys = band_matrix(annotate(MinHash(), TEXTS).column("bands"))
-    assert keys.shape == (6, 26)
+    assert keys.shape == (6, 35)
     assert (keys[2] == keys[4]).all()
     assert not (keys[2] == keys[5]).any()
 
@@ -56,22 +65,45 @@ def test_every_parameter_changes_the_bands(parameter):
     assert bands[0] != bands[1]
 
 
-def test_the_choice_for_dolma_3_is_that_of_dolma_3():
-    assert choose_bands(0.8) == (26, 11)
+def test_the_default_is_what_is_chosen_for_its_similarity():
+    assert choose_bands(SIMILARITY) == (BANDS, ROWS)
+    assert probability(0.8, BANDS, ROWS) >= 0.998
 
 
-def chance_to_share_a_band(similarity, bands, rows):
-    return 1.0 - (1.0 - similarity**rows) ** bands
+@pytest.mark.parametrize(
+    ("similarity", "bands", "rows", "chance"),
+    [
+        (0.8, 26, 11, 0.903),
+        (0.8, 14, 8, 0.924),
+        (0.5, 1, 1, 0.5),
+        (1.0, 3, 64, 1.0),
+        (0.0, 9, 1, 0),
+    ],
+)
+def test_the_probability_to_share_a_band_is_that_of_the_formula(similarity, bands, rows, chance):
+    assert probability(similarity, bands, rows) == pytest.approx(chance, abs=5e-4)
 
 
-@pytest.mark.parametrize(("similarity", "permutations"), [(0.5, 64), (0.7, 112), (0.9, 286)])
-def test_chosen_bands_fit_the_permutations_and_rise_steeply_around_the_similarity(
-    similarity, permutations
-):
-    bands, rows = choose_bands(similarity, permutations)
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.2, 1.0), st.floats(0.5, 0.9999), st.integers(64, 1024))
+def test_chosen_bands_are_the_steepest_that_are_sure_enough(similarity, recall, permutations):
+    bands, rows = choose_bands(similarity, recall, permutations)
     assert bands * rows <= permutations
-    assert chance_to_share_a_band(min(1.0, similarity + 0.1), bands, rows) > 0.9
-    assert chance_to_share_a_band(similarity / 2, bands, rows) < 0.3
+    assert probability(similarity, bands, rows) >= recall
+    for more in range(rows + 1, MOST_ROWS + 1):
+        its = min(MOST_BANDS, permutations // more)
+        assert its == 0 or probability(similarity, its, more) < recall
+
+
+def test_what_too_few_permutations_cannot_find_is_refused():
+    with pytest.raises(ValueError, match=r"no bands of 4 permutations find 0\.995 of the pairs"):
+        choose_bands(0.3, permutations=4)
+
+
+def test_presets_are_those_of_their_projects():
+    dolma, fineweb = PRESETS["dolma3-web"], PRESETS["fineweb"]
+    assert (dolma.ngram, dolma.bands, dolma.rows, dolma.similarity) == (5, 26, 11, 0.8)
+    assert (fineweb.ngram, fineweb.bands, fineweb.rows) == (5, 14, 8)
 
 
 @pytest.mark.parametrize("wrong", [{"ngram": 0}, {"bands": 0}, {"rows": -1}])
@@ -80,7 +112,7 @@ def test_senseless_parameters_are_refused(wrong):
         MinHash(**wrong)
 
 
-@pytest.mark.parametrize("similarity", [0.0, 1.0, 1.5])
+@pytest.mark.parametrize("similarity", [0.0, -0.1, 1.5])
 def test_a_similarity_outside_is_refused(similarity):
-    with pytest.raises(ValueError, match="similarity must be between 0 and 1"):
+    with pytest.raises(ValueError, match="similarity must be above 0"):
         choose_bands(similarity)

@@ -57,10 +57,11 @@ def test_ids_are_ranked_by_a_keyed_hash_and_not_by_position():
     assert rank_ids(pa.array(["a"]), 1).tolist() == [13446501741986880728]
 
 
-def test_ranks_are_compared_source_first_id_last():
-    found = rank_documents(3, [(pa.array([0.5, 0.9]), True)], pa.array(["a", "b"]), seed=1)
-    assert list(found) == rank_names(1) == ["rank_0", "rank_1", "rank_2"]
-    assert found["rank_0"].to_pylist() == [3, 3]
+def test_ranks_are_the_criteria_and_the_id_last():
+    ids = pa.array(["a", "b"])
+    found = rank_documents([(pa.array([3, 3]), False), (pa.array([0.5, 0.9]), True)], ids, seed=1)
+    assert list(found) == rank_names(2) == ["rank_0", "rank_1", "rank_2"]
+    assert found["rank_0"][0] == found["rank_0"][1]
     assert found["rank_1"][1].as_py() < found["rank_1"][0].as_py()
-    assert found["rank_2"].to_pylist() == rank_ids(pa.array(["a", "b"]), 1).tolist()
+    assert found["rank_2"].to_pylist() == rank_ids(ids, 1).tolist()
     assert {column.type for column in found.values()} == {pa.uint64()}

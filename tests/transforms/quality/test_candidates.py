@@ -31,9 +31,9 @@ def tables_of(rows):
     return tables
 
 
-def judged(rows, conditions, criteria=(), source_order=0, ids=None):
+def judged(rows, conditions, criteria=(), ids=None):
     ids = pa.array(ids or [f"id{k}" for k in range(len(rows))], pa.string())
-    return judge(tables_of(rows), ids, source_order, conditions, criteria).table
+    return judge(tables_of(rows), ids, conditions, criteria).table
 
 
 def verdicts(rows, conditions):
@@ -59,7 +59,7 @@ def test_every_condition_counts_all_that_do_not_meet_it():
     rows = [{"gopher.words": words, "gopher.share": share} for words, share in
             ((7, 0.9), (60, 0.9), (60, 0.1), (7, 0.1))]  # fmt: skip
     ids = pa.array(["a", "b", "c", "d"], pa.string())
-    assert judge(tables_of(rows), ids, 0, [WORDS, SHARE], ()).found == {"words": 2, "share": 2}
+    assert judge(tables_of(rows), ids, [WORDS, SHARE], ()).found == {"words": 2, "share": 2}
 
 
 def test_what_was_not_measured_is_not_believed_unless_the_condition_says_so():
@@ -95,25 +95,25 @@ def test_the_schema_is_what_it_says_with_a_rank_per_criterion():
     table = judged([{"gopher.words": 5}], [WORDS], criteria)
     assert table.schema == candidate_schema(2)
     assert table.schema.names == [
-        "candidate", "reason", "value", "rank_0", "rank_1", "rank_2", "rank_3"
+        "candidate", "reason", "value", "rank_0", "rank_1", "rank_2"
     ]  # fmt: skip
 
 
-def test_ranks_are_source_order_then_criteria_then_the_id():
+def test_ranks_are_the_criteria_in_their_order_then_the_id():
     rows = [{"gopher.words": words} for words in (5, 70, None)]
-    table = judged(rows, [], [("gopher.words", True)], source_order=3)
-    assert table["rank_0"].to_pylist() == [3, 3, 3]
+    table = judged(rows, [], [("3", False), ("gopher.words", True)])
+    assert len(set(table["rank_0"].to_pylist())) == 1  # a source's place is the same for all of it
     best = np.argsort(table["rank_1"].to_numpy())
     assert best.tolist() == [1, 0, 2]
     assert table["rank_1"].to_pylist()[2] == int(WORST)
-    ascending = judged(rows, [], [("gopher.words", False)])["rank_1"].to_pylist()
+    ascending = judged(rows, [], [("gopher.words", False)])["rank_0"].to_pylist()
     assert ascending[0] < ascending[1] < ascending[2]
     assert len(set(table["rank_2"].to_pylist())) == 3
 
 
 def test_the_last_rank_depends_on_the_id_alone():
-    one = judged([{}] * 3, [], ids=["a", "b", "c"])["rank_1"].to_pylist()
-    other = judged([{"gopher.words": 5}] * 3, [WORDS], ids=["c", "a", "b"])["rank_1"].to_pylist()
+    one = judged([{}] * 3, [], ids=["a", "b", "c"])["rank_0"].to_pylist()
+    other = judged([{"gopher.words": 5}] * 3, [WORDS], ids=["c", "a", "b"])["rank_0"].to_pylist()
     assert other == [one[2], one[0], one[1]]
 
 

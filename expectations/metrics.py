@@ -98,6 +98,7 @@ TABLES: Mapping[str, MetricTable] = {
             "empty_documents": "documents without a token beside EOS",
             "misplaced_documents": "documents that leave their file or overlap",
             "stray_tokens": "tokens in no document",
+            "unlike_parts": "parts of other formats that differ from their token file",
             "benchmark_hits": "benchmark n-grams found in the final tokens",
         },
         allowed={
@@ -265,6 +266,7 @@ _RESCANNED = (
     "empty_documents",
     "misplaced_documents",
     "stray_tokens",
+    "unlike_parts",
 )
 
 

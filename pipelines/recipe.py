@@ -27,8 +27,8 @@ from transforms.dedup.minhash import NGRAM, PERMUTATIONS, PRESETS, RECALL, choos
 from transforms.dedup.substring import SIZE
 from transforms.dedup.units import WORDS
 from transforms.quality.rules import Rule, rule
+from transforms.tokens.parts import FILE_TOKENS
 from transforms.tokens.specification import TokenizerSpec
-from transforms.tokens.token_files import FILE_TOKENS
 
 __all__ = [
     "REPEATS",
@@ -112,6 +112,7 @@ class Mix:
     max_epochs: Mapping[str, float]  # every source of `proportions`
     seed: int
     file_tokens: int
+    outputs: tuple[str, ...]
 
     @property
     def proportions(self) -> dict[str, float]:
@@ -341,4 +342,5 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         max_epochs={name: float(per_source.get(name, default)) for name in tree["shares"]},
         seed=tree.get("seed", 0),
         file_tokens=tree.get("file_tokens", FILE_TOKENS),
+        outputs=tuple(tree.get("outputs", ["tokens"])),
     )

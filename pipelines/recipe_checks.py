@@ -22,6 +22,7 @@ from transforms.dedup.minhash import PERMUTATIONS, RECALL, choose_bands
 from transforms.quality.rule_schemas import RULE_SCHEMAS
 from transforms.quality.rules import Rule, rule
 from transforms.query import QueryError, tables_named
+from transforms.tokens.mds import MOST_TOKENS as MDS_TOKENS
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
 __all__ = ["Checks", "benchmark_of", "count_tokens", "rule_item", "places_of"]
@@ -195,6 +196,13 @@ class Checks:
                 TokenizerSpec.from_recipe(tokenizer)
             except TokenizerError as error:
                 yield Violation(("mix", "tokenizer"), str(error))
+        outputs = self._get("mix", "outputs")
+        if outputs is not None and "tokens" not in outputs:
+            message = "'mix.outputs' must name tokens: by them a mix is proven, and the others too"
+            yield Violation(("mix", "outputs"), message)
+        if "mds" in (outputs or ()) and (self._get("mix", "file_tokens") or 0) > MDS_TOKENS:
+            message = f"'mix.file_tokens' must be at most {MDS_TOKENS:,} for mds, whose files end"
+            yield Violation(("mix", "file_tokens"), f"{message} at 4 GiB")
         where = self._get("mix", "where")
         if where:
             yield from _sql(("mix", "where"), where)

@@ -17,22 +17,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines.mix import (
-    INDEX_FILE,
-    RECIPE_FILE,
-    TOKENIZER_FILE,
-    csv_of,
-    scan_tokens,
-    source_of,
-)
+from pipelines.mix import INDEX_FILE, RECIPE_FILE, TOKENIZER_FILE
+from pipelines.mix_outputs import OUTPUTS, difference, part_of
+from pipelines.mix_shards import csv_of, is_sound, scan_tokens, source_of
 from pipelines.recipe import Mix, read_mix
 from pipelines.stages import Stage
 from transforms import storage
-from transforms.datasets import Dataset, Manifest, sum_counts
+from transforms.datasets import Dataset, Manifest, OutputFile, sum_counts
 from transforms.decontamination.index import NgramIndex, load_index
 from transforms.mixing.budget import divide_tokens
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
 from transforms.tokens.loading import load_tokenizer
+from transforms.tokens.mds import mds_index
 from transforms.tokens.specification import TokenizerSpec
 from transforms.tokens.token_files import DocumentBounds, read_document_bounds, read_token_file
 from transforms.tokens.tokenizer import Tokenizer
@@ -84,6 +80,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         name = "tokenizer, benchmark index and recipe load"
         reason = f"{type(error).__name__}: {error}"
         return [*checks, Check(name, False, reason, "loaded")]
+    unlike: dict[str, list[str]] = {one: [] for one in asked.outputs if one != "tokens"}
     counts: dict[str, dict[str, int]] = {}
     digests: dict[str, int] = {}
     texts_bad = 0
@@ -96,6 +93,11 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
             continue
         found = scan_tokens(tokens, bounds, tokenizer, index)
         source = source_of(path)
+        for output, its in unlike.items():
+            why: str | None = f"{path} is not sound"
+            if is_sound(found):
+                why = difference(dataset, path, output, tokens, bounds, tokenizer)
+            its += [why.replace(f"{dataset.base}/", "")] if why else []
         if not found["rescan.misplaced_documents"]:
             digests[source] = digests.get(source, 0) + _digest(tokens, bounds)
             if not found["rescan.tokens_out_of_range"]:
@@ -103,6 +105,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         counts[source] = sum_counts([counts.get(source, {}), found])
     checks += _check_counts(manifest, selected, counts, texts_bad, index is not None)
     checks += _check_shares(manifest, asked, selected, counts)
+    checks += _check_outputs(dataset, manifest, paths, unlike)
     wanted = {source: its["digest"] for source, its in sorted(selected.items())}
     seen = {source: f"{digests.get(source, 0) % (1 << 64):016x}" for source in wanted}
     checks.append(Check("documents are those selected", seen == wanted, seen, wanted))
@@ -253,6 +256,35 @@ def _check_counts(
         yield Check("benchmark n-grams in the decoded tokens", hits == 0, hits, 0)
     else:
         yield Check("benchmark n-grams: the recipe names no benchmark", True, None, None)
+
+
+def _check_outputs(
+    dataset: Dataset, manifest: Manifest, paths: list[str], unlike: Mapping[str, list[str]]
+) -> Iterator[Check]:
+    """Each other format has the parts of the token files, with the same documents."""
+    for output, differences in unlike.items():
+        wanted = sorted(part_of(path, output) for path in paths)
+        suffix = OUTPUTS[output]
+        parts = [one for one in manifest.files if one.path.startswith(f"{output}/")]
+        seen = sorted(one.path for one in parts if one.path.endswith(suffix))
+        yield Check(f"{output}: a part for each token file", seen == wanted, len(seen), len(wanted))
+        good = not differences
+        yield Check(f"{output}: the documents of the token files", good, differences[:10], [])
+    if "mds" in unlike:
+        shards: dict[str, list[OutputFile]] = {}
+        for one in manifest.files:
+            if one.path.endswith(".mds"):
+                shards.setdefault(source_of(one.path), []).append(one)
+        stale = [
+            source
+            for source, its in sorted(shards.items())
+            if not _holds(dataset.path(f"mds/{source}/index.json"), mds_index(its))
+        ]
+        yield Check("mds: index.json lists all shards of its source", not stale, stale, [])
+
+
+def _holds(path: str, content: bytes) -> bool:
+    return storage.exists(path) and storage.read_bytes(path) == content
 
 
 def _asked(dataset: Dataset) -> Mix:

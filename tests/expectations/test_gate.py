@@ -53,6 +53,7 @@ GOOD: dict[str, Metrics] = {
         "empty_documents": 0,
         "misplaced_documents": 0,
         "stray_tokens": 0,
+        "unlike_parts": 0,
         "benchmark_hits": 0,
         "document_tokens": 60,
         "listed_documents": 4,
@@ -104,6 +105,7 @@ BROKEN = [
     ("mixes", "empty_documents", 1, "empty_documents of S is 1, wanted 0 ("),
     ("mixes", "misplaced_documents", 1, "misplaced_documents of S is 1, wanted 0 ("),
     ("mixes", "stray_tokens", 1, "stray_tokens of S is 1, wanted 0 ("),
+    ("mixes", "unlike_parts", 1, "unlike_parts of S is 1, wanted 0 ("),
     ("mixes", "benchmark_hits", 1, "benchmark_hits of S is 1, wanted 0 ("),
 ]
 # Each is at a bound, which is inside: (kind, column, value).

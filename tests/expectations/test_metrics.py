@@ -38,6 +38,7 @@ MIX = {
     "rescan.empty_documents": 0,
     "rescan.misplaced_documents": 0,
     "rescan.stray_tokens": 0,
+    "rescan.unlike_parts": 0,
     "rescan.hits": 0,
 }
 
@@ -106,6 +107,7 @@ def test_mixes_row() -> None:
         "empty_documents": 0,
         "misplaced_documents": 0,
         "stray_tokens": 0,
+        "unlike_parts": 0,
         "benchmark_hits": 0,
         "document_tokens": 60,
         "listed_documents": 4,

@@ -39,7 +39,8 @@ import transforms
 from pipelines.annotate import AnnotateTask, annotate_shard
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.filter import CONTAMINATED, Judgement, filter_shard
-from pipelines.mix import MIX_VERSION, MixTask, rescan_shard, write_shard
+from pipelines.mix import MIX_VERSION
+from pipelines.mix_shards import MixTask, rescan_shard, write_shard
 from pipelines.passage_graphs import build_substring, build_units
 from pipelines.recipe import Mix
 from pipelines.select import SELECTION_VERSION, Choice, find_budgets, select_shard
@@ -385,6 +386,7 @@ def selection(tokens):
         max_epochs={"web": 4.0, "code": 4.0},
         seed=choice.seed,
         file_tokens=500,
+        outputs=("tokens", "megatron", "mds"),
     )
     workspace = Workspace(tokens.folder)
     budgets = find_budgets(workspace, mix, tokens.shards, choice, OPTIONS)
@@ -529,7 +531,7 @@ def test_mix(selection, tokenizer, index, tmp_path):
     for shard in pool.shards:
         task = MixTask(
             shard.source, shard, Dataset(str(tmp_path), "f"), tokenizer, "", 500,
-            (path, built.fingerprint),
+            (path, built.fingerprint), ("tokens", "megatron", "mds"),
         )  # fmt: skip
         rescan_shard(write_shard(task))
         record = task.dataset.read_record(task.name)

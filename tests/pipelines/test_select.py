@@ -87,6 +87,7 @@ def mix_of(tokens, **more):
         "max_epochs": {"web": 4.0, "code": 4.0},
         "seed": 0,
         "file_tokens": 100,
+        "outputs": ("tokens",),
     }
     return Mix(**{**fields, **more})
 

@@ -20,8 +20,9 @@ from transforms.decontamination.benchmarks import Item
 from transforms.decontamination.index import IndexParameters, build_index
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
 from transforms.tokens.loading import load_tokenizer
+from transforms.tokens.parts import FILE_TOKENS, PartsWriter, close_documents
 from transforms.tokens.specification import TokenizerSpec
-from transforms.tokens.token_files import TokenFileWriter
+from transforms.tokens.token_files import TokenPart
 
 # Of no time: parameters' ids must be the same in every process.
 compress = partial(gzip.compress, mtime=0)
@@ -46,10 +47,13 @@ def write_tokenizer(folder):
 def write_source(base, source, tokenizer, texts):
     """Token files of a source; gives their entries and what they count."""
     tokens, bounds = tokenizer.encode(pa.array(texts, pa.large_string()))
-    with TokenFileWriter(base, f"tokens/{source}", "000", EOS) as writer:
-        ids = [f"{source}{k}" for k in range(len(texts))]
-        lines = list(range(1, len(texts) + 1))
-        writer.write(tokens, bounds, ids, ["shard"] * len(texts), lines)
+    ids = [f"{source}{k}" for k in range(len(texts))]
+    rows = pa.RecordBatch.from_pydict(
+        {"id": ids, "path": ["shard"] * len(texts), "line": range(1, len(texts) + 1)}
+    )
+    opened = partial(TokenPart, base)
+    with PartsWriter(opened, f"tokens/{source}", "000", FILE_TOKENS) as writer:
+        writer.write(close_documents(tokens, bounds, EOS, rows))
     counts = {
         "tokens": len(tokens) + len(texts),
         "documents": len(texts),

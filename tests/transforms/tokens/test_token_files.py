@@ -8,16 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.checks.tokens import check_tokens
-from transforms.tokens.token_files import (
-    TokenFileWriter,
-    read_document_bounds,
-    read_token_file,
-)
+from transforms.tokens.parts import FILE_TOKENS, PartsWriter, close_documents
+from transforms.tokens.token_files import TokenPart, read_document_bounds, read_token_file
 
 # Of no time: parameters' ids must be the same in every process.
 compress = partial(gzip.compress, mtime=0)
@@ -27,20 +25,36 @@ VOCABULARY = 10
 COUNTED = {"rescan.files", "rescan.tokens", "rescan.documents", "rescan.empty_documents"}
 
 
+def writer_of(folder, place: str, group: str, most_tokens: int = FILE_TOKENS) -> PartsWriter:
+    return PartsWriter(lambda path: TokenPart(str(folder), path), place, group, most_tokens)
+
+
+def closed(tokens: list[int], bounds, ids: list[str], paths: list[str], lines: list[int]):
+    rows = pa.RecordBatch.from_pydict(
+        {
+            "id": pa.array(ids, pa.string()),
+            "path": pa.array(paths, pa.string()),
+            "line": pa.array(lines, pa.int64()),
+        }
+    )
+    return close_documents(np.array(tokens, np.uint32), np.asarray(bounds, np.int64), EOS, rows)
+
+
 def write(folder, documents: list[list[int]], batch: int = 100, **options):
     """Write documents (of tokens below EOS) in batches; returns the finished files."""
-    with TokenFileWriter(str(folder), "tokens/web", "00003", EOS, **options) as writer:
+    with writer_of(folder, "tokens/web", "00003", **options) as writer:
         for first in range(0, len(documents), batch):
             part = documents[first : first + batch]
             bounds = np.cumsum([0, *map(len, part)], dtype=np.int64)
-            tokens = np.array([t for document in part for t in document], np.uint32)
             numbers = range(first, first + len(part))
             writer.write(
-                tokens,
-                bounds,
-                [f"id{n}" for n in numbers],
-                [f"in/{n % 2}.jsonl" for n in numbers],
-                [n + 1 for n in numbers],
+                closed(
+                    [t for document in part for t in document],
+                    bounds,
+                    [f"id{n}" for n in numbers],
+                    [f"in/{n % 2}.jsonl" for n in numbers],
+                    [n + 1 for n in numbers],
+                )
             )
     return writer.files
 
@@ -118,18 +132,16 @@ def test_no_document_makes_no_file(tmp_path):
 
 
 def test_a_slice_of_a_batch_is_written_from_its_own_bounds(tmp_path):
-    with TokenFileWriter(str(tmp_path), "", "a", EOS) as writer:
-        tokens, bounds = np.array([7, 7, 1, 2, 8], np.uint32), np.array([2, 3, 4])
-        writer.write(tokens, bounds, ["x", "y"], ["p", "p"], [1, 2])
+    with writer_of(tmp_path, "", "a") as writer:
+        writer.write(closed([7, 7, 1, 2, 8], [2, 3, 4], ["x", "y"], ["p", "p"], [1, 2]))
     assert writer.files[0].path == "part-a-00000.npy"
     assert read_token_file(str(tmp_path / "part-a-00000.npy")).tolist() == [1, EOS, 2, EOS]
 
 
 def test_names_with_commas_and_quotes_stay_what_they_are(tmp_path):
     ids, paths = ['a,"b"', "c\td", "", "NA"], ["x,y", " z", "é", "null"]
-    with TokenFileWriter(str(tmp_path), "", "a", EOS) as writer:
-        bounds = np.arange(5)
-        writer.write(np.array([1, 2, 3, 4], np.uint32), bounds, ids, paths, [1, 2, 3, 4])
+    with writer_of(tmp_path, "", "a") as writer:
+        writer.write(closed([1, 2, 3, 4], range(5), ids, paths, [1, 2, 3, 4]))
     found = read_document_bounds(str(tmp_path / "part-a-00000.csv.gz"))
     assert (found.ids, found.paths) == (ids, paths)
     with gzip.open(tmp_path / "part-a-00000.csv.gz", "rt", newline="") as file:
@@ -147,16 +159,13 @@ def test_names_with_commas_and_quotes_stay_what_they_are(tmp_path):
 def test_names_with_line_breaks_are_refused(tmp_path, name, place):
     names = [["x"], ["p"]]
     names[place] = [name]
-    with (
-        TokenFileWriter(str(tmp_path), "", "a", EOS) as writer,
-        pytest.raises(ValueError, match="must be without a line break"),
-    ):
-        writer.write(np.array([1], np.uint32), np.array([0, 1]), *names, [1])
+    with pytest.raises(ValueError, match="must be without a line break"):
+        closed([1], [0, 1], *names, [1])
 
 
 def write_until_cut_off(folder: Path) -> None:
-    with TokenFileWriter(str(folder), "", "a", EOS) as writer:
-        writer.write(np.array([1], np.uint32), np.array([0, 1]), ["x"], ["p"], [1])
+    with writer_of(folder, "", "a") as writer:
+        writer.write(closed([1], [0, 1], ["x"], ["p"], [1]))
         raise RuntimeError("cut off")
 
 
@@ -167,11 +176,10 @@ def test_an_error_while_writing_leaves_no_file(tmp_path):
 
 
 def test_names_must_be_as_many_as_documents(tmp_path):
-    writer = TokenFileWriter(str(tmp_path), "", "a", EOS)
-    with pytest.raises(ValueError, match=r"must name 1 documents \(got 2, 1 and 1\)"):
-        writer.write(np.array([1], np.uint32), np.array([0, 1]), ["x", "y"], ["p"], [1])
+    with pytest.raises(ValueError, match=r"must name 1 documents \(got 2\)"):
+        closed([1], [0, 1], ["x", "y"], ["p", "q"], [1, 2])
     with pytest.raises(ValueError, match=r"'most_tokens' must be at least 1 \(got 0\)"):
-        TokenFileWriter(str(tmp_path), "", "a", EOS, most_tokens=0)
+        writer_of(tmp_path, "", "a", most_tokens=0)
 
 
 @pytest.mark.parametrize(

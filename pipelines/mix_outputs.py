@@ -1,0 +1,77 @@
+"""The formats of a mix beside its token files, held against them.
+
+In: a token file that was read, and the part of the same name in another format. Out: in what they
+differ, if at all. Each format holds the same documents in the same parts and order: Megatron their
+tokens; MDS ids and tokens; JSON lines ids and what the tokens say; Parquet all three.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.datasets import Dataset
+from transforms.tokens.mds import read_mds
+from transforms.tokens.megatron import read_megatron
+from transforms.tokens.text_files import read_json_lines, read_parquet
+from transforms.tokens.token_files import DocumentBounds
+from transforms.tokens.tokenizer import Tokenizer
+
+__all__ = ["OUTPUTS", "difference", "part_of"]
+
+OUTPUTS = {"tokens": ".npy", "jsonl": ".jsonl.zst", "parquet": ".parquet", "megatron": ".bin",
+           "mds": ".mds"}  # fmt: skip
+
+
+def part_of(token_path: str, output: str) -> str:
+    """The part of another format that holds the documents of a token file."""
+    return output + token_path.removeprefix("tokens").removesuffix(".npy") + OUTPUTS[output]
+
+
+def difference(
+    dataset: Dataset,
+    token_path: str,
+    output: str,
+    tokens: npt.NDArray[np.uint32],
+    bounds: DocumentBounds,
+    tokenizer: Tokenizer,
+) -> str | None:
+    """In what the part of an output differs from its token file, None where in nothing.
+
+    The token file's documents follow one another without a gap, each closed by EOS.
+    """
+    path = dataset.path(part_of(token_path, output))
+    ids: list[str] | None = None
+    texts: list[str] | None = None
+    stored: npt.NDArray[np.uint32] | None = None
+    places: npt.NDArray[np.int64] | None = None
+    try:
+        if output == "megatron":
+            stored, places = read_megatron(path.removesuffix(OUTPUTS[output]))
+        elif output == "mds":
+            ids, stored, places = read_mds(path)
+        elif output == "jsonl":
+            ids, texts = read_json_lines(path)
+        else:
+            ids, texts, stored, places = read_parquet(path)
+    except (ValueError, OSError) as error:
+        return str(error)
+    edges = np.append(bounds.starts, len(tokens))
+    if stored is not None and not (
+        np.array_equal(stored, tokens) and places is not None and np.array_equal(places, edges)
+    ):
+        return f"{path} holds other tokens"
+    if ids is not None and ids != bounds.ids:
+        return f"{path} holds other ids"
+    if texts is not None and texts != _decoded(tokens, bounds, tokenizer):
+        return f"{path} holds other texts"
+    return None
+
+
+def _decoded(
+    tokens: npt.NDArray[np.uint32], bounds: DocumentBounds, tokenizer: Tokenizer
+) -> list[str]:
+    return [
+        tokenizer.decode(np.asarray(tokens[start : end - 1])).decode("utf-8", "replace")
+        for start, end in zip(bounds.starts.tolist(), bounds.ends.tolist(), strict=True)
+    ]

@@ -1,0 +1,109 @@
+"""A mix in all formats: each holds the documents of the token files, and verify proves it."""
+
+import copy
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zstandard
+from small_pool import Finished, Outcome, published, run, vineleaf_here
+
+OUTPUTS = ["tokens", "jsonl", "parquet", "megatron", "mds"]
+
+
+@pytest.fixture(scope="module")
+def mixed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """A workspace whose recipe asks for all formats, and for parts of 3,000 tokens."""
+    workspace = finished.copy_to(tmp_path_factory.mktemp("outputs") / "workspace")
+    recipe = copy.deepcopy(finished.recipe)
+    recipe["mix"] |= {"outputs": OUTPUTS, "file_tokens": 3000}
+    return workspace, run(recipe, workspace).good()
+
+
+def files_of(mix: Path) -> tuple[Path, list[str]]:
+    base, manifest = published(mix)
+    return base, [file["path"] for file in manifest["files"]]
+
+
+def failed(mix: Path) -> list[str]:
+    answer = vineleaf_here("verify", str(mix), "--json").answer
+    return [check["name"] for check in answer["checks"] if not check["ok"]]
+
+
+def test_only_the_mix_is_made_anew(mixed: tuple[Path, Outcome]) -> None:
+    assert [name for name, state in mixed[1].states.items() if state == "done"] == ["mix"]
+
+
+def test_all_formats_hold_the_same_documents(mixed: tuple[Path, Outcome]) -> None:
+    mix = Path(mixed[1].answer["mix"])
+    base, paths = files_of(mix)
+    tokens = [path for path in paths if path.endswith(".npy")]
+    assert len(tokens) > 5
+    texts = 0
+    for path in tokens:
+        stem = path.removeprefix("tokens/").removesuffix(".npy")
+        rows = gzip.decompress((base / "tokens" / f"{stem}.csv.gz").read_bytes()).decode()
+        ids = [row.split(",")[2] for row in rows.splitlines()]
+        stored = (base / "jsonl" / f"{stem}.jsonl.zst").read_bytes()
+        lines = zstandard.ZstdDecompressor().decompressobj().decompress(stored).splitlines()
+        documents = [json.loads(line) for line in lines]
+        assert [one["id"] for one in documents] == ids
+        assert {one["source"] for one in documents} == {stem.split("/")[0]}
+        texts += sum(len(one["text"]) for one in documents)
+        megatron = np.fromfile(base / "megatron" / f"{stem}.bin", np.uint16)
+        assert megatron.tolist() == np.fromfile(base / path, np.uint32).tolist()
+    assert texts > 10_000
+    indices = [json.loads((base / one).read_text()) for one in paths if one.endswith("index.json")]
+    shards = [shard for index in indices for shard in index["shards"]]
+    assert len(shards) == len(tokens)
+
+
+def test_a_mix_in_all_formats_verifies(mixed: tuple[Path, Outcome]) -> None:
+    assert failed(Path(mixed[1].answer["mix"])) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "check"),
+    [
+        ("jsonl/*/*.zst", "jsonl: the documents of the token files"),
+        ("parquet/*/*.parquet", "parquet: the documents of the token files"),
+        ("megatron/*/*.bin", "megatron: the documents of the token files"),
+        ("mds/*/*.mds", "mds: the documents of the token files"),
+        ("mds/*/index.json", "mds: index.json lists all shards of its source"),
+    ],
+)
+def test_other_documents_in_one_format_are_found(
+    mixed: tuple[Path, Outcome], pattern: str, check: str
+) -> None:
+    mix = Path(mixed[1].answer["mix"])
+    base, _ = files_of(mix)
+    one, *_, other = sorted(base.glob(pattern))
+    kept = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    try:
+        assert check in failed(mix)
+    finally:
+        one.write_bytes(kept)
+
+
+@pytest.mark.parametrize(
+    ("mix", "key", "part"),
+    [
+        ({"outputs": ["jsonl"]}, "mix.outputs", "must name tokens"),
+        ({"outputs": ["tokens", "json"]}, "mix.outputs.1", "did you mean 'jsonl'"),
+        ({"outputs": ["tokens", "mds"], "file_tokens": 1 << 30}, "mix.file_tokens", "4 GiB"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused(
+    finished: Finished, tmp_path: Path, mix: dict[str, Any], key: str, part: str
+) -> None:
+    recipe = copy.deepcopy(finished.recipe)
+    recipe["mix"] |= mix
+    outcome = run(recipe, tmp_path / "workspace")
+    assert outcome.code == 2
+    (error,) = outcome.answer["errors"]
+    assert part in error
+    assert key.rstrip(".1") in error

@@ -14,6 +14,7 @@ from transforms.datasets import OutputFile
 
 __all__ = [
     "TABLES",
+    "UNBOUNDED",
     "Metrics",
     "MetricTable",
     "attribute_metrics",
@@ -22,6 +23,7 @@ __all__ = [
     "mix_metrics",
 ]
 
+UNBOUNDED = 1 << 53  # documents: what no cluster has
 Metrics = dict[str, object]
 Counts = Mapping[str, int]
 
@@ -72,15 +74,18 @@ TABLES: Mapping[str, MetricTable] = {
             "nan_fraction": "NaN and infinities / rows, the worst column, 0..1",
             "null_fraction": "nulls where the schema promises values / rows, the worst column",
             "removed_fraction": "removed / candidates, 0..1; 0 for a table that only scores",
+            "largest_cluster": "candidates in the largest cluster of duplicates; 0 without any",
         },
         allowed={
             "documents": "rows of the documents",
             "removed_at_least": "least removed fraction, by the recipe, inclusive",
             "removed_at_most": "largest removed fraction, by the recipe, inclusive",
+            "cluster_at_most": "candidates in a cluster, by the recipe, inclusive",
         },
         notes={
             "nan_column": "column with most NaN and infinities",
             "null_column": "column with most nulls",
+            "largest_clusters": "the largest clusters: size, survivor, how it begins",
         },
     ),
     "mixes": MetricTable(
@@ -171,7 +176,8 @@ def attribute_metrics(
     `transforms.checks.attributes`; for a table that removes documents also `candidates` and
     `removed`. `documents`: rows of the source's documents. `misaligned_files`: see
     `count_misaligned`. `removes`: the recipe's bounds `{"at_least": 0..1, "at_most": 0..1}`,
-    inclusive, each optional; None for a table that only scores. A source without documents has no
+    inclusive, each optional; None for a table that only scores. The largest cluster is bounded by
+    whoever knows its bound. A source without documents has no
     counters; it counts as 0 rows.
     """
     if documents == 0 and not counts:
@@ -195,8 +201,11 @@ def attribute_metrics(
         "documents": documents,
         "removed_at_least": bounds.get("at_least", 0.0),
         "removed_at_most": bounds.get("at_most", 1.0),
+        "largest_cluster": counts.get("largest_cluster", 0),
+        "cluster_at_most": UNBOUNDED,
         "nan_column": nan_column,
         "null_column": null_column,
+        "largest_clusters": "",
     }
 
 

@@ -70,7 +70,8 @@ def build_exact(
     (table, column of 128-bit hashes): documents with equal hashes are duplicates. Those that an
     earlier table of `pool.DUPLICATES` removed take no part. `outputs`: source -> dataset. `work`:
     scratch folder of this stage and these inputs alone. Counts of a record: documents, candidates,
-    removed, kept_text_bytes, largest_cluster (candidates) and those of `checks.attributes`.
+    removed, kept_text_bytes, largest_cluster (candidates, of those who stay) and those of
+    `checks.attributes`.
     """
     documents = sum(shard.file.rows for shard in shards)
     dtype = exact_dtype(ranks)
@@ -242,10 +243,10 @@ def _write_evidence(
                 sizes = np.full(len(address), alone)
                 sizes[places] = here[name]
                 columns[name] = pa.array(sizes, mask=~mask)
-            largest = int(here["cluster_size"].max(initial=int(mask.any())))
-            counts["largest_cluster"] = max(counts["largest_cluster"], largest)
             counts["candidates"] += int(mask.sum())
             kept = mask & columns["duplicate_of"].is_null().to_numpy(zero_copy_only=False)
+            largest = columns["cluster_size"].filter(pa.array(kept)).to_numpy().max(initial=0)
+            counts["largest_cluster"] = max(counts["largest_cluster"], int(largest))
             counts["kept_text_bytes"] += int(tables["size"].column("bytes").to_numpy()[kept].sum())
             counts["removed"] += len(address) - columns["duplicate_of"].null_count
             table = pa.record_batch([columns[name] for name in schema.names], schema=schema)

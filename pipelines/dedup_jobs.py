@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 
 from expectations.gate import Verdict
+from pipelines.cluster_gate import judge_clusters
 from pipelines.dedup_components import Linking, RunPipeline
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.passage_graphs import build_substring, build_units
@@ -97,7 +98,7 @@ def fuzzy_job(
             pipeline, shards, outputs, work, ranks, fuzzy.similarity, fuzzy.ngram, fuzzy.bands
         )
 
-    gate = table_gate(documents, recipe, "duplicates")
+    gate = partial(judge_clusters, documents=documents, recipe=recipe, shards=shards)
     before = Linking(shards, work, fuzzy.bands).prepare
     return _job(FUZZY_DEDUP, stages, build, gate, work, _FUZZY_STEPS, before)
 

@@ -9,7 +9,13 @@ from rich.console import Console
 from pipelines.cli.options import AsJson, Overrides, RecipePath, WorkspaceUri, beam_options
 from pipelines.cli.outcomes import ANSWERS, outcomes, print_json
 from pipelines.cli.run import telling_funnel
-from pipelines.cli.screens import budgets_table, shortfalls, stages_table
+from pipelines.cli.screens import (
+    bands_table,
+    budgets_table,
+    describe_fuzzy,
+    shortfalls,
+    stages_table,
+)
 
 __all__ = ["plan"]
 
@@ -57,6 +63,7 @@ def plan(
         answer = {
             "stages": [state.to_json() for state in workflow.states],
             "sources": sources,
+            "near_duplicates": describe_fuzzy(loaded.fuzzy) if loaded.fuzzy else None,
             "notes": [*notes, *short],
         }
     if as_json:
@@ -65,4 +72,6 @@ def plan(
     for note in notes:
         ANSWERS.print(note, markup=False)
     ANSWERS.print(stages_table(workflow.states))
+    if loaded.fuzzy:
+        ANSWERS.print(bands_table(describe_fuzzy(loaded.fuzzy)))
     ANSWERS.print(budgets_table(sources, short))

@@ -7,7 +7,7 @@ one `header: value` a line, so that no column is ever lost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -16,15 +16,17 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from pipelines.recipe import Recipe
+    from pipelines.recipe import Fuzzy, Recipe
     from pipelines.verify import Check
     from pipelines.workflow import StageState, Workflow
     from transforms.mixing.budget import SourceBudget
 
 __all__ = [
     "Screen",
+    "bands_table",
     "budgets_table",
     "checks_table",
+    "describe_fuzzy",
     "labels_table",
     "mix_table",
     "shortfalls",
@@ -130,6 +132,37 @@ def budgets_table(
     ]
     header = ("source", "available", "wanted", "taken", "epochs")
     return Screen("Mix, in tokens", header, rows, frozenset({"source"}), "\n".join(short))
+
+
+def describe_fuzzy(fuzzy: Fuzzy) -> dict[str, Any]:
+    """The numbers of the search for near duplicates, and with which probability it finds a pair, by
+    its similarity."""
+    from transforms.dedup.minhash import probability
+
+    similarities = sorted({*(n / 10 for n in range(3, 10)), 0.75, 0.85, fuzzy.similarity})
+    return {
+        **asdict(fuzzy),
+        "found": [
+            {"similarity": one, "probability": round(probability(one, fuzzy.bands, fuzzy.rows), 6)}
+            for one in similarities
+        ],
+    }
+
+
+def bands_table(described: Mapping[str, Any]) -> Screen:
+    """The same for a terminal."""
+    wanted = described["similarity"]
+    rows = [
+        (f"{one['similarity']:g}", f"{one['probability']:.4f}", verdict)
+        for one in described["found"]
+        for verdict in ["removed" if one["similarity"] >= wanted else "stays, once compared"]
+    ]
+    title = (
+        f"Near duplicates: word {described['ngram']}-grams, MinHash {described['bands']} x"
+        f" {described['rows']}, removed from a true similarity of {wanted:g} on"
+    )
+    header = ("similarity of a pair", "found with probability", "and then")
+    return Screen(title, header, rows, frozenset({"and then"}))
 
 
 def stages_table(states: Iterable[StageState]) -> Screen:

@@ -65,6 +65,7 @@ def test_broken_bound_stops_the_run_and_relaxing_it_goes_on(
         ({"removed": {"at_most": 0.1}}, "0.2"),
         ({"duplicates": {"at_most": 0.01}}, "exact_duplicates"),
         ({"duplicates": {"at_least": 0.99}}, "duplicates"),
+        ({"largest_cluster": {"at_most": 1}}, ": 2 like '"),
         ({"contaminated": {"at_most": 0.0}}, "docs"),
         ({"quarantined": {"at_least": 0.5}}, "0.5"),
     ],

@@ -36,6 +36,9 @@ GOOD: dict[str, Metrics] = {
         "documents": 6,
         "removed_at_least": 0.1,
         "removed_at_most": 0.5,
+        "largest_cluster": 7,
+        "cluster_at_most": 7,
+        "largest_clusters": "7 like 'a', which begins 'x'",
         "nan_column": "",
         "null_column": "",
     },
@@ -90,6 +93,13 @@ BROKEN = [
         "removed_fraction",
         0.09,
         "removed_fraction of S/exact is 0.09, wanted at least",
+    ),
+    (
+        "attributes",
+        "largest_cluster",
+        8,
+        "largest_cluster of S/exact is 8, wanted at most 7, its cluster_at_most (no document stands"
+        " for more near duplicates than the recipe's gates say: 7 like 'a', which begins 'x')",
     ),
     ("attributes", "removed_fraction", 0.51, "removed_fraction of S/exact is 0.51, wanted at most"),
     ("mixes", "unknown", 1, "unknown of S is 1, wanted 0 ("),

@@ -2,6 +2,7 @@ import pytest
 
 from expectations.metrics import (
     TABLES,
+    UNBOUNDED,
     attribute_metrics,
     count_misaligned,
     document_metrics,
@@ -70,6 +71,7 @@ def test_attributes_row() -> None:
         "null.a": 4,
         "null.c": 4,
         "candidates": 5,
+        "largest_cluster": 3,
         "removed": 1,
     }
     row = attribute_metrics(
@@ -86,6 +88,9 @@ def test_attributes_row() -> None:
         "documents": 8,
         "removed_at_least": 0.0,
         "removed_at_most": 0.5,
+        "largest_cluster": 3,
+        "cluster_at_most": UNBOUNDED,
+        "largest_clusters": "",
         "nan_column": "b",
         "null_column": "a",
     }

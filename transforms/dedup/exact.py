@@ -38,7 +38,7 @@ __all__ = [
 
 HASH_BYTES = 16
 KEYS = ("text", "words")  # what of two documents must be equal
-EXACT_VERSION = 2  # of the grouping; raised when `exact_duplicates` changes for the same input
+EXACT_VERSION = 3  # of the grouping; raised when `exact_duplicates` changes for the same input
 
 EXACT_SCHEMA = pa.schema(
     [

@@ -21,7 +21,7 @@ from transforms.rows import Rows
 __all__ = ["FUZZY_SCHEMA", "FUZZY_VERSION", "NEAR", "SIMILARITY", "find_near_duplicates"]
 
 SIMILARITY = 0.8  # Jaccard, inclusive (Dolma 3)
-FUZZY_VERSION = 2  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
+FUZZY_VERSION = 3  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
 
 FUZZY_SCHEMA = pa.schema(
     [

@@ -8,12 +8,15 @@ from rich.console import Console
 
 from pipelines.cli.screens import (
     Screen,
+    bands_table,
     budgets_table,
     checks_table,
+    describe_fuzzy,
     labels_table,
     shortfalls,
     stages_table,
 )
+from pipelines.recipe import Fuzzy
 from pipelines.verify import Check
 from pipelines.workflow import StageState
 from transforms.mixing.budget import SourceBudget
@@ -72,6 +75,20 @@ def test_a_stage_stands_once_with_what_it_removes_and_what_is_to_do():
         ("exact-dedup", "up to date", "4 duplicate"),
         ("mix", "to do", ""),
     ]
+
+
+def test_bands_are_shown_with_the_probability_to_find_a_pair():
+    described = describe_fuzzy(Fuzzy(5, 26, 11, 0.72))
+    curve = {one["similarity"]: one["probability"] for one in described["found"]}
+    assert list(curve) == [0.3, 0.4, 0.5, 0.6, 0.7, 0.72, 0.75, 0.8, 0.85, 0.9]
+    assert (curve[0.5], curve[0.8]) == (0.012618, 0.903207)
+    screen = bands_table(described)
+    assert (
+        "word 5-grams, MinHash 26 x 11, removed from a true similarity of 0.72 on" in screen.title
+    )
+    assert rows_of(screen)[4:6] == [
+        ("0.7", "0.4050", "stays, once compared"), ("0.72", "0.5086", "removed")
+    ]  # fmt: skip
 
 
 def test_what_is_not_known_of_a_budget_is_said():

@@ -1,6 +1,6 @@
 # Three commands of a fresh machine: make demo, make test, make bench. Each makes its own
 # environment first, and makes it again when setup.py or constraints.txt has changed. Only pip and,
-# for make flink, Maven use the network.
+# for make runners, Maven use the network.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,13 +9,13 @@ WORKERS ?= auto
 
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench flink lint format clean help
+.PHONY: demo test bench runners lint format clean help
 
 help:
 	@echo "make demo [WORKSPACE=workspace]  make the demo's sources and a gated, tokenized mix of them"
 	@echo "make test [WORKERS=auto]         lint, types and all tests"
 	@echo "make bench [BENCH=...]           measure every stage beside peers: benchmarks/RESULTS.md"
-	@echo "make flink                       fetch Flink for its tests, which skip without it"
+	@echo "make runners                     fetch Flink and an S3 server: tests on them skip without"
 	@echo "make lint                        ruff and mypy alone"
 	@echo "make format                      let ruff format the code"
 	@echo "make clean                       delete $(VENV) and all caches; workspaces stay"
@@ -30,8 +30,9 @@ test: lint
 bench: $(VENV)/bench.installed
 	$(BIN)/python -m benchmarks --output benchmarks $(BENCH)
 
-flink: $(VENV)/test.installed
+runners: $(VENV)/test.installed
 	$(BIN)/python tests/runners/fetch_flink.py
+	$(BIN)/python tests/stores/fetch_s3.py
 
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check

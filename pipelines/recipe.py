@@ -166,7 +166,8 @@ class Recipe:
             raise RecipeError([self.problem(("mix", "tokenizer"), message)])
         path = _below(self.folder, spec.name.replace("{workspace}", _absolute(workspace)))
         inside = storage.join(path, "tokenizer.json")  # a tokenizer may be named by its folder
-        found = next((one for one in (inside, path) if storage.exists(one)), None)
+        places = (path, inside) if "://" in path else (inside, path)  # a store has no folders
+        found = next((one for one in places if storage.exists(one)), None)
         if found is not None and found != inside and os.path.isdir(found):
             message = f"the folder {found} has no tokenizer.json; name a tokenizer's file"
             raise RecipeError([self.problem(("mix", "tokenizer"), message)])

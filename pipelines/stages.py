@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 POLL_SECONDS = 0.5  # between two looks for new records, at least
+STORE_POLL_SECONDS = 5.0  # the same on an object store, where each look costs money
 POLLS_SHARE = 0.05  # of the time, at most, that looking takes: a store may list slowly
 
 
@@ -267,7 +268,9 @@ class _watch:
 
     def _look(self) -> None:
         last = False
-        pause = POLL_SECONDS
+        stored = any("://" in stage.folder for stage in self._stages)
+        least = STORE_POLL_SECONDS if stored else POLL_SECONDS
+        pause = least
         while not last:
             last = self._stop.wait(pause)
             began = time.monotonic()
@@ -275,4 +278,4 @@ class _watch:
                 for task in sorted((stage.dataset.finished_tasks() & set(stage.tasks)) - known):
                     known.add(task)
                     self._observe(stage, stage.dataset.read_record(task))
-            pause = max(POLL_SECONDS, (time.monotonic() - began) / POLLS_SHARE)
+            pause = max(least, (time.monotonic() - began) / POLLS_SHARE)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pipelines.stages import RunFailed
 from transforms import storage
 
 __all__ = ["Workspace"]
@@ -50,22 +45,6 @@ class Workspace:
     def report(self, recipe: str) -> str:
         """The funnel of a recipe's last run, as JSON."""
         return storage.join(self.uri, "reports", f"{recipe}.json")
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Let no other run work here meanwhile; RunFailed when one does. Only on local disks, where
-        the lock ends with the process that holds it, however that ends."""
-        if "://" in self.uri:
-            yield
-            return
-        path = storage.join(self.uri, "work", "lock")
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunFailed(f"another run works in {self.uri}: wait for its end") from None
-            yield
 
     def work(self, name: str, fingerprint: str) -> str:
         """Scratch of a running job: runs of its exchanges."""

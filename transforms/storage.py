@@ -1,8 +1,8 @@
 """Files on any Beam filesystem: a local folder, S3, GCS.
 
 Everything that reaches a final name is first written aside and then moved there, so a name that
-exists holds a whole file, whoever was killed on the way. Paths are local paths or URIs (`s3://`,
-`gs://`).
+exists holds a whole file, whoever was killed on the way. (S3 shows an object only when it is whole:
+there nothing is written aside.) Paths are local paths or URIs (`s3://`, `gs://`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from itertools import takewhile
 from typing import IO, Any, NamedTuple
 
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
+
+from transforms import s3
 
 __all__ = [
     "content_digest",
@@ -78,6 +80,8 @@ def join(base: str, *parts: str) -> str:
 
 def exists(path: str) -> bool:
     """True when a file (or, on local disks, a folder) has this name."""
+    if s3.is_s3(path):
+        return s3.object_size(path) is not None
     return bool(FileSystems.exists(path))
 
 
@@ -140,6 +144,9 @@ def _match(pattern: str) -> Iterator[tuple[str, int]]:
     """(path, size in bytes) of all files that match one pattern."""
     folder = _folder(pattern)
     everything = join(escape(folder), "**") if folder else pattern
+    if s3.is_s3(pattern):
+        yield from _match_objects(everything)
+        return
     if "://" in pattern:
         for metadata in FileSystems.match([everything])[0].metadata_list:
             yield metadata.path, int(metadata.size_in_bytes)
@@ -158,6 +165,20 @@ def _match(pattern: str) -> Iterator[tuple[str, int]]:
             yield path, status.st_size
 
 
+def _match_objects(pattern: str) -> Iterator[tuple[str, int]]:
+    """(path, size in bytes) of the objects of S3 that match; wildcards mean what Beam means."""
+    if not _WILDCARD.search(_ESCAPED.sub("xxx", pattern)):
+        path = _unescape(pattern)
+        size_bytes = s3.object_size(path)
+        if size_bytes is not None:
+            yield path, size_bytes
+        return
+    matches = re.compile(FileSystem.translate_pattern(pattern)).match
+    for path, size_bytes in s3.list_objects(_before_wildcards(pattern)):
+        if matches(path):
+            yield path, size_bytes
+
+
 def _walk(folder: str) -> Iterator[str]:
     """All files below a local folder. Links to folders are not followed, since they may lead in
     circles; a folder that cannot be read is an error."""
@@ -172,6 +193,8 @@ def _walk(folder: str) -> Iterator[str]:
 
 def open_read(path: str) -> IO[bytes]:
     """Open for reading bytes as they are stored (nothing is decompressed); seekable."""
+    if s3.is_s3(path):
+        return s3.open_object(path)
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)  # type: ignore[no-any-return]
 
 
@@ -223,6 +246,8 @@ def touch(path: str) -> None:
 def content_digest(path: str) -> str:
     """What tells a file's content from another's: SHA-256 in hex, or "checksum " and the object
     store's own checksum."""
+    if s3.is_s3(path):
+        return f"checksum {s3.checksum(path)}"
     if "://" in path:
         return f"checksum {FileSystems.checksum(path)}"
     return sha256_of(path)[0]
@@ -231,7 +256,7 @@ def content_digest(path: str) -> str:
 class HashingFile:
     """A file open for writing that knows the SHA-256 and the size of what went through it."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes] | s3.S3Writer) -> None:
         self._file = file
         self._digest = hashlib.sha256()
         self.size_bytes = 0
@@ -277,6 +302,10 @@ def write_aside(path: str) -> Iterator[HashingFile]:
     After an error (a full disk, say) nothing has the final name and the part that was written is
     deleted. A second attempt at the same name replaces the first: both hold the same bytes.
     """
+    if s3.is_s3(path):
+        with _write_object(path) as file:
+            yield file
+        return
     folder, slash, name = path.rpartition("/")
     # The token only keeps two attempts apart; it reaches no output.
     aside = f"{folder}{slash}aside/{name}.{secrets.token_hex(8)}"
@@ -292,6 +321,18 @@ def write_aside(path: str) -> Iterator[HashingFile]:
             raise OSError(error.errno, f"No space left on device while writing {path}") from error
         raise
     _move(aside, path)
+
+
+@contextmanager
+def _write_object(path: str) -> Iterator[HashingFile]:
+    upload = s3.S3Writer(path)
+    try:
+        yield HashingFile(upload)
+        upload.close()
+    except BaseException:
+        with suppress(OSError):  # the first error counts; the store drops what was sent in time
+            upload.abort()
+        raise
 
 
 def _discard(file: HashingFile, aside: str) -> None:
@@ -328,7 +369,10 @@ def write_json(path: str, value: Any) -> None:
 
 def delete(paths: list[str]) -> None:
     """Delete files or folders that exist; names that do not exist are no error."""
+    s3.delete_objects([path for path in paths if s3.is_s3(path)])
     for path in paths:
+        if s3.is_s3(path):
+            continue
         if "://" in path:
             if exists(path):
                 FileSystems.delete([path])

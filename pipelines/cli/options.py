@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+# Options are stored with a job, shown by runners and by `ps`.
+SECRETS = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")
+
 __all__ = ["AsJson", "Overrides", "RecipePath", "Runner", "WorkspaceUri", "beam_options"]
 
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe in YAML.")]
@@ -59,5 +62,10 @@ def beam_options(runner: str, arguments: list[str]) -> Any:
         name = argument.partition("=")[0].removeprefix("--")
         if argument.startswith("--") and name.removeprefix("no_") not in known:
             raise ValueError(f"Beam has no option --{name}{nearest(name, known)}")
+        if argument.startswith("--") and name in SECRETS:
+            raise ValueError(
+                f"--{name} would show a secret wherever options are shown: set AWS_ACCESS_KEY_ID"
+                " and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
+            )
     FileSystems.set_options(options)  # an endpoint of S3, say
     return options

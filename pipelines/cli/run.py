@@ -62,6 +62,7 @@ def run_recipe(
 ) -> dict[str, Any]:
     """Run a recipe and show what came of it; gives the answer of `--json`. What `known` holds is
     told in the answer of a failure."""
+    from pipelines.lock import locked
     from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
     from pipelines.workflow import Workflow
@@ -86,7 +87,7 @@ def run_recipe(
         recipe, workspace, options, progress.job, progress.phase, progress.observe, tell
     )
     with (
-        workspace.locked(),
+        locked(workspace.uri),
         telling_funnel(workflow, known, workspace.report(recipe.name)),
         progress.shown(),
         _keep_traceback(workspace, recipe.name),

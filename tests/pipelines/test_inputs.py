@@ -5,11 +5,10 @@ import json
 import os
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
 
 from pipelines.inputs import find_inputs
 from pipelines.workspace import Workspace
-from transforms import storage
+from transforms import s3, storage
 from transforms.storage import FileInfo
 
 
@@ -75,7 +74,7 @@ def test_an_object_that_changes_and_keeps_its_size_is_noticed(workspace, monkeyp
     monkeypatch.setattr(storage, "list_files", lambda *arguments: [file])
     digests = []
     for checksum in ("one", "two"):
-        monkeypatch.setattr(FileSystems, "checksum", lambda path, c=checksum: c)
+        monkeypatch.setattr(s3, "checksum", lambda path, c=checksum: c)
         digests += [one.digest for one in find_inputs(workspace, ["s3://bucket/*"])]
     assert digests == ["checksum one", "checksum two"]
 

@@ -1,8 +1,7 @@
-"""A workspace: where things lie, and one run at a time."""
+"""A workspace: where things lie."""
 
 import pytest
 
-from pipelines.stages import RunFailed
 from pipelines.workspace import Workspace
 
 
@@ -16,28 +15,3 @@ def test_everything_lies_below_it(uri):
     ]  # fmt: skip
     assert all(path.startswith(f"{uri}/") for path in paths)
     assert len(set(paths)) == len(paths)
-
-
-def test_a_second_run_is_refused_while_one_works_and_welcome_after(tmp_path):
-    uri = str(tmp_path / "w")
-    with (
-        Workspace(uri).locked(),
-        pytest.raises(RunFailed, match="another run works in"),
-        Workspace(uri).locked(),
-    ):
-        pass
-    with Workspace(uri).locked():
-        pass
-
-
-def test_the_lock_ends_with_the_run_however_that_ends(tmp_path):
-    workspace = Workspace(str(tmp_path))
-
-    def fail():
-        with workspace.locked():
-            raise KeyError("broken")
-
-    with pytest.raises(KeyError):
-        fail()
-    with workspace.locked():
-        pass

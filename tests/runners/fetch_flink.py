@@ -1,4 +1,4 @@
-"""Fetch what the Flink tests need into the user's cache: `make flink`.
+"""Fetch what the Flink tests need into the user's cache: `make runners`.
 
 Flink's libraries come out of the Python package apache-flink-libraries, Beam's job server is put
 together by Maven from infra/flink/pom.xml. Some 600 MB are fetched, once; both are kept.

@@ -64,12 +64,12 @@ def settings() -> dict[str, Any]:
 
 
 def require_flink() -> None:
-    """Skip, with the reason, where Java or what `make flink` fetches is missing."""
+    """Skip, with the reason, where Java or what `make runners` fetches is missing."""
     if shutil.which("java") is None:
         pytest.skip("missing: java, which Flink needs")
     for path in (JOB_SERVER, LIBRARIES):
         if not path.exists():
-            pytest.skip(f"missing: {path}, which `make flink` fetches")
+            pytest.skip(f"missing: {path}, which `make runners` fetches")
 
 
 def free_ports(count: int) -> list[int]:

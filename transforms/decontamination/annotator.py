@@ -24,10 +24,9 @@ import pyarrow as pa
 
 from transforms.annotators import SPANS
 from transforms.decontamination.index import NgramIndex, load_index
-from transforms.decontamination.passages import cut_until_clean
-from transforms.decontamination.readings import hidden_rows, plain_rows
-from transforms.documents import DocumentBatch, text_buffers
-from transforms.kernels.cut import Spans
+from transforms.decontamination.passages import find_unclean
+from transforms.decontamination.readings import Scan, hidden_rows, plain_rows
+from transforms.documents import DocumentBatch
 from transforms.kernels.ngram_lookup import Found, count_hits, find_owners
 from transforms.kernels.words import Words, find_words
 from transforms.spans import spans_array
@@ -89,67 +88,44 @@ class Decontaminate:
     def annotate(self, batch: DocumentBatch) -> pa.RecordBatch:
         index = load_index(self.index_path, self.index_fingerprint)
         data, offsets = batch.text
-        texts = batch.table.column("text")
         hits, runs = count_hits(batch.words, index.lookup)
-        table = _annotate(index, texts, offsets, batch.words, hits, runs)
+        table = _annotate(index, offsets, Scan(data, batch.words, hits, runs))
         rows = hidden_rows(index.lookup, data, offsets, hits)
         if len(rows) == 0:
             return table
         # Bytes of a plain reading stand where those of the text do.
         plain = plain_rows(data, offsets, rows)
         words = find_words(*plain)
-        found = count_hits(words, index.lookup)
-        read = _annotate(index, texts.take(pa.array(rows)), plain[1], words, *found)
+        read = _annotate(index, plain[1], Scan(plain[0], words, *count_hits(words, index.lookup)))
         order = np.arange(batch.rows)
         order[rows] = batch.rows + np.arange(len(rows))
         both = pa.Table.from_batches([table, read]).take(pa.array(order)).combine_chunks()
         return both.to_batches()[0]
 
 
-def _annotate(
-    index: NgramIndex,
-    texts: pa.Array,
-    offsets: npt.NDArray[np.int64],
-    words: Words,
-    hits: npt.NDArray[np.int32],
-    runs: npt.NDArray[np.int64],
-) -> pa.RecordBatch:
-    """A row of CONTAMINATION_SCHEMA for each text. `words` (of the texts or their plain readings)
-    are those that were scanned, `offsets` what their places are counted by."""
+def _annotate(index: NgramIndex, offsets: npt.NDArray[np.int64], scan: Scan) -> pa.RecordBatch:
+    """A row of CONTAMINATION_SCHEMA for each text, or its plain reading, that was scanned;
+    `offsets`: what places are counted by."""
     found = find_owners(
-        words, index.lookup, index.owners, hits, runs, MAX_MATCHES, MAX_EQUAL_MATCHES
+        scan.words,
+        index.lookup,
+        index.owners,
+        scan.hits,
+        scan.runs,
+        MAX_MATCHES,
+        MAX_EQUAL_MATCHES,
     )
-    passages, words_left = _passages(index, texts, np.diff(words.bounds), hits)
+    passages, words_left = find_unclean(index, offsets, scan, found)
     return pa.record_batch(
         [
-            pa.array(hits),
+            pa.array(scan.hits),
             pa.array(found.owners),
-            _matches(index, words, offsets, found),
+            _matches(index, scan.words, offsets, found),
             spans_array(passages),
             pa.array(words_left),
         ],
         schema=CONTAMINATION_SCHEMA,
     )
-
-
-def _passages(
-    index: NgramIndex,
-    texts: pa.Array,
-    words: npt.NDArray[np.int64],
-    hits: npt.NDArray[np.int32],
-) -> tuple[Spans, npt.NDArray[np.int64]]:
-    """Spans of all rows and words left in each; only rows with a hit are looked at."""
-    rows = np.flatnonzero(hits)
-    nothing = np.empty(0, np.int64)
-    if len(rows) == 0:
-        return Spans(np.zeros(len(hits) + 1, np.int64), nothing, nothing), words
-    none = Spans(np.zeros(len(rows) + 1, np.int64), nothing, nothing)
-    clean = cut_until_clean(index, *text_buffers(texts.take(pa.array(rows))), none)
-    words_left = words.copy()
-    words_left[rows] = clean.words
-    bounds = np.zeros(len(hits) + 1, np.int64)
-    bounds[rows + 1] = np.diff(clean.spans.bounds)
-    return Spans(np.cumsum(bounds), clean.spans.starts, clean.spans.ends), words_left
 
 
 def _matches(

@@ -12,16 +12,18 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from numba import njit
 
 from transforms.decontamination.index import NgramIndex
-from transforms.decontamination.readings import scan_texts
+from transforms.decontamination.readings import Scan, scan_texts
+from transforms.documents import text_buffers
 from transforms.kernels.cut import Spans, cut_spans, lift_spans
 from transforms.kernels.lines import LINE_FEED
 from transforms.kernels.ngram_lookup import Found, find_owners
 from transforms.kernels.words import Words
 
-__all__ = ["MAX_ROUNDS", "CleanTexts", "cut_until_clean", "find_passages"]
+__all__ = ["MAX_ROUNDS", "CleanTexts", "cut_until_clean", "find_unclean"]
 
 MAX_ROUNDS = 16  # turns of cutting and scanning after which a text is given up
 
@@ -77,7 +79,7 @@ def _extend(  # type: ignore[no-untyped-def]
     return n
 
 
-def find_passages(
+def _find_passages(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
     words: Words,
@@ -117,25 +119,62 @@ def cut_until_clean(
     ValueError for spans that do not fit the texts.
     """
     cut_data, cut_offsets = cut_spans(data, offsets, spans)
-    scan = scan_texts(index.lookup, cut_data, cut_offsets)
-    for turn in range(MAX_ROUNDS + 1):
-        if not scan.hits.any():
-            break
-        if turn < MAX_ROUNDS:
-            found = find_owners(scan.words, index.lookup, index.owners, scan.hits, scan.runs, 1, 1)
-            later = find_passages(scan.data, cut_offsets, scan.words, found)
-        else:
-            later = _whole_texts(cut_offsets, scan.hits)
-        spans = lift_spans(spans, later)
+    later, words = find_unclean(index, cut_offsets, scan_texts(index.lookup, cut_data, cut_offsets))
+    if len(later.starts):
         cut_data, cut_offsets = cut_spans(cut_data, cut_offsets, later)
-        scan = scan_texts(index.lookup, cut_data, cut_offsets)
-    return CleanTexts(cut_data, cut_offsets, spans, np.diff(scan.words.bounds))
+        spans = lift_spans(spans, later)
+    return CleanTexts(cut_data, cut_offsets, spans, words)
 
 
-def _whole_texts(offsets: npt.NDArray[np.int64], hits: npt.NDArray[np.int32]) -> Spans:
-    """A span over the whole of each text that has a hit."""
-    dirty = hits > 0
-    bounds = np.zeros(len(offsets), np.int64)
-    np.cumsum(dirty, out=bounds[1:])
-    sizes = np.diff(offsets)[dirty]
-    return Spans(bounds, np.zeros(len(sizes), np.int64), sizes)
+def find_unclean(
+    index: NgramIndex,
+    offsets: npt.NDArray[np.int64],
+    scan: Scan,
+    found: Found | None = None,
+    turns: int = MAX_ROUNDS,
+) -> tuple[Spans, npt.NDArray[np.int64]]:
+    """What to cut of texts that were scanned, so that none holds a benchmark n-gram: spans (united,
+    bytes of each text) and words int64[texts] that are left.
+
+    Only texts with a hit are cut and scanned again. `found`: owners of the hits, where they are
+    known; `turns` of cutting and scanning are left.
+    """
+    words = np.diff(scan.words.bounds)
+    dirty = np.flatnonzero(scan.hits)
+    if len(dirty) == 0:
+        return _scatter(dirty, _no_spans(0), len(words)), words
+    if turns == 0:
+        words[dirty] = 0
+        sizes = np.diff(offsets)[dirty]
+        whole = Spans(np.arange(len(dirty) + 1), np.zeros(len(dirty), np.int64), sizes)
+        return _scatter(dirty, whole, len(words)), words
+    if found is None:
+        found = find_owners(scan.words, index.lookup, index.owners, scan.hits, scan.runs, 1, 1)
+    passages = _find_passages(scan.data, offsets, scan.words, found)
+    passages = passages._replace(bounds=passages.bounds[np.append(dirty, len(words))])
+    cut = cut_spans(*_take(scan.data, offsets, dirty), passages)
+    later, left = find_unclean(index, cut[1], scan_texts(index.lookup, *cut), turns=turns - 1)
+    words[dirty] = left
+    return _scatter(dirty, lift_spans(passages, later), len(words)), words
+
+
+def _no_spans(texts: int) -> Spans:
+    nothing = np.empty(0, np.int64)
+    return Spans(np.zeros(texts + 1, np.int64), nothing, nothing)
+
+
+def _scatter(rows: npt.NDArray[np.int64], spans: Spans, texts: int) -> Spans:
+    """Spans of some texts (ascending rows) as spans of all."""
+    counts = np.zeros(texts + 1, np.int64)
+    counts[rows + 1] = np.diff(spans.bounds)
+    return Spans(np.cumsum(counts), spans.starts, spans.ends)
+
+
+def _take(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Some texts: data and offsets (from 0)."""
+    texts = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
+    return text_buffers(texts.take(pa.array(rows)))

@@ -2,25 +2,28 @@
 workers.
 
 A benchmark that cannot be read whole, or of which nothing can be looked for, would let a mix pass
-as clean. So whoever makes the job reads all benchmarks first, unless an index of the same files is
-there already.
+as clean. So whoever makes the job reads and indexes all benchmarks first, unless an index of the
+same files is there already, and the job stores that index: it has no pipeline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
-
-import apache_beam as beam
 
 from pipelines.inputs import find_inputs
 from pipelines.recipe import Decontamination, Problem, Recipe, RecipeError
 from pipelines.stage_names import BENCHMARKS
-from pipelines.stages import Job, ProcessTasks, Stage
+from pipelines.stages import Job, Stage
 from pipelines.workspace import Workspace
 from transforms.datasets import Dataset, OutputFile, TaskRecord
-from transforms.decontamination.benchmarks import Benchmark, BenchmarkError, read_benchmark
+from transforms.decontamination.benchmarks import (
+    Benchmark,
+    BenchmarkError,
+    Item,
+    read_benchmark,
+)
 from transforms.decontamination.index import (
     INDEX_VERSION,
     WHOLE_JOINED_WORDS,
@@ -41,14 +44,6 @@ __all__ = [
 
 INDEX_FILE = "index.arrow"
 _TASK = "index"
-
-
-@dataclass(frozen=True)
-class _IndexTask:
-    dataset: Dataset
-    benchmarks: tuple[Benchmark, ...]
-    parameters: IndexParameters
-    name: str = _TASK
 
 
 def find_benchmarks(
@@ -83,22 +78,39 @@ def check_benchmarks(recipe: Recipe, workspace: Workspace) -> None:
     done; RecipeError says what is wrong with each. Writes nothing.
     """
     assert recipe.decontamination is not None
+    named = [
+        replace(one, paths=tuple(_patterns(recipe, one, workspace)))
+        for one in recipe.decontamination.benchmarks
+    ]
+    _index(recipe, [one for one in named if list_files(list(one.paths))])
+
+
+def _index(recipe: Recipe, benchmarks: Sequence[Benchmark]) -> NgramIndex:
+    """Index some of the recipe's benchmarks, whose files are found; RecipeError says what is wrong
+    with each.
+    """
+    assert recipe.decontamination is not None
     parameters = _index_parameters(recipe.decontamination)
     try:
         parameters.check_ignore()
     except ValueError as error:
         place = ("pool", "decontaminate", "ignore")
         raise RecipeError([recipe.problem(place, str(error))]) from error
+    numbers = {one.name: n for n, one in enumerate(recipe.decontamination.benchmarks)}
     problems = []
-    for number, one in enumerate(recipe.decontamination.benchmarks):
-        patterns = _patterns(recipe, one, workspace)
-        if list_files(patterns):
-            try:
-                _build([replace(one, paths=tuple(patterns))], parameters)
-            except BenchmarkError as error:
-                problems.append(_problem(recipe, number, str(error)))
+    items: list[Item] = []
+    for one in benchmarks:
+        try:
+            items += read_benchmark(one)
+        except BenchmarkError as error:
+            problems.append(_problem(recipe, numbers[one.name], str(error)))
+    index = build_index(items, parameters)
+    problems += [
+        _problem(recipe, numbers[name], sentence) for name, sentence in _hopeless(index).items()
+    ]
     if problems:
-        raise RecipeError(problems)
+        raise RecipeError(sorted(problems, key=lambda one: one.line))
+    return index
 
 
 def _patterns(recipe: Recipe, benchmark: Benchmark, workspace: Workspace) -> list[str]:
@@ -114,30 +126,31 @@ def build_benchmark_index(
 ) -> NgramIndex:
     """Read all benchmarks whole and index them. BenchmarkError names what cannot be read, or a
     benchmark of which no item can be looked for."""
-    return _build(benchmarks, _index_parameters(decontamination))
-
-
-def _build(benchmarks: Sequence[Benchmark], parameters: IndexParameters) -> NgramIndex:
     items = (item for benchmark in benchmarks for item in read_benchmark(benchmark))
-    index = build_index(items, parameters)
-    for one in index.coverage:
-        if one.items == one.unmatchable_items:
-            fewest = min(parameters.ngram, WHOLE_JOINED_WORDS)
-            raise BenchmarkError(
-                f"benchmark {one.benchmark!r}: none of its {one.items:,} items can be looked for,"
-                f" as none has {fewest} words that are not in an 'ignore' phrase: name the fields"
-                " that hold its texts, or leave it out"
-            )
+    index = build_index(items, _index_parameters(decontamination))
+    for sentence in _hopeless(index).values():
+        raise BenchmarkError(sentence)
     return index
+
+
+def _hopeless(index: NgramIndex) -> dict[str, str]:
+    """Benchmarks of which nothing can be looked for, each with a sentence that says why."""
+    fewest = min(index.parameters.ngram, WHOLE_JOINED_WORDS)
+    return {
+        one.benchmark: f"benchmark {one.benchmark!r}: none of its {one.items:,} items can be looked"
+        f" for, as none has {fewest} words that are not in an 'ignore' phrase: name the fields"
+        " that hold its texts, or leave it out"
+        for one in index.coverage
+        if one.items == one.unmatchable_items
+    }
 
 
 def _index_parameters(decontamination: Decontamination) -> IndexParameters:
     return IndexParameters(ngram=decontamination.ngram, ignore=decontamination.ignore)
 
 
-def _write_index(task: _IndexTask) -> str:
-    index = _build(task.benchmarks, task.parameters)
-    path = task.dataset.path(INDEX_FILE)
+def _write_index(index: NgramIndex, dataset: Dataset) -> None:
+    path = dataset.path(INDEX_FILE)
     index.save(path)
     digest, size_bytes = sha256_of(path)
     counts = {
@@ -145,10 +158,7 @@ def _write_index(task: _IndexTask) -> str:
         "items": sum(one.items for one in index.coverage),
         "unmatchable_items": sum(one.unmatchable_items for one in index.coverage),
     }
-    task.dataset.write_record(
-        TaskRecord(task.name, [OutputFile(INDEX_FILE, size_bytes, digest)], counts)
-    )
-    return task.name
+    dataset.write_record(TaskRecord(_TASK, [OutputFile(INDEX_FILE, size_bytes, digest)], counts))
 
 
 def _details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
@@ -180,15 +190,14 @@ def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
         inputs={},
         tasks=[_TASK],
     )
-    if stage.dataset.manifest() is None:
-        check_benchmarks(recipe, workspace)
-    task = _IndexTask(stage.dataset, tuple(benchmarks), parameters)
+    # Made to find out what is wrong, before any work; the job stores it.
+    index = _index(recipe, benchmarks) if stage.dataset.manifest() is None else None
 
-    def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
-        (
-            pipeline
-            | "Benchmarks" >> beam.Create([task], reshuffle=False)
-            | ProcessTasks(_write_index, BENCHMARKS)
-        )
-
-    return Job(BENCHMARKS, [stage], build, gate=None, details=_details)
+    return Job(
+        BENCHMARKS,
+        [stage],
+        build=None,
+        gate=None,
+        details=_details,
+        before=lambda run: _write_index(index or _index(recipe, benchmarks), stage.dataset),
+    )

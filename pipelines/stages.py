@@ -86,17 +86,17 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """One pipeline, or several. `build(pipeline, missing)`, of the last, gets, per stage name, the
-    tasks without a record."""
+    """One pipeline, or several, or none. `build(pipeline, missing)`, of the last, gets, per stage
+    name, the tasks without a record; None where `before` does all that there is to do."""
 
     title: str
     stages: Sequence[Stage]
-    build: Callable[[beam.Pipeline, Mapping[str, Sequence[str]]], None]
+    build: Callable[[beam.Pipeline, Mapping[str, Sequence[str]]], None] | None
     gate: Callable[[Sequence[Finished]], Sequence[Verdict]] | None  # a verdict for each
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
     cleanup: Callable[[], None] = lambda: None
-    # Pipelines that must end before `build` is called, each handed to what runs it to its end. They
-    # leave what they made in `scratch`, and do nothing where it is there.
+    # What is done before `build` is called: by itself, or by pipelines, each handed to what runs it
+    # to its end. They leave what they made in `scratch`, and do nothing where it is there.
     before: Callable[[Callable[[Callable[[beam.Pipeline], object]], None]], None] = lambda run: None
     step: Callable[[], str] = lambda: ""  # what it is doing just now, where it has several steps
     scratch: Sequence[str] = ()  # folders besides the stages' in which its work shows
@@ -189,16 +189,30 @@ def run_job(
         missing[stage.name] = [task for task in stage.tasks if task not in done]
     if any(missing.values()):
         with _watch(unfinished, observe):
-            folders = [*(stage.dataset.base for stage in unfinished), *job.scratch]
-
-            def run(build: Callable[[beam.Pipeline], object]) -> None:
-                run_pipeline(job.title, build, options, folders)
-
-            job.before(run)
-            run(lambda pipeline: job.build(pipeline, missing))
+            _work(job, unfinished, missing, options)
     manifests |= _finish(job, unfinished)
     job.cleanup()
     return JobResult(manifests, up_to_date)
+
+
+def _work(
+    job: Job,
+    unfinished: Sequence[Stage],
+    missing: Mapping[str, Sequence[str]],
+    options: PipelineOptions,
+) -> None:
+    folders = [*(stage.dataset.base for stage in unfinished), *job.scratch]
+
+    def run(build: Callable[[beam.Pipeline], object]) -> None:
+        run_pipeline(job.title, build, options, folders)
+
+    try:
+        job.before(run)
+    except OSError as error:
+        raise RunFailed(f"{job.title}: {error}") from error
+    build = job.build
+    if build is not None:
+        run(lambda pipeline: build(pipeline, missing))
 
 
 def _finish(job: Job, stages: Sequence[Stage]) -> dict[str, Manifest]:

@@ -14,12 +14,22 @@ from typing import Any, NamedTuple, Protocol
 from transforms.documents import Document
 from transforms.storage import FileInfo
 
-__all__ = ["MAX_DOCUMENT_BYTES", "MAX_TASK_BYTES", "Reader", "Rejected", "group_by_size"]
+__all__ = [
+    "LEAST_TASK_BYTES",
+    "MAX_DOCUMENT_BYTES",
+    "MAX_TASK_BYTES",
+    "Reader",
+    "Rejected",
+    "group_by_size",
+]
 
 MAX_DOCUMENT_BYTES = 256 << 20  # bytes of UTF-8 in one document, at most; larger goes to quarantine
-MAX_TASK_BYTES = (
-    64 << 20
-)  # bytes of input files that one task reads, unless a single file is larger
+# Bytes of input files that one task reads, unless a single file is larger: a part of the source, so
+# that all cores of a machine have work also where there is little. By the input alone, so that
+# shards are the same whatever the machine.
+MAX_TASK_BYTES = 64 << 20
+LEAST_TASK_BYTES = 4 << 20
+TASKS = 16  # of a source, at least, where their bytes lie between these
 
 
 class Rejected(NamedTuple):
@@ -59,9 +69,13 @@ class Reader(Protocol):
         ...
 
 
-def group_by_size(files: list[FileInfo], most_bytes: int = MAX_TASK_BYTES) -> list[list[FileInfo]]:
-    """Cut sorted files into runs of at most `most_bytes` each (a single larger file is a run of its
-    own)."""
+def group_by_size(
+    files: list[FileInfo], most_bytes: int = MAX_TASK_BYTES, least_bytes: int = LEAST_TASK_BYTES
+) -> list[list[FileInfo]]:
+    """Cut sorted files into some `TASKS` runs of equal size, or more: of `most_bytes` each, at most
+    (a single larger file is a run of its own), and `least_bytes` where there are so many."""
+    share = -(-sum(file.size_bytes for file in files) // TASKS)
+    most_bytes = min(most_bytes, max(least_bytes, share))
     groups: list[list[FileInfo]] = []
     size = 0
     for file in files:

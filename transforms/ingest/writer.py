@@ -40,7 +40,7 @@ from transforms.ingest.reader import MAX_DOCUMENT_BYTES, Rejected
 
 __all__ = ["QUARANTINE_SCHEMA", "WRITER_VERSION", "write_documents"]
 
-WRITER_VERSION = 1  # raised when the same events are written otherwise
+WRITER_VERSION = 2  # raised when the same events or input files are written otherwise
 ZSTD_LEVEL = 3
 MAX_SHARD_DOCUMENTS = 1 << 20  # documents in a shard, at most: bounds the ids held in memory
 MAX_ORIGIN_CHARACTERS = 4_096  # of a reject's origin; the rest is cut off

@@ -9,7 +9,12 @@ from transforms.ingest.html import HtmlReader
 from transforms.ingest.ocr import Ocr
 from transforms.ingest.parquet import ParquetReader
 from transforms.ingest.pdf import PdfReader
-from transforms.ingest.reader import Reader, group_by_size
+from transforms.ingest.reader import (
+    LEAST_TASK_BYTES,
+    MAX_TASK_BYTES,
+    Reader,
+    group_by_size,
+)
 from transforms.ingest.warc import WarcReader
 from transforms.storage import FileInfo
 
@@ -59,3 +64,19 @@ def test_files_are_grouped_in_order_up_to_a_size(sizes: list[int], tasks: list[l
     groups = group_by_size(files, 10)
     assert [[file.size_bytes for file in group] for group in groups] == tasks
     assert [file for group in groups for file in group] == files
+
+
+@pytest.mark.parametrize(
+    ("files", "size", "tasks"),
+    [
+        (1000, 1, 1),  # little: one task
+        (1000, LEAST_TASK_BYTES // 100, 10),
+        (1000, LEAST_TASK_BYTES // 10, 17),  # 25 MB a task; the last has what the cut left
+        (40, MAX_TASK_BYTES, 40),  # much: tasks of the largest size
+    ],
+)
+def test_small_sources_are_cut_too_so_that_all_cores_have_work(
+    files: int, size: int, tasks: int
+) -> None:
+    groups = group_by_size([FileInfo(f"{number}", size) for number in range(files)])
+    assert len(groups) == tasks

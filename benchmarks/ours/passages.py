@@ -73,5 +73,5 @@ def _shards(folder: str, task: Task, text_bytes: int) -> list[PoolShard]:
         annotate_shard(AnnotateTask(shard, ((Size(), size),)))
     shards = with_tables(shards, "size", {SOURCE: size})
     for shard in shards:
-        filter_shard(TableTask(shard, candidates), {SOURCE: Judgement(0, (), (), {})})
+        filter_shard(TableTask(shard, candidates), {SOURCE: Judgement((), (), {})})
     return with_tables(shards, "candidates", {SOURCE: candidates})

@@ -22,6 +22,7 @@ from benchmarks.corpus import DEFAULT_TEXT_BYTES, Corpus, build_corpus
 from benchmarks.environments import InstallError, environment_python
 from benchmarks.machine import describe_machine, installed_versions
 from benchmarks.measure import Measurement, measure_side
+from benchmarks.processors import measure_gain
 from benchmarks.report import Results, StageResult, compare, render_markdown, to_json
 from benchmarks.stages import STAGES, Context
 from benchmarks.work import Task
@@ -130,9 +131,11 @@ def main(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         measured = run_stages(names, context, folder, progress)
-    results = Results(
-        _corpus_facts(corpus), describe_machine(), _versions(names, folder), measured, date
-    )
+    machine = describe_machine()
+    if "cores" in names:
+        with console.status("Measuring what two processes do at once"):
+            machine |= {"two processes at once": f"{measure_gain():.2f} times the work of one"}
+    results = Results(_corpus_facts(corpus), machine, _versions(names, folder), measured, date)
     if output:
         os.makedirs(output, exist_ok=True)
         place = Path(output)

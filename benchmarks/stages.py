@@ -230,11 +230,11 @@ STAGES: Mapping[str, Stage] = {
         rate=12,
     ),
     "cores": Stage(
-        "the whole road on two cores",
-        _ours("road:road", workers=2),
+        "the whole road on two cores, with four times the text",
+        _ours("road:road", workers=2, turns=4),
         (
             Peer(
-                replace(_ours("road:road", workers=1), name="vineleaf on one core"),
+                replace(_ours("road:road", workers=1, turns=4), name="vineleaf on one core"),
                 _kept,
                 times=1.8,
                 by_wall=True,

@@ -17,13 +17,13 @@ from typing import Any
 
 from benchmarks.work import Task
 
-__all__ = ["measure"]
+__all__ = ["cpu_time", "measure", "peak_resident"]
 
 REPEATS = 12  # of what is short
 ENOUGH_SECONDS = 4.0  # CPU; no further repeat after so much
 
 
-def _cpu_seconds() -> float:
+def cpu_time() -> float:
     """User and system time of this process, its threads and the children it has waited for."""
     total = 0.0
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
@@ -32,7 +32,7 @@ def _cpu_seconds() -> float:
     return total
 
 
-def _peak_bytes() -> int:
+def peak_resident() -> int:
     """Most memory that was resident so far in this process."""
     try:
         with open("/proc/self/status", encoding="ascii") as file:
@@ -47,22 +47,22 @@ def measure(side: str, task: Task) -> dict[str, Any]:
     """Run a side as the module says."""
     module, _, function = side.partition(":")
     work = getattr(importlib.import_module(module), function)(task)
-    before = _cpu_seconds()
+    before = cpu_time()
     work.warm()
-    first_seconds = _cpu_seconds() - before
-    peak_before = _peak_bytes()
+    first_seconds = cpu_time() - before
+    peak_before = peak_resident()
     cpu_seconds, wall_seconds, spent = float("inf"), float("inf"), 0.0
     result = None
     for _ in range(REPEATS):
         result = None  # the last one must not count in the peak of the next
-        cpu, wall = _cpu_seconds(), time.perf_counter()
+        cpu, wall = cpu_time(), time.perf_counter()
         result = work.run()
-        cpu, wall = _cpu_seconds() - cpu, time.perf_counter() - wall
+        cpu, wall = cpu_time() - cpu, time.perf_counter() - wall
         cpu_seconds, wall_seconds = min(cpu_seconds, cpu), min(wall_seconds, wall)
         spent += cpu
         if spent >= ENOUGH_SECONDS:
             break
-    peak = _peak_bytes()
+    peak = peak_resident()
     return {
         "first_seconds": first_seconds,
         "cpu_seconds": cpu_seconds,

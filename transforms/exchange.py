@@ -1,15 +1,17 @@
-"""Exchange: the one way data changes hands, as packed rows through files.
+"""Exchange: the one way data changes hands, as packed rows.
 
 In: (writer, source) pairs and a function `rows(source)` that yields structured arrays; their first
 field is a uint64 key. Out: `Partition` handles, which together hold every row once; rows that
 belong together are in one partition. `by="key"`: equal keys meet; `by="shard"`: all addresses of
-one shard of documents meet, partition number = shard number. Nothing but names and counts crosses
-a Beam stage, so it runs alike on every runner.
+one shard of documents meet, partition number = shard number.
 
-It is a sort shuffle. A writer makes one run: a file of segments, each sorted by *bucket* (a range
-of the hashed key, or a shard), with an index of where each bucket begins. When all runs are there,
-buckets are merged into partitions by their true sizes. A run that exists is not written again: in
-one folder the same name must stand for the same rows.
+It has two carriers; what is read from the partitions is the same. *files* is a sort shuffle: a
+writer makes one run, a file of segments, each sorted by *bucket* (a range of the hashed key, or a
+shard), with an index of where each bucket begins. When all runs are there, buckets are merged into
+partitions by their true sizes. Nothing but names and counts crosses a Beam stage. A run that exists
+is not written again: in one folder the same name must stand for the same rows. *groupbykey* hands
+blocks of rows to the runner's own shuffle, by groups of buckets: for runners whose shuffle holds
+what is planned (FIGURES: Flink hangs on more than some 1.2 GB of a stage's output per subtask).
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from transforms.sorted_pieces import sorted_order, sorted_pieces
 
 __all__ = [
     "MOST_PARTITION_BYTES",
+    "Carrier",
     "Exchange",
     "Partition",
     "Stored",
@@ -43,8 +46,10 @@ __all__ = [
 MOST_PARTITION_BYTES = 64 << 20  # bytes of rows in one partition, unless a single bucket is larger
 SEGMENT_BYTES = 32 << 20  # bytes of rows that a writer sorts at once
 MIN_BUCKETS = 64
+BUCKETS_PER_GROUP = 8  # that go to one key of the runner's shuffle
 MAX_BUCKETS = 1 << 16  # 4 TiB in partitions of 64 MiB; a bucket's number fits a radix sort
 BUCKETS_PER_PARTITION = 8  # buckets planned for each partition, so that partitions come out even
+Carrier = Literal["files", "groupbykey"]
 _MAGIC = 0x314E55524C4E4956  # "VINLRUN1"
 _FOOTER = np.dtype([("index_at", "<u8"), ("segments", "<u8"), ("magic", "<u8")])
 _ENTRY = np.dtype([("offset", "<u8"), ("rows", "<u8")])
@@ -89,7 +94,8 @@ class _Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Partition:
-    """A handle on the rows of some buckets; small, while its rows stay in the files.
+    """A handle on the rows of some buckets: small while its rows stay in files; one whose rows were
+    grouped by the runner must be read in the stage that it came to.
 
     `name` tells which buckets: among exchanges of the same rows over as many buckets it stands for
     the same rows, however these were cut into partitions. With `by="shard"`, `first_bucket` is the
@@ -101,13 +107,18 @@ class Partition:
     first_bucket: int
     end_bucket: int  # exclusive
     most_bytes: int = MOST_PARTITION_BYTES  # that it was planned for
+    grouped: Iterable[bytes] | None = None  # its blocks, where they came by the runner's shuffle
 
     @property
     def name(self) -> str:
         return f"{self.first_bucket:08d}-{self.end_bucket:08d}"
 
     def blocks(self) -> Iterator[Rows]:
-        """The rows as they were written, piece by piece: by run name, segment and bucket."""
+        """The rows as they were written, piece by piece: by run name, segment and bucket; those
+        that were grouped by the runner in any order."""
+        if self.grouped is not None:
+            yield from (np.frombuffer(block, self.dtype) for block in self.grouped if block)
+            return
         for path, index_at, segments in storage.read_json(_list_path(self.folder)):
             width = segments * _ENTRY.itemsize
             with storage.open_read(path) as file:
@@ -280,6 +291,26 @@ class _Cut(beam.DoFn):  # type: ignore[misc]
             yield self.exchange.partition(first, end)
 
 
+class _MakeBlocks(beam.DoFn):  # type: ignore[misc]
+    """(writer, source) -> (group, rows as bytes): a segment's rows of each group, in any order."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+
+    def process(self, element: tuple[str, Any]) -> Iterator[tuple[int, bytes]]:
+        _, source = element
+        width = self.exchange.group_buckets
+        for segment in _segments(self.exchange.rows(source), self.exchange.dtype):
+            group = self.exchange.bucket_of(segment) // width
+            order = np.argsort(group, kind="stable")
+            group = group[order]
+            begins = np.flatnonzero(np.diff(group, prepend=-1))
+            for rows, number in zip(
+                np.split(segment[order], begins[1:]), group[begins].tolist(), strict=True
+            ):
+                yield number, rows.tobytes()
+
+
 class Exchange(beam.PTransform[Any, Any]):
     """PCollection of (writer, source) -> PCollection of `Partition`.
 
@@ -287,7 +318,8 @@ class Exchange(beam.PTransform[Any, Any]):
     `rows`: source -> arrays of that dtype, of any size; it is called only for writers without a
     run. `buckets`: see `count_buckets`; with `by="shard"` the number of shards, each of which is
     then one partition (also without any row). With `by="key"` there is at least one partition.
-    Neither `buckets` nor `most_bytes` nor the split into writers changes which rows meet.
+    Neither `buckets` nor `most_bytes`, nor the carrier, nor the split into writers changes which
+    rows meet. `carrier`: see the module; an exchange into a single bucket goes through files.
     A writer needs some four times `SEGMENT_BYTES`, beside what `rows` holds.
     """
 
@@ -299,6 +331,7 @@ class Exchange(beam.PTransform[Any, Any]):
         buckets: int,
         by: Literal["key", "shard"] = "key",
         most_bytes: int = MOST_PARTITION_BYTES,
+        carrier: Carrier = "files",
     ) -> None:
         super().__init__()
         if not dtype.names or dtype[0] != np.dtype("<u8"):
@@ -313,6 +346,12 @@ class Exchange(beam.PTransform[Any, Any]):
         self.buckets = buckets
         self.by = by
         self.most_bytes = most_bytes
+        self.carrier = "files" if buckets == 1 and by == "key" else carrier
+
+    @property
+    def group_buckets(self) -> int:
+        """Buckets that are one key of the runner's shuffle."""
+        return 1 if self.by == "shard" else min(self.buckets, BUCKETS_PER_GROUP)
 
     def bucket_of(self, rows: Rows) -> npt.NDArray[np.intp]:
         """The bucket of each row. ValueError when an address lies in no shard of the exchange."""
@@ -334,17 +373,48 @@ class Exchange(beam.PTransform[Any, Any]):
             return [(shard, shard + 1) for shard in range(self.buckets)]
         return plan_partitions(counts, self.dtype.itemsize, self.most_bytes)
 
-    def partition(self, first: int, end: int) -> Partition:
+    def partition(self, first: int, end: int, grouped: Iterable[bytes] | None = None) -> Partition:
         """The partition of some buckets, `end` exclusive."""
-        return Partition(self.folder, self.dtype, first, end, self.most_bytes)
+        return Partition(self.folder, self.dtype, first, end, self.most_bytes, grouped)
+
+    def _group(self, element: tuple[int, Iterable[bytes]]) -> Partition:
+        number, blocks = element
+        width = self.group_buckets
+        return self.partition(number * width, (number + 1) * width, blocks)
+
+    def _groups_without_rows(self) -> Iterator[tuple[int, bytes]]:
+        """So that all shards have a partition, or at least one has."""
+        return ((group, b"") for group in range(self.buckets if self.by == "shard" else 1))
 
     def expand(self, sources: PCollection[Any]) -> PCollection[Partition]:
+        if self.carrier == "groupbykey":
+            return self._by_runner(sources)
         partitions: PCollection[Partition] = (
             sources
             | "WriteRuns" >> beam.ParDo(_WriteRun(self))
             | "WaitForAll" >> beam.CombineGlobally(_Gather(self.buckets))
             | "Cut" >> beam.ParDo(_Cut(self))
             | "Spread" >> beam.Reshuffle()
+        )
+        return partitions
+
+    def _by_runner(self, sources: PCollection[Any]) -> PCollection[Partition]:
+        blocks = sources | "MakeBlocks" >> beam.ParDo(_MakeBlocks(self)).with_output_types(
+            tuple[int, bytes]
+        )
+        empty = (
+            sources.pipeline
+            | "NoRows" >> beam.Create([None])
+            | "EachGroup"
+            >> beam.FlatMap(lambda _: self._groups_without_rows()).with_output_types(
+                tuple[int, bytes]
+            )
+        )
+        partitions: PCollection[Partition] = (
+            (blocks, empty)
+            | "Together" >> beam.Flatten()
+            | "Group" >> beam.GroupByKey()
+            | "Partitions" >> beam.Map(self._group)
         )
         return partitions
 

@@ -114,6 +114,62 @@ def test_all_rows_arrive_once_and_equal_keys_meet(tmp_path, flags, buckets, most
     assert (len(parts) == 1) == (most_bytes == 1 << 20)
 
 
+def contents_by(folder, sources, carrier, **settings):
+    """(first bucket, end, sorted rows) of each partition, read in the pipeline."""
+    settings = {"buckets": 64, "by": "key", **settings}
+    target = storage.join(folder, carrier)
+
+    def write(part):
+        seen = [list(map(int, row)) for row in part.read()[["key", "value"]].tolist()]
+        pieces = sum(map(len, part.pieces()))
+        storage.write_json(f"{target}/{part.name}.json", [seen, pieces])
+
+    with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(ONE_WORKER))) as pipeline:
+        _ = (
+            pipeline
+            | beam.Create(sources)
+            | Exchange(f"{target}/runs", ROW, in_three_pieces, carrier=carrier, **settings)
+            | beam.Map(write)
+        )
+    found = {}
+    for file in storage.list_files([f"{target}/*.json"]):
+        found[file.name] = storage.read_json(file.path)
+    return found
+
+
+@pytest.mark.parametrize("settings", [{}, {"most_bytes": 500}, {"buckets": 1}, {"buckets": 512}])
+def test_the_runners_shuffle_carries_the_same_rows(tmp_path, settings):
+    rows = some_rows(10, 900, keys=200)
+    sources = [("a", rows[:500]), ("b", rows[500:])]
+    seen = {c: contents_by(str(tmp_path), sources, c, **settings) for c in ("files", "groupbykey")}
+    for found in seen.values():
+        assert all(len(read) == pieces for read, pieces in found.values())
+    files, runner = (
+        sorted(row for read, _ in found.values() for row in read) for found in seen.values()
+    )
+    assert files == runner == sorted(map(list, rows[["key", "value"]].tolist()))
+    keys = [{key for key, _ in read} for read, _ in seen["groupbykey"].values()]
+    assert sum(map(len, keys)) == len(set(rows["key"].tolist()))
+    # The runner's shuffle leaves no file, unless all goes into one bucket.
+    assert (tmp_path / "groupbykey" / "runs").exists() == (settings == {"buckets": 1})
+
+
+def test_the_runners_shuffle_gives_each_shard_its_partition_to_the_byte(tmp_path):
+    rows = some_rows(3, 90)
+    rows["key"] = (rows["key"] % 2 * 2) << 32 | np.arange(90, dtype=np.uint64)  # shards 0 and 2
+    found = [
+        contents_by(str(tmp_path), [("w", rows)], carrier, by="shard", buckets=4)
+        for carrier in ("files", "groupbykey")
+    ]
+    assert found[0] == found[1]
+    assert [len(read) > 0 for read, _ in found[0].values()] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("carrier", ["files", "groupbykey"])
+def test_without_a_row_there_is_an_empty_partition_by_either_carrier(tmp_path, carrier):
+    assert list(contents_by(str(tmp_path), [], carrier).values()) == [[[], 0]]
+
+
 def test_blocks_hold_the_same_rows_as_read(tmp_path, monkeypatch):
     monkeypatch.setattr(exchange, "SEGMENT_BYTES", 40 * ROW.itemsize)  # several segments a run
     rows = some_rows(2, 1000)

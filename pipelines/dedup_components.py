@@ -63,17 +63,31 @@ MOST_NODES = ONE_WORKER_BYTES // NODE_BYTES  # 44.7 million documents
 RunPipeline = Callable[[Callable[[beam.Pipeline], object]], None]  # to its end
 
 
+def read_bands(shard: PoolShard) -> Iterator[Rows]:
+    """Rows of `BAND` for a shard's documents that are in the pool."""
+    for address, batches in with_addresses(shard, (*shard.judged_by, "minhash")):
+        column = batches["minhash"].column("bands")
+        wanted = in_pool(batches) & is_valid(column)
+        keys = band_matrix(column)[wanted]
+        rows = np.empty(keys.shape, BAND)
+        rows["key"] = keys
+        rows["address"] = address[wanted][:, None]
+        yield rows.reshape(-1)
+
+
 @dataclass(frozen=True)
 class Linking:
     """How a pool's documents are joined. Shards need the tables `candidates` and `minhash`, with
     `bands` keys a document. `work`: scratch of this stage and these inputs alone. `most_nodes`:
-    documents that one worker may join; neither it nor `most_bytes` changes a component."""
+    documents that one worker may join; neither it nor `most_bytes` changes a component. `read`:
+    a shard's rows of `BAND`."""
 
     shards: Sequence[PoolShard]
     work: str
     bands: int
     most_bytes: int = MOST_PARTITION_BYTES
     most_nodes: int = MOST_NODES
+    read: Callable[[PoolShard], Iterator[Rows]] = read_bands
 
     def prepare(self, run: RunPipeline) -> None:
         """Run the pipelines that must end before `components` is built: none for a small pool."""
@@ -148,7 +162,7 @@ class Linking:
             >> Exchange(
                 storage.join(self.work, "bands"),
                 BAND,
-                _read_bands,
+                self.read,
                 count_buckets(self._documents * self.bands, BAND.itemsize, self.most_bytes),
                 most_bytes=self.most_bytes,
             )
@@ -179,17 +193,6 @@ class Linking:
     ) -> Exchange:
         buckets = count_buckets(count, ARC.itemsize, self.most_bytes)
         return Exchange(folder, ARC, rows, buckets, most_bytes=self.most_bytes)
-
-
-def _read_bands(shard: PoolShard) -> Iterator[Rows]:
-    for address, batches in with_addresses(shard, (*shard.judged_by, "minhash")):
-        column = batches["minhash"].column("bands")
-        wanted = in_pool(batches) & is_valid(column)
-        keys = band_matrix(column)[wanted]
-        rows = np.empty(keys.shape, BAND)
-        rows["key"] = keys
-        rows["address"] = address[wanted][:, None]
-        yield rows.reshape(-1)
 
 
 def _link(partition: Partition) -> Iterator[Rows]:

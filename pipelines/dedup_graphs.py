@@ -20,6 +20,7 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from apache_beam.pvalue import PCollection
 
 from pipelines.dedup_components import MOST_NODES, Linking
 from pipelines.pool_graphs import (
@@ -38,6 +39,7 @@ from transforms.dedup.exact import EXACT_SCHEMA, FOUND, exact_dtype, group_exact
 from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY, find_near_duplicates
 from transforms.dedup.members import MEMBER_BLOCK, Members, pack_members, unpack_members
 from transforms.dedup.minhash import BANDS, NGRAM, band_matrix
+from transforms.dedup.parts import cut_components
 from transforms.dedup.pool import (
     DUPLICATES,
     PoolShard,
@@ -52,7 +54,7 @@ from transforms.kernels.shingles import find_shingles
 from transforms.rows import Rows
 from transforms.stored_lists import StoredList
 
-__all__ = ["build_exact", "build_fuzzy"]
+__all__ = ["build_exact", "build_fuzzy", "compare_linked"]
 
 
 def build_exact(
@@ -119,31 +121,15 @@ def build_fuzzy(
     if not 0.0 < similarity <= 1.0:
         raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
     documents = sum(shard.file.rows for shard in shards)
+    text_bytes = sum(shard.file.text_bytes for shard in shards)
     numbered = by_number(shards, work)
-    partitions = (
-        Linking(shards, work, bands, most_bytes, most_nodes).components(pipeline)
-        | "NameShards" >> beam.Map(named_partition)
-        | "ByComponent"
-        >> Exchange(
-            storage.join(work, "members"),
-            MEMBER_BLOCK,
-            partial(_read_members, shards=numbered, ranks=ranks, ngram=ngram),
-            count_buckets(
-                sum(shard.file.text_bytes for shard in shards) // _TEXT_BYTES_PER_BLOCK + documents,
-                MEMBER_BLOCK.itemsize,
-                most_bytes,
-            ),
-            most_bytes=most_bytes,
-        )
-        | "NameComponents" >> beam.Map(named_partition)
-        | "ByShard"
-        >> by_shard(
-            work,
-            "found",
-            NEAR,
-            partial(_find_near, ranks=ranks, bands=bands, similarity=similarity),
-            shards,
-        )
+    partitions = compare_linked(
+        Linking(shards, work, bands, most_bytes, most_nodes),
+        pipeline,
+        partial(_read_members, shards=numbered, ranks=ranks, ngram=ngram),
+        text_bytes // _TEXT_BYTES_PER_BLOCK + documents,
+        ranks,
+        similarity,
     )
     write = partial(
         _write_evidence,
@@ -153,6 +139,44 @@ def build_fuzzy(
         evidence=_fuzzy_columns,
     )
     _ = partitions | "WriteTables" >> beam.Map(write)
+
+
+def compare_linked(
+    linking: Linking,
+    pipeline: beam.Pipeline,
+    members: Callable[[Partition], Iterator[Rows]],
+    blocks: int,
+    ranks: int,
+    similarity: float,
+) -> PCollection[Partition]:
+    """Compare the documents that `linking` joins; gives partitions of `NEAR` by shard.
+
+    `members`: components of a shard (rows of COMPONENT) -> rows of MEMBER_BLOCK, some `blocks` in
+    all.
+    """
+    work, most_bytes = linking.work, linking.most_bytes
+    found: PCollection[Partition] = (
+        linking.components(pipeline)
+        | "NameShards" >> beam.Map(named_partition)
+        | "ByComponent"
+        >> Exchange(
+            storage.join(work, "members"),
+            MEMBER_BLOCK,
+            members,
+            count_buckets(blocks, MEMBER_BLOCK.itemsize, most_bytes),
+            most_bytes=most_bytes,
+        )
+        | "NameComponents" >> beam.Map(named_partition)
+        | "ByShard"
+        >> by_shard(
+            work,
+            "found",
+            NEAR,
+            partial(_find_near, ranks=ranks, bands=linking.bands, similarity=similarity),
+            linking.shards,
+        )
+    )
+    return found
 
 
 _TEXT_BYTES_PER_BLOCK = 256  # of text whose shingles fill a block: some 6 bytes a word, 61 words
@@ -210,7 +234,8 @@ def _read_members(
 
 
 def _find_near(partition: Partition, ranks: int, bands: int, similarity: float) -> Iterator[Rows]:
-    yield find_near_duplicates(unpack_members(partition.read(), ranks, bands), similarity)
+    for rows in cut_components(partition.pieces()):
+        yield find_near_duplicates(unpack_members(rows, ranks, bands), similarity)
 
 
 def _write_evidence(

@@ -11,7 +11,6 @@ from dedup_pool import ONE_WORKER, TWO_THREADS
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipelines import dedup_components
 from pipelines.dedup_components import MOST_NODES, Linking
 from transforms import storage
 from transforms.datasets import OutputFile
@@ -54,14 +53,11 @@ def expected():
     return [(address, least) for address, least, count in wanted if count > 1]
 
 
-@pytest.fixture(autouse=True)
-def generated(monkeypatch):
-    monkeypatch.setattr(
-        dedup_components, "_read_bands", lambda shard: iter([bands_of(shard.number)])
-    )
+def read(shard):
+    yield bands_of(shard.number)
 
 
-def components(folder, flags=ONE_WORKER, **settings):
+def components(folder, flags=ONE_WORKER, read=read, **settings):
     """The components that were found, and how many pipelines it took before."""
     ran = 0
 
@@ -71,7 +67,7 @@ def components(folder, flags=ONE_WORKER, **settings):
         with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(flags))) as pipeline:
             build(pipeline)
 
-    linking = Linking(POOL, str(folder / "work"), BANDS, **settings)
+    linking = Linking(POOL, str(folder / "work"), BANDS, read=read, **settings)
     linking.prepare(run)
     before = ran
     write = str(folder / "found")
@@ -101,16 +97,15 @@ def test_all_ways_give_the_components_of_scipy(tmp_path, settings, pipelines):
     assert before == pipelines if pipelines is not None else 2 < before < 9
 
 
-def test_where_few_are_linked_one_worker_joins_what_a_pipeline_has_linked(tmp_path, monkeypatch):
+def test_where_few_are_linked_one_worker_joins_what_a_pipeline_has_linked(tmp_path):
     def few(shard):
         rows = bands_of(shard.number)
         yield rows[rows["key"] < CHAIN // 2]
 
-    monkeypatch.setattr(dedup_components, "_read_bands", few)
-    found, before = components(tmp_path, most_nodes=300)
+    found, before = components(tmp_path, read=few, most_nodes=300)
     assert before == 1
     assert len(found) == CHAIN
-    assert found == components(tmp_path / "small")[0]
+    assert found == components(tmp_path / "small", read=few)[0]
 
 
 def test_pools_are_planned_by_their_documents():

@@ -3,6 +3,7 @@
 import gzip
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from dedup_pool import (
     with_annotation,
 )
 
+from pipelines import dedup_graphs
 from pipelines.dedup_components import Linking
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from transforms.checks.attributes import count_attributes
@@ -26,6 +28,7 @@ from transforms.datasets import Dataset
 from transforms.dedup.exact import EXACT_SCHEMA
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
 from transforms.dedup.minhash import BANDS
+from transforms.dedup.parts import cut_components
 from transforms.dedup.pool import PoolShard
 from transforms.dedup.url import UrlHash
 from transforms.documents import split_address
@@ -282,6 +285,22 @@ def test_workers_and_partitions_change_no_byte(undisturbed, tmp_path, flags, set
     folder, pool, _ = undisturbed
     deduplicate(tmp_path, pool, flags, **settings)
     assert output_bytes(tmp_path) == output_bytes(folder)
+
+
+def test_parts_of_large_components_are_the_same_in_all_partitions(tmp_path, monkeypatch):
+    # Ten near copies of one text, two at most of which are compared at once.
+    monkeypatch.setattr(dedup_graphs, "cut_components", partial(cut_components, most_bytes=6 * 512))
+    text = prose(1)
+    texts = [(f"near{k}", edited(text, 1, seed=k)) for k in range(10)]
+    first = make_pool(tmp_path / "a", [("web", texts[:5]), ("code", texts[5:])])
+    found = stories(first, deduplicate(tmp_path / "a", first)["fuzzy"])
+    assert 1 < sum(row["duplicate_of"] is None for row in found.values()) < 10
+    again = stories(first, deduplicate(tmp_path / "b", first, most_bytes=1)["fuzzy"])
+    assert again == found
+    other = make_pool(
+        tmp_path / "c", [("web", texts[3:5]), ("web", texts[:3]), ("code", texts[5:])]
+    )
+    assert stories(other, deduplicate(tmp_path / "c", other)["fuzzy"]) == found
 
 
 def test_another_split_into_shards_tells_the_same_story(undisturbed, tmp_path):

@@ -1,11 +1,11 @@
 """Near duplicates: documents that give way to a better one that is truly similar.
 
-In: members of whole components (members.py), as many as fit a worker's memory; a component is never
-cut. Who survives is decided in the order of their ranks (kernels.survivors): a document gives way
-to the best survivor with which it shares a band and whose true Jaccard similarity reaches the
-threshold. So no chain of links and no boilerplate that many share removes a document that is
-unlike its survivor, and a pool of survivors can be extended: later documents of worse ranks change
-nothing about it.
+In: members of whole components (members.py), as many as fit a worker's memory, or a part of a
+component that does not (parts.py). Who survives is decided in the order of their ranks
+(kernels.survivors): a document gives way to the best survivor with which it shares a band and whose
+true Jaccard similarity reaches the threshold. So no chain of links and no boilerplate that many
+share removes a document that is unlike its survivor, and a pool of survivors can be extended: later
+documents of worse ranks change nothing about it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A document is a stream of uint64 (for how many it stands, its ranks, band keys, shingles) cut into
 blocks of `BLOCK_VALUES`, one row each, so that documents of any length are rows of one fixed size.
-A block costs 24 bytes beside its values, and a document's last block is padded.
+A block costs 40 bytes beside its values, and a document's last block is padded.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from transforms.rows import Rows
 
 __all__ = ["BLOCK_VALUES", "MEMBER_BLOCK", "Members", "pack_members", "unpack_members"]
 
-BLOCK_VALUES = 61  # 512 bytes a row
+BLOCK_VALUES = 59  # 512 bytes a row
 MEMBER_BLOCK = np.dtype(
     [
         ("component", "<u8"),
+        ("least_band", "<u8"),  # of the document's band keys
+        ("last_rank", "<u8"),  # of its ranks: the hash of its id
         ("address", "<u8"),
         ("block", "<u4"),  # place in the document's stream
         ("used", "<u4"),  # values in this block; the rest is zero
@@ -56,6 +58,8 @@ def pack_members(members: Members) -> Rows:
     blocks = -(-lengths // BLOCK_VALUES)
     rows = np.zeros(int(blocks.sum()), MEMBER_BLOCK)
     rows["component"] = np.repeat(members.component, blocks)
+    rows["least_band"] = np.repeat(members.bands.min(axis=1), blocks)
+    rows["last_rank"] = np.repeat(members.ranks[:, -1], blocks)
     rows["address"] = np.repeat(members.address, blocks)
     rows["block"] = _within(blocks)
     rows["used"] = np.minimum(

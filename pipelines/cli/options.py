@@ -60,7 +60,7 @@ def beam_options(runner: str, arguments: list[str]) -> Any:
     known = sorted({*options.get_all_options(), *job_server_options(options)})
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")
-        if argument.startswith("--") and name.removeprefix("no_") not in known:
+        if argument.startswith("--") and not {name, name.removeprefix("no_")} & set(known):
             raise ValueError(f"Beam has no option --{name}{nearest(name, known)}")
         if argument.startswith("--") and name in SECRETS:
             raise ValueError(

@@ -62,6 +62,7 @@ def run_recipe(
 ) -> dict[str, Any]:
     """Run a recipe and show what came of it; gives the answer of `--json`. What `known` holds is
     told in the answer of a failure."""
+    from pipelines.dataflow import check_dataflow
     from pipelines.lock import locked
     from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
@@ -71,6 +72,7 @@ def run_recipe(
     from transforms.kernels.compiled import is_compiled
 
     options = beam_options(runner, beam_arguments)
+    check_dataflow(options, workspace_uri)
     recipe = load_recipe(recipe_path, tuple(overrides))
     workspace = Workspace(workspace_uri)
     if not is_compiled():

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import random
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -303,12 +304,14 @@ def test_parts_of_large_components_are_the_same_in_all_partitions(tmp_path, monk
     assert stories(other, deduplicate(tmp_path / "c", other)["fuzzy"]) == found
 
 
-def test_another_split_into_shards_tells_the_same_story(undisturbed, tmp_path):
+@pytest.mark.parametrize("turn", range(5))
+def test_another_order_and_split_into_shards_tell_the_same_story(undisturbed, tmp_path, turn):
     _, pool, datasets = undisturbed
-    documents = everything()[::-1]
+    documents = everything()
+    random.Random(turn).shuffle(documents)
     documents = [d for d in documents if d[0] == "code"] + [d for d in documents if d[0] == "web"]
-    other = make_pool(tmp_path, split(documents, 4)[::-1])
-    found = deduplicate(tmp_path, other)
+    other = make_pool(tmp_path, split(documents, turn + 2)[::-1])
+    found = deduplicate(tmp_path, other, TWO_THREADS if turn % 2 else ONE_WORKER)
     for stage in ("exact", "fuzzy"):
         assert stories(other, found[stage]) == stories(pool, datasets[stage])
 

@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.submission import runner_of
 from transforms import storage
 from transforms.dedup.components import BAND
-from transforms.exchange import Exchange, Partition, count_buckets
+from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.hashing import hash_keys
 from transforms.rows import Rows
 
@@ -67,9 +67,11 @@ def _add(seen: list[dict[str, int]]) -> dict[str, int]:
     }
 
 
-def exchange_keys(total_bytes: int, folder: str, flags: list[str]) -> dict[str, Any]:
+def exchange_keys(
+    total_bytes: int, folder: str, flags: list[str], most_bytes: int = MOST_PARTITION_BYTES
+) -> dict[str, Any]:
     """Exchange so many bytes of rows below a folder; gives what arrived. ValueError when a row was
-    lost or changed. `flags`: Beam's."""
+    lost or changed. `flags`: Beam's; `most_bytes`: of a partition."""
     total = total_bytes // BAND.itemsize
     writers = [(f"{number:08d}", number) for number in range(-(-total // WRITER_ROWS))]
     results = storage.join(folder, "seen")
@@ -83,7 +85,8 @@ def exchange_keys(total_bytes: int, folder: str, flags: list[str]) -> dict[str, 
                 storage.join(folder, "keys"),
                 BAND,
                 partial(_generate, total=total),
-                count_buckets(total, BAND.itemsize),
+                count_buckets(total, BAND.itemsize, most_bytes),
+                most_bytes=most_bytes,
             )
             | "Read"
             >> beam.Map(lambda part: storage.write_json(f"{results}/{part.name}.json", _read(part)))

@@ -18,6 +18,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import PCollection
 
+from pipelines.beam_options import PlannedExchange, choose_carrier
 from pipelines.pool_graphs import (
     by_shard,
     is_valid,
@@ -55,7 +56,7 @@ from transforms.rows import Rows
 from transforms.sorted_pieces import with_heads
 from transforms.stored_lists import Listed
 
-__all__ = ["MOST_NODES", "Linking", "RunPipeline"]
+__all__ = ["MOST_NODES", "Linking", "RunPipeline", "band_exchanges"]
 
 ONE_WORKER_BYTES = 1 << 30  # of memory, for a union-find over all documents with a link
 MOST_NODES = ONE_WORKER_BYTES // NODE_BYTES  # 44.7 million documents
@@ -120,13 +121,18 @@ class Linking:
                 named = [(one.name, one) for one in arcs.partitions]
                 rows = _read_stars
             sources = pipeline | "Arcs" >> Listed(named, self.work) | "Spread" >> beam.Reshuffle()
-        exchange = by_shard(self.work, "components", COMPONENT, rows, self.shards)
+        carrier = choose_carrier(pipeline.options, self._planned["components"])
+        exchange = by_shard(self.work, "components", COMPONENT, rows, self.shards, carrier)
         partitions: PCollection[Partition] = sources | "Components" >> exchange
         return partitions
 
     @property
     def _documents(self) -> int:
         return sum(shard.file.rows for shard in self.shards)
+
+    @property
+    def _planned(self) -> dict[str, PlannedExchange]:
+        return band_exchanges(self.shards, self.bands)
 
     def _folder(self, number: int) -> str:
         return storage.join(self.work, "rounds", f"{number:04d}")
@@ -165,6 +171,7 @@ class Linking:
                 self.read,
                 count_buckets(self._documents * self.bands, BAND.itemsize, self.most_bytes),
                 most_bytes=self.most_bytes,
+                carrier=choose_carrier(pipeline.options, self._planned["bands"]),
             )
             | "NameBands" >> beam.Map(named_partition)
         )
@@ -193,6 +200,16 @@ class Linking:
     ) -> Exchange:
         buckets = count_buckets(count, ARC.itemsize, self.most_bytes)
         return Exchange(folder, ARC, rows, buckets, most_bytes=self.most_bytes)
+
+
+def band_exchanges(shards: Sequence[PoolShard], bands: int) -> dict[str, PlannedExchange]:
+    """What `Linking` exchanges, at most; each round of a large pool as much as twice the links."""
+    documents = sum(shard.file.rows for shard in shards)
+    return {
+        "bands": PlannedExchange(documents * bands * BAND.itemsize),
+        "links": PlannedExchange(documents * bands * LINK.itemsize, by_files=True),
+        "components": PlannedExchange(documents * COMPONENT.itemsize),
+    }
 
 
 def _link(partition: Partition) -> Iterator[Rows]:

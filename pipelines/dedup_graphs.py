@@ -22,7 +22,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
-from pipelines.dedup_components import MOST_NODES, Linking
+from pipelines.beam_options import PlannedExchange, choose_carrier
+from pipelines.dedup_components import MOST_NODES, Linking, band_exchanges
 from pipelines.pool_graphs import (
     by_number,
     by_shard,
@@ -54,7 +55,7 @@ from transforms.kernels.shingles import find_shingles
 from transforms.rows import Rows
 from transforms.stored_lists import StoredList
 
-__all__ = ["build_exact", "build_fuzzy", "compare_linked"]
+__all__ = ["build_exact", "build_fuzzy", "compare_linked", "exact_exchanges", "fuzzy_exchanges"]
 
 
 def build_exact(
@@ -77,6 +78,7 @@ def build_exact(
     """
     documents = sum(shard.file.rows for shard in shards)
     dtype = exact_dtype(ranks)
+    planned = exact_exchanges(shards, ranks)
     found = (
         pool_sources(pipeline, shards, work)
         | "ByHash"
@@ -86,9 +88,18 @@ def build_exact(
             partial(_read_hashes, ranks=ranks, hashed=hashed),
             count_buckets(documents, dtype.itemsize, most_bytes),
             most_bytes=most_bytes,
+            carrier=choose_carrier(pipeline.options, planned["hashes"]),
         )
         | "NamePartition" >> beam.Map(named_partition)
-        | "ByShard" >> by_shard(work, "found", FOUND, _group_exact, shards)
+        | "ByShard"
+        >> by_shard(
+            work,
+            "found",
+            FOUND,
+            _group_exact,
+            shards,
+            choose_carrier(pipeline.options, planned["found"]),
+        )
     )
     write = partial(
         _write_evidence,
@@ -98,6 +109,15 @@ def build_exact(
         evidence=_url_columns if hashed[0] == "url" else _exact_columns,
     )
     _ = found | "WriteTables" >> beam.Map(write)
+
+
+def exact_exchanges(shards: Sequence[PoolShard], ranks: int) -> dict[str, PlannedExchange]:
+    """What `build_exact` exchanges, at most."""
+    documents = sum(shard.file.rows for shard in shards)
+    return {
+        "hashes": PlannedExchange(documents * exact_dtype(ranks).itemsize),
+        "found": PlannedExchange(documents * FOUND.itemsize),
+    }
 
 
 def build_fuzzy(
@@ -120,14 +140,12 @@ def build_fuzzy(
     """
     if not 0.0 < similarity <= 1.0:
         raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
-    documents = sum(shard.file.rows for shard in shards)
-    text_bytes = sum(shard.file.text_bytes for shard in shards)
     numbered = by_number(shards, work)
     partitions = compare_linked(
         Linking(shards, work, bands, most_bytes, most_nodes),
         pipeline,
         partial(_read_members, shards=numbered, ranks=ranks, ngram=ngram),
-        text_bytes // _TEXT_BYTES_PER_BLOCK + documents,
+        _count_blocks(shards),
         ranks,
         similarity,
     )
@@ -139,6 +157,22 @@ def build_fuzzy(
         evidence=_fuzzy_columns,
     )
     _ = partitions | "WriteTables" >> beam.Map(write)
+
+
+def fuzzy_exchanges(shards: Sequence[PoolShard], bands: int) -> dict[str, PlannedExchange]:
+    """What `build_fuzzy` exchanges, at most."""
+    documents = sum(shard.file.rows for shard in shards)
+    return {
+        **band_exchanges(shards, bands),
+        "members": PlannedExchange(_count_blocks(shards) * MEMBER_BLOCK.itemsize),
+        "found": PlannedExchange(documents * NEAR.itemsize),
+    }
+
+
+def _count_blocks(shards: Sequence[PoolShard]) -> int:
+    """Rows of MEMBER_BLOCK of all documents, about."""
+    text_bytes = sum(shard.file.text_bytes for shard in shards)
+    return text_bytes // _TEXT_BYTES_PER_BLOCK + sum(shard.file.rows for shard in shards)
 
 
 def compare_linked(
@@ -155,6 +189,9 @@ def compare_linked(
     all.
     """
     work, most_bytes = linking.work, linking.most_bytes
+    documents = sum(shard.file.rows for shard in linking.shards)
+    members_planned = PlannedExchange(blocks * MEMBER_BLOCK.itemsize)
+    found_planned = PlannedExchange(documents * NEAR.itemsize)
     found: PCollection[Partition] = (
         linking.components(pipeline)
         | "NameShards" >> beam.Map(named_partition)
@@ -165,6 +202,7 @@ def compare_linked(
             members,
             count_buckets(blocks, MEMBER_BLOCK.itemsize, most_bytes),
             most_bytes=most_bytes,
+            carrier=choose_carrier(pipeline.options, members_planned),
         )
         | "NameComponents" >> beam.Map(named_partition)
         | "ByShard"
@@ -174,6 +212,7 @@ def compare_linked(
             NEAR,
             partial(_find_near, ranks=ranks, bands=linking.bands, similarity=similarity),
             linking.shards,
+            choose_carrier(pipeline.options, found_planned),
         )
     )
     return found

@@ -11,10 +11,16 @@ from typing import Any
 import apache_beam as beam
 
 from expectations.gate import Verdict
+from pipelines.beam_options import PlannedExchange
 from pipelines.cluster_gate import judge_clusters
 from pipelines.dedup_components import Linking, RunPipeline
-from pipelines.dedup_graphs import build_exact, build_fuzzy
-from pipelines.passage_graphs import build_substring, build_units
+from pipelines.dedup_graphs import build_exact, build_fuzzy, exact_exchanges, fuzzy_exchanges
+from pipelines.passage_graphs import (
+    build_substring,
+    build_units,
+    substring_exchanges,
+    unit_exchanges,
+)
 from pipelines.recipe import Fuzzy, Repeats
 from pipelines.stage_names import EXACT_DEDUP, FUZZY_DEDUP, SUBSTRING_DEDUP, TABLES, URL_DEDUP
 from pipelines.stages import Finished, Job, Stage
@@ -72,9 +78,9 @@ def exact_job(
     def build(pipeline: beam.Pipeline, outputs: Outputs) -> None:
         build_exact(pipeline, shards, outputs, work, ranks, _HASHED[stage])
 
-    return _job(
-        stage, stages, build, table_gate(documents, recipe, "duplicates"), work, _EXACT_STEPS
-    )
+    gate = table_gate(documents, recipe, "duplicates")
+    planned = exact_exchanges(shards, ranks)
+    return _job(stage, stages, build, gate, work, _EXACT_STEPS, planned)
 
 
 def fuzzy_job(
@@ -100,7 +106,8 @@ def fuzzy_job(
 
     gate = partial(judge_clusters, documents=documents, recipe=recipe, shards=shards)
     before = Linking(shards, work, fuzzy.bands).prepare
-    return _job(FUZZY_DEDUP, stages, build, gate, work, _FUZZY_STEPS, before)
+    planned = fuzzy_exchanges(shards, fuzzy.bands)
+    return _job(FUZZY_DEDUP, stages, build, gate, work, _FUZZY_STEPS, planned, before)
 
 
 def repeats_job(
@@ -130,7 +137,12 @@ def repeats_job(
             build_units(pipeline, shards, outputs, work, ranks, paragraphs, repeats.at_least)
 
     steps = _SUBSTRING_STEPS if is_substring else _UNITS_STEPS
-    return _job(repeats.stage, stages, build, table_gate(documents, recipe), work, steps)
+    gate = table_gate(documents, recipe)
+    if is_substring:
+        planned = substring_exchanges(shards, repeats.at_least)
+    else:
+        planned = unit_exchanges(shards, ranks)
+    return _job(repeats.stage, stages, build, gate, work, steps, planned)
 
 
 def _job(
@@ -140,6 +152,7 @@ def _job(
     gate: Callable[[Sequence[Finished]], Sequence[Verdict]],
     work: str,
     steps: Mapping[str, str],
+    planned: Mapping[str, PlannedExchange],
     before: Callable[[RunPipeline], None] = lambda run: None,
 ) -> Job:
     """A job whose exchanges lie in `work`. It makes all tables that are missing, so it need not be
@@ -152,6 +165,7 @@ def _job(
         gate,
         cleanup=partial(remove_runs, work),
         before=before,
+        exchanges=planned,
         step=partial(_step, work, steps),
         scratch=[work],
     )

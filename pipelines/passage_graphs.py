@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import AsList, PCollection
 
+from pipelines.beam_options import PlannedExchange, choose_carrier
 from pipelines.pool_graphs import by_number, by_shard, named_partition, pool_sources
 from transforms import storage
 from transforms.attributes import read_aligned, write_table
@@ -62,7 +63,7 @@ from transforms.kernels.winnow import find_anchors
 from transforms.rows import Rows
 from transforms.stored_lists import StoredList
 
-__all__ = ["build_substring", "build_units"]
+__all__ = ["build_substring", "build_units", "substring_exchanges", "unit_exchanges"]
 
 PLACE = np.dtype([("place", "<u8")])
 _LOW = np.uint64(0xFFFFFFFF)
@@ -98,8 +99,7 @@ def build_substring(
     """
     shape = Shape(size, gram_of(size), ranks)
     numbered = by_number(shards, work)
-    text_bytes = sum(shard.file.text_bytes for shard in shards)
-    anchors = 2 * text_bytes // (size - shape.gram + 2) + sum(shard.file.rows for shard in shards)
+    anchors = _count_anchors(shards, size)
     met = (
         pool_sources(pipeline, shards, work)
         | "Anchors"
@@ -142,6 +142,7 @@ def build_units(
     `words`: of the shortest line or paragraph that is looked at. Otherwise as `build_substring`.
     """
     dtype = unit_dtype(ranks)
+    planned = unit_exchanges(shards, ranks)
     text_bytes = sum(shard.file.text_bytes for shard in shards)
     found = (
         pool_sources(pipeline, shards, work)
@@ -152,11 +153,44 @@ def build_units(
             partial(_read_units, ranks=ranks, paragraphs=paragraphs, words=words),
             count_buckets(text_bytes // _UNIT_TEXT_BYTES, dtype.itemsize, most_bytes),
             most_bytes=most_bytes,
+            carrier=choose_carrier(pipeline.options, planned["units"]),
         )
         | "NameUnits" >> beam.Map(named_partition)
-        | "ByShard" >> by_shard(work, "found", FOUND_PASSAGE, _group_units, shards)
+        | "ByShard"
+        >> by_shard(
+            work,
+            "found",
+            FOUND_PASSAGE,
+            _group_units,
+            shards,
+            choose_carrier(pipeline.options, planned["found"]),
+        )
     )
     _write_tables(found, by_number(shards, work), outputs, None, None)
+
+
+def _count_anchors(shards: Sequence[PoolShard], size: int) -> int:
+    text_bytes = sum(shard.file.text_bytes for shard in shards)
+    return 2 * text_bytes // (size - gram_of(size) + 2) + sum(shard.file.rows for shard in shards)
+
+
+def substring_exchanges(shards: Sequence[PoolShard], size: int) -> dict[str, PlannedExchange]:
+    """What `build_substring` exchanges, at most some; its partitions are read twice, from files."""
+    anchors = _count_anchors(shards, size)
+    widths = {"anchors": ANCHOR, "places": PLACE, "found": FOUND_PASSAGE}
+    return {
+        name: PlannedExchange(anchors * dtype.itemsize, by_files=True)
+        for name, dtype in widths.items()
+    }
+
+
+def unit_exchanges(shards: Sequence[PoolShard], ranks: int) -> dict[str, PlannedExchange]:
+    """What `build_units` exchanges, where a line has `_UNIT_TEXT_BYTES` or more."""
+    units = sum(shard.file.text_bytes for shard in shards) // _UNIT_TEXT_BYTES
+    return {
+        "units": PlannedExchange(units * unit_dtype(ranks).itemsize),
+        "found": PlannedExchange(units * FOUND_PASSAGE.itemsize),
+    }
 
 
 def _after(element: tuple[str, Partition], excerpts: list[int]) -> tuple[str, Partition]:

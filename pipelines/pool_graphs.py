@@ -17,7 +17,7 @@ from transforms import storage
 from transforms.attributes import read_aligned
 from transforms.dedup.pool import PoolShard
 from transforms.documents import addresses
-from transforms.exchange import Exchange, Partition
+from transforms.exchange import Carrier, Exchange, Partition
 from transforms.rows import Rows
 from transforms.stored_lists import Listed, StoredList
 
@@ -48,11 +48,12 @@ def by_shard(
     dtype: np.dtype[Any],
     rows: Callable[[Any], Iterable[Rows]],
     shards: Sequence[PoolShard],
+    carrier: Carrier = "files",
 ) -> Exchange:
     """The exchange, with runs in `work/name`, that brings rows to the shard of their first field,
     an address."""
     count = max((shard.number for shard in shards), default=0) + 1
-    return Exchange(storage.join(work, name), dtype, rows, count, by="shard")
+    return Exchange(storage.join(work, name), dtype, rows, count, by="shard", carrier=carrier)
 
 
 def by_number(shards: Sequence[PoolShard], work: str) -> StoredList[PoolShard | None]:

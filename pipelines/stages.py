@@ -20,6 +20,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.gate import Verdict
+from pipelines.beam_options import PlannedExchange
 from pipelines.submission import RunFailed, run_pipeline
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, TaskRecord, fingerprint_of, sum_counts
@@ -98,6 +99,7 @@ class Job:
     # What is done before `build` is called: by itself, or by pipelines, each handed to what runs it
     # to its end. They leave what they made in `scratch`, and do nothing where it is there.
     before: Callable[[Callable[[Callable[[beam.Pipeline], object]], None]], None] = lambda run: None
+    exchanges: Mapping[str, PlannedExchange] = field(default_factory=dict)  # by name
     step: Callable[[], str] = lambda: ""  # what it is doing just now, where it has several steps
     scratch: Sequence[str] = ()  # folders besides the stages' in which its work shows
     bounds: Mapping[str, Any] = field(default_factory=dict)  # of the recipe, that the gate applies

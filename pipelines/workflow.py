@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.suites import check_suites
 from pipelines.annotate import annotate_job
+from pipelines.beam_options import choose_carrier
 from pipelines.benchmarks import INDEX_FILE, benchmark_job
 from pipelines.dedup_jobs import exact_job, fuzzy_job, repeats_job
 from pipelines.filter import CONTAMINATED, Judgement, filter_job
@@ -128,6 +129,7 @@ class Workflow:
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
     states: list[StageState] = field(default_factory=list)
     budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source
+    exchanges: list[dict[str, Any]] = field(default_factory=list)  # that `plan` found
     _loaded: Recipe | None = None
     _datasets: dict[str, Dataset] = field(default_factory=dict)  # by stage name
 
@@ -181,6 +183,15 @@ class Workflow:
                 if manifest is not None:
                     self.manifests[stage.name] = manifest
                 self._note(stage.name, "to do" if manifest is None else "up to date")
+            self.exchanges += [
+                {
+                    "stage": job.title,
+                    "exchange": name,
+                    "most_bytes": planned.most_bytes,
+                    "carrier": choose_carrier(self.options, planned),
+                }
+                for name, planned in job.exchanges.items()
+            ]
         for stage_name in STAGES:
             if stage_name not in reached and self._wants(stage_name):
                 made = TABLES.get(stage_name)

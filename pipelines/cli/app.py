@@ -53,7 +53,8 @@ def vineleaf(
 
 app.callback()(vineleaf)
 app.command(context_settings={"allow_extra_args": True})(run)
-for _command in (plan, check, verify, why, train_classifier, demo):
+app.command(context_settings={"allow_extra_args": True})(plan)
+for _command in (check, verify, why, train_classifier, demo):
     app.command()(_command)
 
 

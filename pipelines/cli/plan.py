@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import typer
 from rich.console import Console
 
 from pipelines.cli.options import AsJson, Overrides, RecipePath, WorkspaceUri, beam_options
@@ -13,6 +14,7 @@ from pipelines.cli.screens import (
     bands_table,
     budgets_table,
     describe_fuzzy,
+    exchanges_table,
     shortfalls,
     stages_table,
 )
@@ -21,6 +23,7 @@ __all__ = ["plan"]
 
 
 def plan(
+    context: typer.Context,
     recipe: RecipePath,
     workspace: WorkspaceUri = "workspace",
     set_: Overrides = None,
@@ -30,6 +33,9 @@ def plan(
 
     Try a change before you make it: `vineleaf plan mixes/demo.yaml --set mix.shares.web=0.3 --set
     mix.shares.code=0.3`
+
+    Beam options that choose what carries exchanges follow `--`: `-- --exchange_carrier=groupbykey
+    --max_num_workers=20`
     """
     from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
@@ -38,7 +44,7 @@ def plan(
 
     with outcomes(as_json) as known:
         loaded = load_recipe(recipe, tuple(set_ or []))
-        options = beam_options("DirectRunner", [])
+        options = beam_options("DirectRunner", list(context.args))
         notes: list[str] = []
         # Bound to this stream: while a pipeline runs here another one stands in its place.
         progress = RunProgress(Console(file=sys.stderr, highlight=False, soft_wrap=True))
@@ -64,6 +70,7 @@ def plan(
             "stages": [state.to_json() for state in workflow.states],
             "sources": sources,
             "near_duplicates": describe_fuzzy(loaded.fuzzy) if loaded.fuzzy else None,
+            "exchanges": workflow.exchanges,
             "notes": [*notes, *short],
         }
     if as_json:
@@ -74,4 +81,6 @@ def plan(
     ANSWERS.print(stages_table(workflow.states))
     if loaded.fuzzy:
         ANSWERS.print(bands_table(describe_fuzzy(loaded.fuzzy)))
+    if workflow.exchanges:
+        ANSWERS.print(exchanges_table(workflow.exchanges))
     ANSWERS.print(budgets_table(sources, short))

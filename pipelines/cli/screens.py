@@ -27,6 +27,7 @@ __all__ = [
     "budgets_table",
     "checks_table",
     "describe_fuzzy",
+    "exchanges_table",
     "labels_table",
     "mix_table",
     "shortfalls",
@@ -183,6 +184,16 @@ def stages_table(states: Iterable[StageState]) -> Screen:
             rows.append((stage, "up to date", "\n".join(_removals(counts))))
     header = ("stage", "state", "removes")
     return Screen("Stages", header, rows, frozenset({"state", "removes", "stage"}))
+
+
+def exchanges_table(exchanges: Iterable[Mapping[str, Any]]) -> Screen:
+    """What stages exchange, and what carries it."""
+    rows = [
+        (one["stage"], one["exchange"], f"{one['most_bytes'] / 1e6:,.1f} MB", one["carrier"])
+        for one in exchanges
+    ]
+    header = ("stage", "exchange", "at most", "carrier")
+    return Screen("Exchanges", header, rows, frozenset({"stage", "exchange", "carrier"}))
 
 
 def _removals(counts: Mapping[str, int]) -> list[str]:

@@ -1,6 +1,7 @@
 import copy
 
 import apache_beam as beam
+import pytest
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
@@ -8,7 +9,7 @@ from apache_beam.options.pipeline_options import (
     TypeOptions,
 )
 
-from pipelines.beam_options import KeptViews
+from pipelines.beam_options import KeptViews, PlannedExchange, choose_carrier
 
 ARGUMENTS = ["--runner=DirectRunner", "--direct_num_workers=3", "--job_name=x"]
 
@@ -50,3 +51,24 @@ def test_a_pipeline_runs_with_them(capfd):
     with beam.Pipeline(runner=FnApiRunner(), options=KeptViews(ARGUMENTS)) as pipeline:
         pipeline | beam.Create([1, 2]) | beam.CombineGlobally(sum) | beam.Map(print)
     assert capfd.readouterr().out == "3\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "most_bytes", "by_files", "carrier"),
+    [
+        ([], 1, False, "files"),
+        (["--exchange_carrier=groupbykey"], 10**9, False, "groupbykey"),
+        (["--exchange_carrier=groupbykey"], 10**9 + 1, False, "files"),
+        (
+            ["--exchange_carrier=groupbykey", "--max_num_workers=20"],
+            2 * 10**10,
+            False,
+            "groupbykey",
+        ),
+        (["--exchange_carrier=groupbykey", "--max_num_workers=20"], 1, True, "files"),
+        (["--exchange_carrier=files", "--max_num_workers=20"], 1, False, "files"),
+    ],
+)
+def test_the_runner_carries_what_its_workers_can_hold(flags, most_bytes, by_files, carrier):
+    planned = PlannedExchange(most_bytes, by_files)
+    assert choose_carrier(PipelineOptions(flags), planned) == carrier

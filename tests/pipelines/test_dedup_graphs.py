@@ -280,6 +280,7 @@ def test_tables_have_their_schema_and_records_count_what_they_hold(undisturbed):
         (ONE_WORKER, {"most_bytes": 1000}),
         (TWO_THREADS, {"most_bytes": 1}),
         (ONE_WORKER, {"most_bytes": 1000, "most_nodes": 10}),  # links are joined in rounds
+        ((*ONE_WORKER, "--exchange_carrier=groupbykey"), {}),
     ],
 )
 def test_workers_and_partitions_change_no_byte(undisturbed, tmp_path, flags, settings):

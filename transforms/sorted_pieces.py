@@ -41,20 +41,24 @@ def sorted_order(rows: Rows) -> npt.NDArray[np.intp]:
 def sorted_pieces(blocks: Iterable[Rows], dtype: np.dtype[Any], most_bytes: int) -> Iterator[Rows]:
     """The rows of all blocks, sorted as one, in pieces of some `most_bytes`; no piece is empty.
 
-    Rows that differ in no sorted field come in any order. Holds some three times `most_bytes`, or
-    the largest block's bytes where that is more.
+    Rows that differ in no sorted field come in any order. Holds some three times `most_bytes`
+    beside a block.
     """
     held: list[Rows] = []
     size = 0
     with tempfile.TemporaryFile() as spool:
         ends: list[int] = []  # in rows, of each sorted run in the spool
-        for block in blocks:
+        most_rows = max(1, most_bytes // dtype.itemsize)
+        for block in (
+            whole[first : first + most_rows]
+            for whole in blocks
+            for first in range(0, len(whole), most_rows)
+        ):
             if held and size + block.nbytes > most_bytes:
                 _spill(held, spool, ends)
                 held, size = [], 0
-            if len(block):
-                held.append(block)
-                size += block.nbytes
+            held.append(block)
+            size += block.nbytes
         if ends:
             _spill(held, spool, ends)
             yield from _merge(spool, ends, dtype, most_bytes)

@@ -1,6 +1,6 @@
 # Three commands of a fresh machine: make demo, make test, make bench. Each makes its own
 # environment first, and makes it again when setup.py or constraints.txt has changed. Only pip and,
-# for make runners, Maven use the network.
+# for make runners, Maven and Go use the network.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ help:
 	@echo "make demo [WORKSPACE=workspace]  make the demo's sources and a gated, tokenized mix of them"
 	@echo "make test [WORKERS=auto]         lint, types and all tests"
 	@echo "make bench [BENCH=...]           measure every stage beside peers: benchmarks/RESULTS.md"
-	@echo "make runners                     fetch Flink and an S3 server: tests on them skip without"
+	@echo "make runners                     fetch Flink, Prism, an S3 server: their tests skip without"
 	@echo "make lint                        ruff and mypy alone"
 	@echo "make format                      let ruff format the code"
 	@echo "make clean                       delete $(VENV) and all caches; workspaces stay"
@@ -32,6 +32,7 @@ bench: $(VENV)/bench.installed
 
 runners: $(VENV)/test.installed
 	$(BIN)/python tests/runners/fetch_flink.py
+	$(BIN)/python tests/runners/fetch_prism.py
 	$(BIN)/python tests/stores/fetch_s3.py
 
 lint: $(VENV)/test.installed

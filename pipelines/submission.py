@@ -11,6 +11,7 @@ import argparse
 import copy
 import hashlib
 import io
+import os
 import re
 import threading
 import time
@@ -21,6 +22,7 @@ from typing import Any
 import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import (
+    DirectOptions,
     GoogleCloudOptions,
     PipelineOptions,
     PortableOptions,
@@ -39,6 +41,7 @@ __all__ = [
     "job_name",
     "job_server_options",
     "check_runner",
+    "describe_runner",
     "run_pipeline",
     "runner_of",
 ]
@@ -111,6 +114,21 @@ def runner_of(options: PipelineOptions) -> Any:
 
         return FnApiRunner()
     return name
+
+
+def describe_runner(options: PipelineOptions) -> str:
+    """What a run uses: the runner by Beam's name, and its threads, processes or job server."""
+    runner = runner_of(options)
+    if isinstance(runner, str):
+        endpoint = options.view_as(PortableOptions).job_endpoint
+        return f"{runner}, job server {endpoint}" if endpoint else runner
+    given = options.view_as(DirectOptions)
+    count = given.direct_num_workers or os.cpu_count() or 1  # 0 stands for all cores
+    if given.direct_running_mode == "multi_processing":
+        return f"FnApiRunner, {count} process{'' if count == 1 else 'es'}"
+    if given.direct_running_mode == "in_memory":
+        count = 1
+    return f"FnApiRunner in this process, {count} thread{'' if count == 1 else 's'}"
 
 
 def check_runner(name: str) -> None:

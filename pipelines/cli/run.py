@@ -66,6 +66,7 @@ def run_recipe(
     from pipelines.lock import locked
     from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
+    from pipelines.submission import describe_runner
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
     from transforms import storage
@@ -78,6 +79,7 @@ def run_recipe(
     if not is_compiled():
         ERRORS.print("The inner loops are compiled as they are first used, once: a minute or two.")
     console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    console.print(f"Runner: {describe_runner(options)}", markup=False)
     progress = RunProgress(console)
     notes: list[str] = []
 

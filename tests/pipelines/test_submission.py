@@ -10,7 +10,14 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
 from pipelines import submission
-from pipelines.submission import RunFailed, job_name, job_server_options, run_pipeline, runner_of
+from pipelines.submission import (
+    RunFailed,
+    describe_runner,
+    job_name,
+    job_server_options,
+    run_pipeline,
+    runner_of,
+)
 
 OPTIONS = PipelineOptions(["--direct_num_workers=1"])
 
@@ -61,6 +68,29 @@ def elsewhere(monkeypatch):
 @pytest.mark.parametrize("flags", [[], ["--runner=DirectRunner"], ["--runner=FnApiRunner"]])
 def test_the_direct_runner_is_the_one_in_this_process(flags):
     assert isinstance(runner_of(PipelineOptions(flags)), FnApiRunner)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], "FnApiRunner in this process, 1 thread"),
+        (
+            ["--direct_running_mode=multi_threading", "--direct_num_workers=4"],
+            "FnApiRunner in this process, 4 threads",
+        ),
+        (
+            ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+            "FnApiRunner, 2 processes",
+        ),
+        (["--runner=PrismRunner"], "PrismRunner"),
+        (
+            ["--runner=PortableRunner", "--job_endpoint=localhost:8099"],
+            "PortableRunner, job server localhost:8099",
+        ),
+    ],
+)
+def test_what_a_run_uses_is_told(flags, told):
+    assert describe_runner(PipelineOptions(flags)) == told
 
 
 def test_other_runners_are_beams_by_name():

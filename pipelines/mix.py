@@ -16,7 +16,7 @@ import apache_beam as beam
 from expectations.gate import Verdict, run_gates
 from expectations.metrics import mix_metrics
 from pipelines.mix_shards import IndexTask, MixTask, rescan_shard, write_index, write_shard
-from pipelines.recipe import Recipe
+from pipelines.recipe import Recipe, RecipeError
 from pipelines.recipe_paths import spelled_alike
 from pipelines.select import DIGEST
 from pipelines.stage_names import MIX
@@ -98,6 +98,21 @@ def selected_counts(budget: SourceBudget, selected: Mapping[str, int]) -> dict[s
     }
 
 
+def _check_lengths(recipe: Recipe, selected: Mapping[str, Mapping[str, int]]) -> None:
+    """RecipeError where documents are longer than a sequence and the recipe refuses them."""
+    asked = recipe.mix.sequence
+    if asked is None or asked.packing != "best_fit" or asked.long != "refuse":
+        return
+    longest = {source: its["largest_document_tokens"] for source, its in selected.items()}
+    told = ", ".join(f"{source} {its:,}" for source, its in longest.items() if its > asked.length)
+    if told:
+        message = (
+            f"the mix holds documents longer than a sequence of {asked.length:,} tokens"
+            f" (longest: {told}); choose long: split or long: cut, or a greater length"
+        )
+        raise RecipeError([recipe.problem(("mix", "sequence"), message)])
+
+
 def mix_job(
     workspace: Workspace,
     recipe: Recipe,
@@ -110,9 +125,11 @@ def mix_job(
     selected: Mapping[str, Mapping[str, int]],
 ) -> Job:
     """The job that writes the mix. `index`: (path, fingerprint) of the benchmark n-grams.
+    RecipeError where documents are longer than the recipe lets them be.
 
     `budgets` and `selected` (counts of the stage `selection`) are by source.
     """
+    _check_lengths(recipe, selected)
     tree = spelled_alike(recipe, workspace.uri)
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]
     names = [f"{shard.source}-{shard.task}" for shard in mixed]
@@ -138,7 +155,7 @@ def mix_job(
     tasks = [
         MixTask(
             name, shard, stage.dataset, tokenizer, fingerprint, recipe.mix.file_tokens, index,
-            recipe.mix.outputs,
+            recipe.mix.outputs, recipe.mix.sequence,
         )
         for name, shard in zip(names, mixed, strict=True)
     ]  # fmt: skip

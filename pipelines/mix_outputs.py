@@ -2,25 +2,35 @@
 
 In: a token file that was read, and the part of the same name in another format. Out: in what they
 differ, if at all. Each format holds the same documents in the same parts and order: Megatron their
-tokens; MDS ids and tokens; JSON lines ids and what the tokens say; Parquet all three.
+tokens; MDS ids and tokens; JSON lines ids and what the tokens say; Parquet all three; sequences the
+tokens, packed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from transforms.datasets import Dataset
+from transforms.mixing.sequences import Sequencing, sequence_fault
 from transforms.tokens.mds import read_mds
 from transforms.tokens.megatron import read_megatron
 from transforms.tokens.text_files import read_json_lines, read_parquet
 from transforms.tokens.token_files import DocumentBounds
 from transforms.tokens.tokenizer import Tokenizer
 
-__all__ = ["OUTPUTS", "difference", "part_of"]
+__all__ = ["OUTPUTS", "difference", "other_outputs", "part_of"]
 
 OUTPUTS = {"tokens": ".npy", "jsonl": ".jsonl.zst", "parquet": ".parquet", "megatron": ".bin",
-           "mds": ".mds"}  # fmt: skip
+           "mds": ".mds", "sequences": ".npy"}  # fmt: skip
+
+
+def other_outputs(outputs: Sequence[str], sequence: Sequencing | None) -> list[str]:
+    """What a mix holds beside its token files; `sequences` where it has some."""
+    others = [one for one in outputs if one != "tokens"]
+    return [*others, "sequences"] if sequence else others
 
 
 def part_of(token_path: str, output: str) -> str:
@@ -35,6 +45,7 @@ def difference(
     tokens: npt.NDArray[np.uint32],
     bounds: DocumentBounds,
     tokenizer: Tokenizer,
+    sequence: Sequencing | None,
 ) -> str | None:
     """In what the part of an output differs from its token file, None where in nothing.
 
@@ -45,7 +56,10 @@ def difference(
     texts: list[str] | None = None
     stored: npt.NDArray[np.uint32] | None = None
     places: npt.NDArray[np.int64] | None = None
+    edges = np.append(bounds.starts, len(tokens))
     try:
+        if output == "sequences" and sequence is not None:
+            return sequence_fault(path, tokens, edges, tokenizer.identity.pad, sequence)
         if output == "megatron":
             stored, places = read_megatron(path.removesuffix(OUTPUTS[output]))
         elif output == "mds":
@@ -56,7 +70,6 @@ def difference(
             ids, texts, stored, places = read_parquet(path)
     except (ValueError, OSError) as error:
         return str(error)
-    edges = np.append(bounds.starts, len(tokens))
     if stored is not None and not (
         np.array_equal(stored, tokens) and places is not None and np.array_equal(places, edges)
     ):

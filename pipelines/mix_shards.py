@@ -18,13 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.mix_outputs import difference
+from pipelines.mix_outputs import difference, other_outputs
 from transforms import storage
 from transforms.attributes import read_aligned
 from transforms.checks.tokens import check_tokens
 from transforms.datasets import Dataset, OutputFile, TaskRecord, sum_counts
 from transforms.decontamination.index import NgramIndex, count_document_hits, load_index
 from transforms.dedup.pool import PoolShard
+from transforms.mixing.sequences import Sequencing, write_sequences
 from transforms.tokens.loading import load_tokenizer
 from transforms.tokens.mds import MdsPart, mds_index
 from transforms.tokens.megatron import MegatronPart
@@ -44,6 +45,7 @@ __all__ = [
     "MixTask",
     "csv_of",
     "is_sound",
+    "is_token_file",
     "rescan_shard",
     "scan_tokens",
     "source_of",
@@ -67,6 +69,7 @@ class MixTask:
     file_tokens: int
     index: tuple[str, str] | None
     outputs: tuple[str, ...]
+    sequence: Sequencing | None
 
     @property
     def rescan(self) -> str:
@@ -96,13 +99,25 @@ def write_shard(task: MixTask) -> MixTask:
                 documents += len(chosen.rows)
                 tokens += len(chosen.tokens)
     files = [file for writer in writers for file in writer.files]
-    counts = {
-        "documents": documents,
-        "tokens": tokens,
-        "files": sum(file.path.endswith(".npy") for file in files),
-    }
+    token_files = [file.path for file in files if is_token_file(file.path)]
+    counts = {"documents": documents, "tokens": tokens, "files": len(token_files)}
+    for path in token_files if task.sequence else ():
+        packed, its = _pack(task, path, tokenizer)
+        files += packed
+        counts = sum_counts([counts, its])
     task.dataset.write_record(TaskRecord(task.name, files, counts))
     return task
+
+
+def _pack(
+    task: MixTask, path: str, tokenizer: Tokenizer
+) -> tuple[list[OutputFile], dict[str, int]]:
+    """The sequences of a token file."""
+    assert task.sequence is not None
+    tokens = read_token_file(task.dataset.path(path))
+    bounds = np.append(read_document_bounds(task.dataset.path(csv_of(path))).starts, len(tokens))
+    pad = tokenizer.identity.pad
+    return write_sequences(task.dataset.base, path, tokens, bounds, pad, task.sequence)
 
 
 def _openers(task: MixTask, tokenizer: Tokenizer) -> Iterator[tuple[str, Callable[[str], Part]]]:
@@ -203,7 +218,7 @@ def rescan_shard(task: MixTask) -> str:
         files = [
             file.path
             for file in task.dataset.read_record(task.name).files
-            if file.path.endswith(".npy")
+            if is_token_file(file.path)
         ]
         counts = sum_counts(_reread(task, path, tokenizer, index) for path in files)
         task.dataset.write_record(TaskRecord(task.rescan, [], {**_nothing_scanned(), **counts}))
@@ -217,10 +232,13 @@ def _reread(
     tokens = read_token_file(task.dataset.path(path))
     bounds = read_document_bounds(task.dataset.path(csv_of(path)))
     counts = scan_tokens(tokens, bounds, tokenizer, index)
-    others = [one for one in task.outputs if one != "tokens"]
+    others = other_outputs(task.outputs, task.sequence)
     if is_sound(counts):
-        unlike = [difference(task.dataset, path, one, tokens, bounds, tokenizer) for one in others]
-        others = [one for one, its in zip(others, unlike, strict=True) if its is not None]
+        others = [
+            one
+            for one in others
+            if difference(task.dataset, path, one, tokens, bounds, tokenizer, task.sequence)
+        ]
     return {**counts, "rescan.unlike_parts": len(others)}
 
 
@@ -268,6 +286,11 @@ def scan_tokens(
         counts["rescan.hits"] += int(count_document_hits(index, *texts).sum())
         first = last
     return counts
+
+
+def is_token_file(path: str) -> bool:
+    """Whether a file of a mix holds the tokens of documents as they follow one another."""
+    return path.startswith("tokens/") and path.endswith(".npy")
 
 
 def csv_of(npy_path: str) -> str:

@@ -26,6 +26,7 @@ from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import NGRAM, PERMUTATIONS, PRESETS, RECALL, choose_bands
 from transforms.dedup.substring import SIZE
 from transforms.dedup.units import WORDS
+from transforms.mixing.sequences import Sequencing
 from transforms.quality.rules import Rule, rule
 from transforms.tokens.parts import FILE_TOKENS
 from transforms.tokens.specification import TokenizerSpec
@@ -113,6 +114,7 @@ class Mix:
     seed: int
     file_tokens: int
     outputs: tuple[str, ...]
+    sequence: Sequencing | None = None
 
     @property
     def proportions(self) -> dict[str, float]:
@@ -344,4 +346,11 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         seed=tree.get("seed", 0),
         file_tokens=tree.get("file_tokens", FILE_TOKENS),
         outputs=tuple(tree.get("outputs", ["tokens"])),
+        sequence=_sequence(tree.get("sequence")),
     )
+
+
+def _sequence(tree: Mapping[str, Any] | None) -> Sequencing | None:
+    if tree is None:
+        return None
+    return Sequencing(tree["length"], tree.get("packing", "best_fit"), tree.get("long", "split"))

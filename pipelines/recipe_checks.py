@@ -23,6 +23,7 @@ from transforms.quality.rule_schemas import RULE_SCHEMAS
 from transforms.quality.rules import Rule, rule
 from transforms.query import QueryError, tables_named
 from transforms.tokens.mds import MOST_TOKENS as MDS_TOKENS
+from transforms.tokens.parts import FILE_TOKENS
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
 __all__ = ["Checks", "benchmark_of", "count_tokens", "rule_item", "places_of"]
@@ -203,6 +204,11 @@ class Checks:
         if "mds" in (outputs or ()) and (self._get("mix", "file_tokens") or 0) > MDS_TOKENS:
             message = f"'mix.file_tokens' must be at most {MDS_TOKENS:,} for mds, whose files end"
             yield Violation(("mix", "file_tokens"), f"{message} at 4 GiB")
+        sequence = self._get("mix", "sequence")
+        most = self._get("mix", "file_tokens") or FILE_TOKENS
+        if sequence is not None and sequence["length"] > most:
+            message = f"a sequence must not be longer than 'mix.file_tokens', which is {most:,}"
+            yield Violation(("mix", "sequence"), f"{message}: token files are packed one by one")
         where = self._get("mix", "where")
         if where:
             yield from _sql(("mix", "where"), where)

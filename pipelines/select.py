@@ -62,7 +62,7 @@ __all__ = [
     "select_stages",
 ]
 
-SELECTION_VERSION = 2
+SELECTION_VERSION = 3
 SELECTION_SCHEMA = pa.schema(
     [
         pa.field("eligible", pa.bool_(), nullable=False),
@@ -273,6 +273,7 @@ def _count(
         "kept": int((chosen > 0).sum()),
         "kept_text_bytes": int((chosen.astype(np.int64) * scored.text_bytes).sum()),
         "copies": int(chosen.sum()),
+        "largest_document_tokens": int(scored.tokens[chosen > 0].max(initial=0)),
         DIGEST: sum_digests(scored.digest, chosen),
         "tokens": int((chosen.astype(np.int64) * scored.tokens).sum()),
     }

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.mix import INDEX_FILE, RECIPE_FILE, TOKENIZER_FILE
-from pipelines.mix_outputs import OUTPUTS, difference, part_of
-from pipelines.mix_shards import csv_of, is_sound, scan_tokens, source_of
+from pipelines.mix_outputs import OUTPUTS, difference, other_outputs, part_of
+from pipelines.mix_shards import csv_of, is_sound, is_token_file, scan_tokens, source_of
 from pipelines.recipe import Mix, read_mix
 from pipelines.stages import Stage
 from transforms import storage
@@ -63,11 +63,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         return [Check("files lie in the mix's folder", False, outside[:10], [])]
     checks = [_check_manifest(dataset, manifest), *_check_files(dataset, manifest)]
     broken = {check.name.removeprefix("hash of ") for check in checks if not check.ok}
-    paths = [
-        file.path
-        for file in manifest.files
-        if file.path.startswith("tokens/") and file.path.endswith(".npy")
-    ]
+    paths = [file.path for file in manifest.files if is_token_file(file.path)]
     readable = [path for path in paths if not {path, csv_of(path)} & broken]
     try:
         tokenizer = _tokenizer(dataset, manifest)
@@ -80,7 +76,8 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         name = "tokenizer, benchmark index and recipe load"
         reason = f"{type(error).__name__}: {error}"
         return [*checks, Check(name, False, reason, "loaded")]
-    unlike: dict[str, list[str]] = {one: [] for one in asked.outputs if one != "tokens"}
+    others = other_outputs(asked.outputs, asked.sequence)
+    unlike: dict[str, list[str]] = {one: [] for one in others}
     counts: dict[str, dict[str, int]] = {}
     digests: dict[str, int] = {}
     texts_bad = 0
@@ -96,7 +93,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         for output, its in unlike.items():
             why: str | None = f"{path} is not sound"
             if is_sound(found):
-                why = difference(dataset, path, output, tokens, bounds, tokenizer)
+                why = difference(dataset, path, output, tokens, bounds, tokenizer, asked.sequence)
             its += [why.replace(f"{dataset.base}/", "")] if why else []
         if not found["rescan.misplaced_documents"]:
             digests[source] = digests.get(source, 0) + _digest(tokens, bounds)
@@ -233,7 +230,7 @@ def _check_counts(
     for one in counts.values():
         total.update(one)
     sources = sorted({*selected, *counts})
-    paths = [source_of(file.path) for file in manifest.files if file.path.endswith(".npy")]
+    paths = [source_of(file.path) for file in manifest.files if is_token_file(file.path)]
     for name in ("tokens", "documents", "files"):
         wanted = {
             source: paths.count(source) if name == "files" else selected.get(source, {}).get(name)

@@ -15,6 +15,7 @@ from pipelines.cli.screens import (
     budgets_table,
     describe_fuzzy,
     exchanges_table,
+    packing_notes,
     shortfalls,
     stages_table,
 )
@@ -66,12 +67,13 @@ def plan(
                 "epochs": budget.epochs if budget else None,
             }
         short = shortfalls(workflow.budgets)
+        packed = packing_notes(workflow.manifests.get("mix"), loaded.mix.sequence)
         answer = {
             "stages": [state.to_json() for state in workflow.states],
             "sources": sources,
             "near_duplicates": describe_fuzzy(loaded.fuzzy) if loaded.fuzzy else None,
             "exchanges": workflow.exchanges,
-            "notes": [*notes, *short],
+            "notes": [*notes, *short, *packed],
         }
     if as_json:
         print_json(answer)
@@ -84,3 +86,5 @@ def plan(
     if workflow.exchanges:
         ANSWERS.print(exchanges_table(workflow.exchanges))
     ANSWERS.print(budgets_table(sources, short))
+    for note in packed:
+        ANSWERS.print(note, markup=False)

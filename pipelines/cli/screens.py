@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pipelines.recipe import Fuzzy, Recipe
     from pipelines.verify import Check
     from pipelines.workflow import StageState, Workflow
+    from transforms.datasets import Manifest
     from transforms.mixing.budget import SourceBudget
+    from transforms.mixing.sequences import Sequencing
 
 __all__ = [
     "Screen",
@@ -30,6 +32,7 @@ __all__ = [
     "exchanges_table",
     "labels_table",
     "mix_table",
+    "packing_notes",
     "shortfalls",
     "stages_table",
 ]
@@ -121,6 +124,24 @@ def shortfalls(budgets: Mapping[str, SourceBudget]) -> list[str]:
         for name, one in sorted(budgets.items())
         if missing[name] > MISSING_TOLD * one.wanted_tokens
     ]
+
+
+def packing_notes(mix: Manifest | None, asked: Sequencing | None) -> list[str]:
+    """A sentence for each source of a mix: how full its sequences are, and what was done to
+    documents that are longer."""
+    if mix is None or asked is None:
+        return []
+    notes = []
+    for source, its in mix.details["sources"].items():
+        count, tokens = its.get("packed.sequences", 0), its.get("packed.tokens", 0)
+        long, cut = its.get("packed.long_documents", 0), its.get("packed.cut_tokens", 0)
+        full = tokens / (count * asked.length) if count else 0.0
+        note = f"{source}: {count:,} sequences of {asked.length:,} tokens, {full:.2%} full"
+        if long:
+            did = f"cut, {cut:,} tokens left out" if cut else "split"
+            note += f"; {long:,} longer documents {did}"
+        notes.append(note)
+    return notes
 
 
 def budgets_table(

@@ -16,10 +16,10 @@ OUTPUTS = ["tokens", "jsonl", "parquet", "megatron", "mds"]
 
 @pytest.fixture(scope="module")
 def mixed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
-    """A workspace whose recipe asks for all formats, and for parts of 3,000 tokens."""
+    """A workspace whose recipe asks for all formats, parts of 3,000 tokens and sequences of 500."""
     workspace = finished.copy_to(tmp_path_factory.mktemp("outputs") / "workspace")
     recipe = copy.deepcopy(finished.recipe)
-    recipe["mix"] |= {"outputs": OUTPUTS, "file_tokens": 3000}
+    recipe["mix"] |= {"outputs": OUTPUTS, "file_tokens": 3000, "sequence": {"length": 500}}
     return workspace, run(recipe, workspace).good()
 
 
@@ -40,7 +40,7 @@ def test_only_the_mix_is_made_anew(mixed: tuple[Path, Outcome]) -> None:
 def test_all_formats_hold_the_same_documents(mixed: tuple[Path, Outcome]) -> None:
     mix = Path(mixed[1].answer["mix"])
     base, paths = files_of(mix)
-    tokens = [path for path in paths if path.endswith(".npy")]
+    tokens = [path for path in paths if path.startswith("tokens/") and path.endswith(".npy")]
     assert len(tokens) > 5
     texts = 0
     for path in tokens:
@@ -61,6 +61,43 @@ def test_all_formats_hold_the_same_documents(mixed: tuple[Path, Outcome]) -> Non
     assert len(shards) == len(tokens)
 
 
+def test_sequences_hold_the_tokens_of_the_mix(mixed: tuple[Path, Outcome]) -> None:
+    base, paths = files_of(Path(mixed[1].answer["mix"]))
+    pad = json.loads((base / "manifest.json").read_text())["details"]["tokenizer"]["pad"]
+    packed = [path for path in paths if path.startswith("sequences/") and path.endswith(".npy")]
+    assert packed == [
+        path.replace("tokens/", "sequences/")
+        for path in paths
+        if path.startswith("tokens/") and path.endswith(".npy")
+    ]
+    for path in packed:
+        stored = np.fromfile(base / path, np.uint32)
+        tokens = np.fromfile(base / path.replace("sequences/", "tokens/"), np.uint32)
+        assert len(stored) % 500 == 0
+        assert sorted(stored[stored != pad]) == sorted(tokens[tokens != pad])
+
+
+def test_run_and_plan_tell_how_full_sequences_are(mixed: tuple[Path, Outcome]) -> None:
+    notes = [note for note in mixed[1].answer["notes"] if "sequences of 500 tokens" in note]
+    assert len(notes) == 5
+    recipe = mixed[0].with_name("workspace.yaml")
+    plan = vineleaf_here("plan", str(recipe), "-w", str(mixed[0]), "--json", small=True).good()
+    assert [note for note in plan.answer["notes"] if "sequences of" in note] == notes
+
+
+def test_long_documents_are_refused_before_the_mix_is_written(
+    finished: Finished, tmp_path: Path
+) -> None:
+    workspace = finished.copy_to(tmp_path / "workspace")
+    recipe = copy.deepcopy(finished.recipe)
+    recipe["mix"]["sequence"] = {"length": 100, "long": "refuse"}
+    outcome = run(recipe, workspace)
+    assert outcome.code == 2
+    (error,) = outcome.answer["errors"]
+    assert "longer than a sequence of 100 tokens (longest: " in error
+    assert "choose long: split" in error
+
+
 def test_a_mix_in_all_formats_verifies(mixed: tuple[Path, Outcome]) -> None:
     assert failed(Path(mixed[1].answer["mix"])) == []
 
@@ -72,6 +109,7 @@ def test_a_mix_in_all_formats_verifies(mixed: tuple[Path, Outcome]) -> None:
         ("parquet/*/*.parquet", "parquet: the documents of the token files"),
         ("megatron/*/*.bin", "megatron: the documents of the token files"),
         ("mds/*/*.mds", "mds: the documents of the token files"),
+        ("sequences/*/*.npy", "sequences: the documents of the token files"),
         ("mds/*/index.json", "mds: index.json lists all shards of its source"),
     ],
 )
@@ -94,6 +132,7 @@ def test_other_documents_in_one_format_are_found(
     [
         ({"outputs": ["jsonl"]}, "mix.outputs", "must name tokens"),
         ({"outputs": ["tokens", "json"]}, "mix.outputs.1", "did you mean 'jsonl'"),
+        ({"sequence": {"length": 400}, "file_tokens": 300}, "mix", "packed one by one"),
         ({"outputs": ["tokens", "mds"], "file_tokens": 1 << 30}, "mix.file_tokens", "4 GiB"),
     ],
 )

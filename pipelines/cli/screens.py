@@ -132,7 +132,7 @@ def packing_notes(mix: Manifest | None, asked: Sequencing | None) -> list[str]:
     if mix is None or asked is None:
         return []
     notes = []
-    for source, its in mix.details["sources"].items():
+    for source, its in sorted(mix.details["sources"].items()):
         count, tokens = its.get("packed.sequences", 0), its.get("packed.tokens", 0)
         long, cut = its.get("packed.long_documents", 0), its.get("packed.cut_tokens", 0)
         full = tokens / (count * asked.length) if count else 0.0

@@ -72,7 +72,6 @@ from transforms.ingest.warc import WarcReader
 from transforms.ingest.writer import WRITER_VERSION, write_documents
 from transforms.kernels.unicode import WORDS_VERSION
 from transforms.kernels.words import hash_words
-from transforms.mixing.sequences import Sequencing
 from transforms.quality.c4 import C4
 from transforms.quality.candidates import CANDIDATES_VERSION
 from transforms.quality.classifier import Classifier
@@ -533,7 +532,7 @@ def test_mix(selection, tokenizer, index, tmp_path):
         task = MixTask(
             shard.source, shard, Dataset(str(tmp_path), "f"), tokenizer, "", 500,
             (path, built.fingerprint), ("tokens", "megatron", "mds"),
-            Sequencing(96, "best_fit", "split"),
+            None,
         )  # fmt: skip
         rescan_shard(write_shard(task))
         record = task.dataset.read_record(task.name)

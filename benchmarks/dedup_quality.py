@@ -88,8 +88,8 @@ def plant_copies(text_bytes: int, seed: int) -> list[str]:
 
 def _every(similarity: float) -> int:
     """One word in how many must change for such a similarity of word 5-grams."""
-    kept = 2 * similarity / (1 + similarity)
-    return max(2, round(1 / max(1 - kept**0.2, 1e-4)))
+    kept: float = 2 * similarity / (1 + similarity)
+    return max(2, round(1 / max(1 - float(kept**0.2), 1e-4)))
 
 
 def true_pairs(texts: Sequence[str], at_least: float = BINS[0]) -> Pairs:
@@ -112,7 +112,7 @@ def true_pairs(texts: Sequence[str], at_least: float = BINS[0]) -> Pairs:
         shared = (matrix[first : first + BLOCK] @ matrix.T).tocoo()
         left, right = shared.row + first, shared.col
         similarity = shared.data / (sizes[left] + sizes[right] - shared.data)
-        good = (left < right) & (similarity >= at_least)
+        good = np.asarray((left < right) & (similarity >= at_least))
         ends.append(np.stack([left[good], right[good]], axis=1).astype(np.int64))
         similarities.append(similarity[good].astype(np.float64))
     return Pairs(np.concatenate(ends), np.concatenate(similarities))
@@ -120,14 +120,14 @@ def true_pairs(texts: Sequence[str], at_least: float = BINS[0]) -> Pairs:
 
 def measure(texts: Sequence[str], pairs: Pairs, done: Removed) -> Quality:
     """Hold what a tool did against the true pairs."""
-    gone = done.removed[pairs.ends].any(axis=1)
+    gone: npt.NDArray[np.bool_] = np.asarray(done.removed[pairs.ends].any(axis=1), np.bool_)
     good = pairs.similarity >= SIMILARITY
     has_partner = np.zeros(len(done.removed), np.bool_)
     has_partner[pairs.ends[good].ravel()] = True
     removed = np.flatnonzero(done.removed)
     to_survivor = None
     if done.survivor is not None and len(removed):
-        alike = [_similarity(texts[one], texts[done.survivor[one]]) for one in removed]
+        alike = [_similarity(texts[one], texts[done.survivor[one]]) for one in removed.tolist()]
         to_survivor = sum(one >= SIMILARITY for one in alike) / len(alike)
     return Quality(
         found=[float(gone[one].mean()) if one.any() else None for one in _in_bins(pairs)],

@@ -142,6 +142,8 @@ class Checks:
         for index, one in enumerate(keep):
             if one in keep[:index]:
                 yield Violation((*place, "keep", index), f"'{one}' stands twice in pool.dedup.keep")
+            if one.endswith((" asc", " desc")):
+                yield from _sql((*place, "keep"), one.rsplit(" ", 1)[0])
 
     def _fuzzy(self, place: Path, fuzzy: Mapping[str, Any]) -> Iterator[Violation]:
         """Options that contradict each other, and a recall that cannot be had."""
@@ -319,4 +321,4 @@ def _sql(place: tuple[str, ...], expression: str) -> Iterator[Violation]:
     try:
         tables_named([expression])
     except QueryError as error:
-        yield Violation(place, f"pool.dedup.fuzzy: {error}")
+        yield Violation(place, f"{'.'.join(place)}: {error}")

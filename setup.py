@@ -61,6 +61,7 @@ BENCH = [
 ]
 TEST = [
     *DEMO,
+    *GCP,  # submissions to a stub of Dataflow
     *TRAIN,
     *BENCH,
     "datasets",  # opens mixes as text

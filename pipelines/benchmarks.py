@@ -101,7 +101,7 @@ def _index(recipe: Recipe, benchmarks: Sequence[Benchmark]) -> NgramIndex:
     items: list[Item] = []
     for one in benchmarks:
         try:
-            items += read_benchmark(one)
+            items += list(read_benchmark(one))
         except BenchmarkError as error:
             problems.append(_problem(recipe, numbers[one.name], str(error)))
     index = build_index(items, parameters)

@@ -82,5 +82,6 @@ def _survivors(table: str, shards: Sequence[PoolShard]) -> Iterator[tuple[int, i
             for row in np.argsort(np.where(stays, -sizes.astype(np.int64), 0), kind="stable")[
                 :NAMED
             ]:
-                yield int(sizes[row]), -shard.number, -(first + int(row))
+                if stays[row] and sizes[row] > 1:
+                    yield int(sizes[row]), -shard.number, -(first + int(row))
             first += its.num_rows

@@ -29,9 +29,10 @@ def check_dataflow(options: PipelineOptions, workspace: str) -> None:
     What is staged with a job then says nothing of this machine: Beam's list of the packages that
     are installed here is left out.
     """
-    if options.get_all_options().get("runner") != "DataflowRunner":
+    name = str(options.get_all_options().get("runner") or "").rpartition(".")[2].lower()
+    if name.removesuffix("runner") != "dataflow":
         return
-    if find_spec("google.cloud.storage") is None:
+    if not _has_libraries():
         raise ValueError("Dataflow needs Google's libraries: pip install 'vineleaf[gcp]'")
     cloud = options.view_as(GoogleCloudOptions)
     wanted: dict[str, Any] = {
@@ -55,3 +56,10 @@ def check_dataflow(options: PipelineOptions, workspace: str) -> None:
             " infra/Dockerfile) or --setup_file=./setup.py behind `--`"
         )
     options.view_as(DebugOptions).add_experiment(UNLISTED)
+
+
+def _has_libraries() -> bool:
+    try:
+        return find_spec("google.cloud.dataflow_v1beta3") is not None
+    except ModuleNotFoundError:  # of `google.cloud`, which is looked into
+        return False

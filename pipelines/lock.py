@@ -121,9 +121,16 @@ class _Heartbeat:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
-        found = None if self.lost else s3.look(self._path)
-        if found is not None and found.checksum == self._checksum:
-            storage.delete([self._path])
+        with suppress(OSError):  # it expires by itself; what ended the run counts
+            found = None if self.lost else s3.look(self._path)
+            if found is not None and self._is_ours(found.data):
+                storage.delete([self._path])
+
+    def _is_ours(self, content: bytes) -> bool:
+        try:
+            return bool(json.loads(content)["token"] == self._holder["token"])
+        except (ValueError, KeyError, TypeError):
+            return False
 
     def _beat(self) -> None:
         renewed, beats = time.monotonic(), 0
@@ -135,8 +142,8 @@ class _Heartbeat:
             with suppress(OSError):  # the next beat may get through
                 checksum = s3.put_object(self._path, content, replaces=self._checksum)
                 found = None if checksum else s3.look(self._path)
-                if found is not None and found.data == content:
-                    checksum = found.checksum  # an answer was lost, and the request sent again
+                if found is not None and self._is_ours(found.data):
+                    checksum = found.checksum  # an answer was lost
                 if checksum is None:
                     renewed = asked - LEASE_SECONDS  # it is another's, or was deleted
             if checksum:

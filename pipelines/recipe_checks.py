@@ -208,6 +208,9 @@ class Checks:
             yield Violation(("mix", "file_tokens"), f"{message} at 4 GiB")
         sequence = self._get("mix", "sequence")
         most = self._get("mix", "file_tokens") or FILE_TOKENS
+        if sequence is not None and sequence.get("packing") == "concatenate" and "long" in sequence:
+            message = "'long' is for best_fit: documents that are concatenated go on in the next"
+            yield Violation(("mix", "sequence", "long"), f"{message} sequence")
         if sequence is not None and sequence["length"] > most:
             message = f"a sequence must not be longer than 'mix.file_tokens', which is {most:,}"
             yield Violation(("mix", "sequence"), f"{message}: token files are packed one by one")

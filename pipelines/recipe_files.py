@@ -179,6 +179,10 @@ class RecipeTree:
         def refuse(message: str) -> RecipeError:
             return RecipeError([Problem(*place, key, message)])
 
+        if key == "extends":
+            raise refuse(
+                "'extends' stands in a recipe: write one of two lines that extends another"
+            )
         if not equals or not all(parts):
             raise refuse(f"--set takes key.path=value (got '{override}')")
         node, at = self.tree, Path()

@@ -11,7 +11,7 @@ shard), with an index of where each bucket begins. When all runs are there, buck
 partitions by their true sizes. Nothing but names and counts crosses a Beam stage. A run that exists
 is not written again: in one folder the same name must stand for the same rows. *groupbykey* hands
 blocks of rows to the runner's own shuffle, by groups of buckets: for runners whose shuffle holds
-what is planned (FIGURES: Flink hangs on more than some 1.2 GB of a stage's output per subtask).
+what is planned (scale.md: Flink hangs on more than some 1.2 GB of a stage's output per subtask).
 """
 
 from __future__ import annotations

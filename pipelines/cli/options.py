@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+__all__ = ["AsJson", "Overrides", "RecipePath", "Runner", "WorkspaceUri", "beam_options"]
+
 # Options are stored with a job, shown by runners and by `ps`.
 SECRETS = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")
-
-__all__ = ["AsJson", "Overrides", "RecipePath", "Runner", "WorkspaceUri", "beam_options"]
 
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe in YAML.")]
 WorkspaceUri = Annotated[

@@ -14,7 +14,8 @@ PRISM = CACHE / f"prism-{VERSION}"
 
 def main() -> None:
     if not PRISM.exists() and shutil.which("go") is None:
-        sys.exit("Prism is built with Go, which is not here: its test is skipped")
+        print("Prism is built with Go, which is not here: its test is skipped", file=sys.stderr)
+        return
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         if not PRISM.exists():

@@ -26,7 +26,7 @@ from transforms.annotators import SPANS
 from transforms.decontamination.index import NgramIndex, load_index
 from transforms.decontamination.passages import find_unclean
 from transforms.decontamination.readings import Scan, hidden_rows, plain_rows
-from transforms.documents import DocumentBatch
+from transforms.documents import DocumentBatch, text_buffers
 from transforms.kernels.ngram_lookup import Found, count_hits, find_owners
 from transforms.kernels.words import Words, find_words
 from transforms.spans import spans_array
@@ -89,23 +89,27 @@ class Decontaminate:
         index = load_index(self.index_path, self.index_fingerprint)
         data, offsets = batch.text
         hits, runs = count_hits(batch.words, index.lookup)
-        table = _annotate(index, offsets, Scan(data, batch.words, hits, runs))
+        table = _annotate(index, data, offsets, Scan(data, batch.words, hits, runs))
         rows = hidden_rows(index.lookup, data, offsets, hits)
         if len(rows) == 0:
             return table
         # Bytes of a plain reading stand where those of the text do.
         plain = plain_rows(data, offsets, rows)
         words = find_words(*plain)
-        read = _annotate(index, plain[1], Scan(plain[0], words, *count_hits(words, index.lookup)))
+        scan = Scan(plain[0], words, *count_hits(words, index.lookup))
+        texts, _ = text_buffers(batch.table.column("text").take(pa.array(rows)))
+        read = _annotate(index, texts, plain[1], scan)
         order = np.arange(batch.rows)
         order[rows] = batch.rows + np.arange(len(rows))
         both = pa.Table.from_batches([table, read]).take(pa.array(order)).combine_chunks()
         return both.to_batches()[0]
 
 
-def _annotate(index: NgramIndex, offsets: npt.NDArray[np.int64], scan: Scan) -> pa.RecordBatch:
-    """A row of CONTAMINATION_SCHEMA for each text, or its plain reading, that was scanned;
-    `offsets`: what places are counted by."""
+def _annotate(
+    index: NgramIndex, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], scan: Scan
+) -> pa.RecordBatch:
+    """A row of CONTAMINATION_SCHEMA for each text, or its plain reading, that was scanned; `data`
+    and `offsets`: the texts as they stand."""
     found = find_owners(
         scan.words,
         index.lookup,
@@ -115,7 +119,7 @@ def _annotate(index: NgramIndex, offsets: npt.NDArray[np.int64], scan: Scan) -> 
         MAX_MATCHES,
         MAX_EQUAL_MATCHES,
     )
-    passages, words_left = find_unclean(index, offsets, scan, found)
+    passages, words_left = find_unclean(index, data, offsets, scan, found)
     return pa.record_batch(
         [
             pa.array(scan.hits),

@@ -119,7 +119,9 @@ def cut_until_clean(
     ValueError for spans that do not fit the texts.
     """
     cut_data, cut_offsets = cut_spans(data, offsets, spans)
-    later, words = find_unclean(index, cut_offsets, scan_texts(index.lookup, cut_data, cut_offsets))
+    later, words = find_unclean(
+        index, cut_data, cut_offsets, scan_texts(index.lookup, cut_data, cut_offsets)
+    )
     if len(later.starts):
         cut_data, cut_offsets = cut_spans(cut_data, cut_offsets, later)
         spans = lift_spans(spans, later)
@@ -128,6 +130,7 @@ def cut_until_clean(
 
 def find_unclean(
     index: NgramIndex,
+    data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
     scan: Scan,
     found: Found | None = None,
@@ -136,7 +139,8 @@ def find_unclean(
     """What to cut of texts that were scanned, so that none holds a benchmark n-gram: spans (united,
     bytes of each text) and words int64[texts] that are left.
 
-    Only texts with a hit are cut and scanned again. `found`: owners of the hits, where they are
+    `data` and `offsets`: the texts as they stand, of the lengths that were scanned. Only texts with
+    a hit are cut and scanned again. `found`: owners of the hits, where they are
     known; `turns` of cutting and scanning are left.
     """
     words = np.diff(scan.words.bounds)
@@ -152,8 +156,8 @@ def find_unclean(
         found = find_owners(scan.words, index.lookup, index.owners, scan.hits, scan.runs, 1, 1)
     passages = _find_passages(scan.data, offsets, scan.words, found)
     passages = passages._replace(bounds=passages.bounds[np.append(dirty, len(words))])
-    cut = cut_spans(*_take(scan.data, offsets, dirty), passages)
-    later, left = find_unclean(index, cut[1], scan_texts(index.lookup, *cut), turns=turns - 1)
+    cut = cut_spans(*_take(data, offsets, dirty), passages)
+    later, left = find_unclean(index, *cut, scan_texts(index.lookup, *cut), turns=turns - 1)
     words[dirty] = left
     return _scatter(dirty, lift_spans(passages, later), len(words)), words
 

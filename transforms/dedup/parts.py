@@ -18,7 +18,7 @@ from transforms.rows import Rows
 
 __all__ = ["MOST_COMPONENT_BYTES", "cut_components"]
 
-MOST_COMPONENT_BYTES = 256 << 20  # of rows that are compared at once; 40,000 documents of 800 words
+MOST_COMPONENT_BYTES = 256 << 20  # of rows that are compared at once; 35,000 documents of 800 words
 
 
 def cut_components(

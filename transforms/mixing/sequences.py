@@ -15,6 +15,7 @@ by its size.
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,8 +29,6 @@ from transforms.kernels.packing import pack_best_fit
 from transforms.tokens.token_files import GZIP_LEVEL, read_token_file
 
 __all__ = [
-    "LONG",
-    "PACKINGS",
     "Pieces",
     "Sequencing",
     "pack_documents",
@@ -39,8 +38,6 @@ __all__ = [
     "write_sequences",
 ]
 
-PACKINGS = ("best_fit", "concatenate")
-LONG = ("split", "cut", "refuse")  # of documents longer than a sequence
 BLOCK_TOKENS = 1 << 22  # of sequences that are made at once
 
 
@@ -159,7 +156,7 @@ def read_pieces(path: str) -> Pieces:
     try:
         rows = gzip.decompress(storage.read_bytes(path)).decode().split()
         table = np.array([row.split(",") for row in rows], np.int64).reshape(len(rows), 4)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OverflowError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} holds no pieces of documents: {error}") from None
     return Pieces(*(np.ascontiguousarray(column) for column in table.T))
 

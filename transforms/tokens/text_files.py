@@ -117,7 +117,7 @@ def read_parquet(
     it is none."""
     try:
         table = pq.read_table(io.BytesIO(storage.read_bytes(path)), schema=_PARQUET)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} holds no table of documents: {error}") from None
     tokens = table["tokens"].combine_chunks()
     lengths = tokens.value_lengths().to_numpy(zero_copy_only=False)

@@ -29,6 +29,7 @@ def store(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)  # a server's of tests/stores
     with moto.mock_aws():
         boto3.client("s3").create_bucket(Bucket="bucket")
         FileSystems.set_options(PipelineOptions([]))

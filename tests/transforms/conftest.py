@@ -22,6 +22,7 @@ def bucket():
     import boto3
 
     with mock.patch.dict(os.environ, CREDENTIALS), moto.mock_aws():
+        os.environ.pop("AWS_ENDPOINT_URL_S3", None)  # a server's of tests/stores
         boto3.client("s3").create_bucket(Bucket="bucket")
         FileSystems.set_options(PipelineOptions([]))
         yield "s3://bucket"

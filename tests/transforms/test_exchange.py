@@ -181,6 +181,7 @@ def test_blocks_hold_the_same_rows_as_read(tmp_path, monkeypatch):
 
 def test_a_hot_key_comes_sorted_in_pieces_of_the_bound(tmp_path, monkeypatch):
     monkeypatch.setattr(exchange, "SEGMENT_BYTES", 1000 * ROW.itemsize)
+    monkeypatch.setattr("transforms.sorted_pieces.LEAST_ROWS", 1)
     most = 2000 * ROW.itemsize
     rows = some_rows(8, 20_000, keys=1)
     run(str(tmp_path), [("a", rows[:9000]), ("b", rows[9000:])], most_bytes=most)

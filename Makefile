@@ -9,13 +9,14 @@ WORKERS ?= auto
 
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench runners lint format clean help
+.PHONY: demo test bench runners prism lint format clean help
 
 help:
 	@echo "make demo [WORKSPACE=workspace]  make the demo's sources and a gated, tokenized mix of them"
 	@echo "make test [WORKERS=auto]         lint, types and all tests"
 	@echo "make bench [BENCH=...]           measure every stage beside peers: benchmarks/RESULTS.md"
-	@echo "make runners                     fetch Flink, Prism, an S3 server: their tests skip without"
+	@echo "make runners                     fetch Flink and an S3 server: their tests skip without"
+	@echo "make prism                       build Prism with Go: its test skips without"
 	@echo "make lint                        ruff and mypy alone"
 	@echo "make format                      let ruff format the code"
 	@echo "make clean                       delete $(VENV) and all caches; workspaces stay"
@@ -32,8 +33,10 @@ bench: $(VENV)/bench.installed
 
 runners: $(VENV)/test.installed
 	$(BIN)/python tests/runners/fetch_flink.py
-	$(BIN)/python tests/runners/fetch_prism.py
 	$(BIN)/python tests/stores/fetch_s3.py
+
+prism: $(VENV)/test.installed
+	$(BIN)/python tests/runners/fetch_prism.py
 
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check

@@ -2,8 +2,8 @@
 
 A test that cannot run says why. A reason that starts with "missing:" (or a failed
 `pytest.importorskip`) names a part that an installation should have: with CI set, that is a
-failure. A reason that starts with "corpus:" names test data that is not part of the project, and
-stays a skip.
+failure. A reason that starts with "corpus:" names test data that is not part of the project, one
+that starts with "second opinion:" a runner whose build takes minutes; both stay a skip.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Build Beam's Prism runner into the user's cache: `make runners`. Go needs some minutes, once."""
+"""Build Beam's Prism runner into the user's cache: `make prism`. Go needs some minutes, once."""
 
 import os
 import shutil

@@ -59,12 +59,12 @@ from transforms.stored_lists import Listed
 __all__ = ["MOST_NODES", "Linking", "RunPipeline", "band_exchanges"]
 
 ONE_WORKER_BYTES = 1 << 30  # of memory, for a union-find over all documents with a link
-MOST_NODES = ONE_WORKER_BYTES // NODE_BYTES  # 44.7 million documents
+MOST_NODES = ONE_WORKER_BYTES // NODE_BYTES  # 25.6 million documents
 
 RunPipeline = Callable[[Callable[[beam.Pipeline], object]], None]  # to its end
 
 
-def read_bands(shard: PoolShard) -> Iterator[Rows]:
+def _read_bands(shard: PoolShard) -> Iterator[Rows]:
     """Rows of `BAND` for a shard's documents that are in the pool."""
     for address, batches in with_addresses(shard, (*shard.judged_by, "minhash")):
         column = batches["minhash"].column("bands")
@@ -88,7 +88,7 @@ class Linking:
     bands: int
     most_bytes: int = MOST_PARTITION_BYTES
     most_nodes: int = MOST_NODES
-    read: Callable[[PoolShard], Iterator[Rows]] = read_bands
+    read: Callable[[PoolShard], Iterator[Rows]] = _read_bands
 
     def prepare(self, run: RunPipeline) -> None:
         """Run the pipelines that must end before `components` is built: none for a small pool."""

@@ -38,7 +38,13 @@ from transforms.checks.attributes import count_attributes
 from transforms.datasets import Dataset, TaskRecord, sum_counts
 from transforms.dedup.exact import EXACT_SCHEMA, FOUND, exact_dtype, group_exact, hash_halves
 from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY, find_near_duplicates
-from transforms.dedup.members import MEMBER_BLOCK, Members, pack_members, unpack_members
+from transforms.dedup.members import (
+    BLOCK_VALUES,
+    MEMBER_BLOCK,
+    Members,
+    pack_members,
+    unpack_members,
+)
 from transforms.dedup.minhash import BANDS, NGRAM, band_matrix
 from transforms.dedup.parts import cut_components
 from transforms.dedup.pool import (
@@ -56,6 +62,8 @@ from transforms.rows import Rows
 from transforms.stored_lists import StoredList
 
 __all__ = ["build_exact", "build_fuzzy", "compare_linked", "exact_exchanges", "fuzzy_exchanges"]
+
+LEAST_BYTES_PER_BLOCK = 2 * BLOCK_VALUES  # of text: a word, and so a shingle, has 2 or more
 
 
 def build_exact(
@@ -145,7 +153,7 @@ def build_fuzzy(
         Linking(shards, work, bands, most_bytes, most_nodes),
         pipeline,
         partial(_read_members, shards=numbered, ranks=ranks, ngram=ngram),
-        _count_blocks(shards),
+        _count_blocks(shards, ranks, bands),
         ranks,
         similarity,
     )
@@ -159,20 +167,23 @@ def build_fuzzy(
     _ = partitions | "WriteTables" >> beam.Map(write)
 
 
-def fuzzy_exchanges(shards: Sequence[PoolShard], bands: int) -> dict[str, PlannedExchange]:
+def fuzzy_exchanges(
+    shards: Sequence[PoolShard], ranks: int, bands: int
+) -> dict[str, PlannedExchange]:
     """What `build_fuzzy` exchanges, at most."""
     documents = sum(shard.file.rows for shard in shards)
     return {
         **band_exchanges(shards, bands),
-        "members": PlannedExchange(_count_blocks(shards) * MEMBER_BLOCK.itemsize),
+        "members": PlannedExchange(_count_blocks(shards, ranks, bands) * MEMBER_BLOCK.itemsize),
         "found": PlannedExchange(documents * NEAR.itemsize),
     }
 
 
-def _count_blocks(shards: Sequence[PoolShard]) -> int:
-    """Rows of MEMBER_BLOCK of all documents, about."""
+def _count_blocks(shards: Sequence[PoolShard], ranks: int, bands: int) -> int:
+    """Rows of MEMBER_BLOCK of all documents, at most."""
     text_bytes = sum(shard.file.text_bytes for shard in shards)
-    return text_bytes // _TEXT_BYTES_PER_BLOCK + sum(shard.file.rows for shard in shards)
+    heads = -(-(1 + ranks + bands) // BLOCK_VALUES) + 1  # that a document begins
+    return text_bytes // LEAST_BYTES_PER_BLOCK + heads * sum(one.file.rows for one in shards)
 
 
 def compare_linked(
@@ -185,8 +196,8 @@ def compare_linked(
 ) -> PCollection[Partition]:
     """Compare the documents that `linking` joins; gives partitions of `NEAR` by shard.
 
-    `members`: components of a shard (rows of COMPONENT) -> rows of MEMBER_BLOCK, some `blocks` in
-    all.
+    `members`: components of a shard (rows of COMPONENT) -> rows of MEMBER_BLOCK, `blocks` in
+    all, at most.
     """
     work, most_bytes = linking.work, linking.most_bytes
     documents = sum(shard.file.rows for shard in linking.shards)
@@ -216,9 +227,6 @@ def compare_linked(
         )
     )
     return found
-
-
-_TEXT_BYTES_PER_BLOCK = 256  # of text whose shingles fill a block: some 6 bytes a word, 61 words
 
 
 def _read_hashes(shard: PoolShard, ranks: int, hashed: tuple[str, str]) -> Iterator[Rows]:

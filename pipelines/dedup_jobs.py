@@ -106,7 +106,7 @@ def fuzzy_job(
 
     gate = partial(judge_clusters, documents=documents, recipe=recipe, shards=shards)
     before = Linking(shards, work, fuzzy.bands).prepare
-    planned = fuzzy_exchanges(shards, fuzzy.bands)
+    planned = fuzzy_exchanges(shards, ranks, fuzzy.bands)
     return _job(FUZZY_DEDUP, stages, build, gate, work, _FUZZY_STEPS, planned, before)
 
 

@@ -122,7 +122,7 @@ class _Heartbeat:
         self._stop.set()
         self._thread.join()
         with suppress(OSError):  # it expires by itself; what ended the run counts
-            found = None if self.lost else s3.look(self._path)
+            found = None if self.lost else s3.look(self._path, quick=True)
             if found is not None and self._is_ours(found.data):
                 storage.delete([self._path])
 
@@ -140,8 +140,8 @@ class _Heartbeat:
             asked = time.monotonic()
             checksum = None
             with suppress(OSError):  # the next beat may get through
-                checksum = s3.put_object(self._path, content, replaces=self._checksum)
-                found = None if checksum else s3.look(self._path)
+                checksum = s3.put_object(self._path, content, replaces=self._checksum, quick=True)
+                found = None if checksum else s3.look(self._path, quick=True)
                 if found is not None and self._is_ours(found.data):
                     checksum = found.checksum  # an answer was lost
                 if checksum is None:

@@ -306,8 +306,8 @@ def _read_layers(path: str, folder: str, chain: tuple[str, ...]) -> RecipeTree:
 
 def _beside(path: str, other: str) -> str:
     """A file named in another one, whose folder a relative name starts from."""
-    joined = os.path.join(_folder(path), other)
-    return joined if "://" in joined else os.path.normpath(joined)
+    scheme, mark, place = os.path.join(_folder(path), other).rpartition("://")
+    return scheme + mark + os.path.normpath(place)
 
 
 def _same_file(path: str) -> str:

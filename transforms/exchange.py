@@ -144,7 +144,8 @@ class Partition:
 
     def pieces(self) -> Iterator[Rows]:
         """As `read`, in pieces of some `most_bytes` (sorted_pieces): for keys that may be hot. It
-        is one piece unless the partition is a single bucket that is larger, none without rows."""
+        is one piece unless the partition is a single bucket that is larger, or was grouped by the
+        runner; none without rows."""
         return sorted_pieces(self.blocks(), self.dtype, self.most_bytes)
 
 

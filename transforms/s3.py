@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -46,6 +47,8 @@ MOST_READ_BYTES = 8 << 20
 DELETED_AT_ONCE = 1000  # S3's limit
 ATTEMPTS = 8  # at each request, with pauses of up to 20 seconds that grow
 CONNECT_SECONDS, READ_SECONDS = 20, 60
+MOST_PAUSE_SECONDS = 20.0
+QUICK_SECONDS = 10  # to connect, and as many to answer, where a lease runs out meanwhile
 CONNECTIONS = 64  # kept open; as many threads ask at once
 BROKEN = (  # an answer that began and did not end
     boto.ResponseStreamingError,
@@ -54,7 +57,8 @@ BROKEN = (  # an answer that began and did not end
     boto.ConnectionClosedError,
 )
 _lock = threading.Lock()
-_made: tuple[object, Any] = (None, None)  # Beam's options, and the client that was made for them
+# By `quick`: Beam's options, and the client that was made for them.
+_made: dict[bool, tuple[object, Any]] = {}
 
 
 def is_s3(path: str) -> bool:
@@ -70,6 +74,8 @@ def part_bytes(number: int) -> int:
 def object_size(path: str) -> int | None:
     """Size of an object in bytes; None when there is none."""
     bucket, key = _split(path)
+    if not key:
+        return None
     with _telling(path):
         try:
             return int(_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
@@ -113,14 +119,17 @@ def delete_objects(paths: Sequence[str]) -> None:
                 raise OSError(f"s3://{bucket}/{one['Key']} was not deleted: {one.get('Message')}")
 
 
-def put_object(path: str, data: bytes, replaces: str | None = None) -> str | None:
+def put_object(
+    path: str, data: bytes, replaces: str | None = None, quick: bool = False
+) -> str | None:
     """Write a small object if none is there, or in the place of the one with the checksum
-    `replaces`; gives its checksum, None when the condition does not hold."""
+    `replaces`; gives its checksum, None when the condition does not hold. `quick`: asked once,
+    for twice `QUICK_SECONDS` at most."""
     bucket, key = _split(path)
     condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
     with _telling(path):
         try:
-            answer = _client().put_object(Bucket=bucket, Key=key, Body=data, **condition)
+            answer = _client(quick).put_object(Bucket=bucket, Key=key, Body=data, **condition)
         except boto.ClientError as error:
             # 409: another write of it was under way; 404: there is nothing to replace.
             if _status(error) not in {404, 409, 412} or _code(error) == "NoSuchBucket":
@@ -137,12 +146,12 @@ class Look(NamedTuple):
     age_seconds: float
 
 
-def look(path: str) -> Look | None:
-    """What a small object holds; None when there is none."""
+def look(path: str, quick: bool = False) -> Look | None:
+    """What a small object holds; None when there is none. `quick` as in `put_object`."""
     bucket, key = _split(path)
     with _telling(path):
         try:
-            answer = _client().get_object(Bucket=bucket, Key=key)
+            answer = _client(quick).get_object(Bucket=bucket, Key=key)
         except boto.ClientError as error:
             if _status(error) != 404 or _code(error) == "NoSuchBucket":
                 raise
@@ -192,6 +201,7 @@ class _Reader(io.RawIOBase):
                 except BROKEN:
                     if attempt == ATTEMPTS:
                         raise
+                    time.sleep(min(2.0 ** (attempt - 3), MOST_PAUSE_SECONDS))
         self._etag = answer["ETag"]
         # "bytes 0-99/1234"
         self._size = int(answer.get("ContentRange", f"/{len(self._block)}").rpartition("/")[2])
@@ -237,6 +247,7 @@ class S3Writer:
         self._bucket, self._key = _split(path)
         self._buffer = bytearray()
         self._upload = ""
+        self._sent_bytes = 0
         self._parts: list[dict[str, Any]] = []
         self.closed = False
 
@@ -257,12 +268,20 @@ class S3Writer:
             self._send(len(self._buffer))
         with _telling(self._path):
             if self._upload:
-                _client().complete_multipart_upload(
-                    **where, UploadId=self._upload, MultipartUpload={"Parts": self._parts}
-                )
+                self._complete(where)
             else:
                 _client().put_object(**where, Body=bytes(self._buffer))
         self.closed = True
+
+    def _complete(self, where: dict[str, str]) -> None:
+        try:
+            _client().complete_multipart_upload(
+                **where, UploadId=self._upload, MultipartUpload={"Parts": self._parts}
+            )
+        except boto.ClientError as error:
+            # An answer was lost and the same request sent again: the upload is done.
+            if _code(error) != "NoSuchUpload" or object_size(self._path) != self._sent_bytes:
+                raise
 
     def abort(self) -> None:
         self.closed = True
@@ -285,20 +304,20 @@ class S3Writer:
                 Body=bytes(memoryview(self._buffer)[:size_bytes]),
             )
         del self._buffer[:size_bytes]
+        self._sent_bytes += size_bytes
         self._parts.append({"ETag": answer["ETag"], "PartNumber": number})
 
 
-def _client() -> Any:
+def _client(quick: bool = False) -> Any:
     """The client of this process, made anew where Beam was told other options; threads share it."""
-    global _made
     options = FileSystems.get_filesystem("s3://")._options  # type: ignore[attr-defined]
     with _lock:
-        if _made[0] is not options or _made[1] is None:
-            _made = options, _make_client(options)
-        return _made[1]
+        if quick not in _made or _made[quick][0] is not options:
+            _made[quick] = options, _make_client(options, quick)
+        return _made[quick][1]
 
 
-def _make_client(options: Any) -> Any:
+def _make_client(options: Any, quick: bool) -> Any:
     if isinstance(options, PipelineOptions):
         options = options.view_as(S3Options).get_all_options()
     options = options or {}
@@ -310,9 +329,9 @@ def _make_client(options: Any) -> Any:
         verify=options.get("s3_verify"),
         endpoint_url=options.get("s3_endpoint_url"),
         config=Config(
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": 1 if quick else ATTEMPTS},
+            connect_timeout=QUICK_SECONDS if quick else CONNECT_SECONDS,
+            read_timeout=QUICK_SECONDS if quick else READ_SECONDS,
             max_pool_connections=CONNECTIONS,
         ),
     )

@@ -40,7 +40,7 @@ LINK = np.dtype([("address", "<u8"), ("other", "<u8")])  # address < other
 ARC = np.dtype([("node", "<u8"), ("neighbour", "<u8")])  # a link, seen from one of its ends
 COMPONENT = np.dtype([("address", "<u8"), ("component", "<u8")])  # component: its least address
 PIECE_ROWS = 1 << 20  # rows of COMPONENT given at once
-NODE_BYTES = 24  # held by `find_components` for a document with a link
+NODE_BYTES = 42  # held by `find_components` for a document with a link, while nodes are merged
 
 
 def link_bands(pieces: Iterable[Rows]) -> Iterator[Rows]:

@@ -133,7 +133,7 @@ def group_exact(pieces: Callable[[], Iterable[Rows]]) -> Iterator[Rows]:
     for number, rows in enumerate(with_heads(pieces(), ["key", "low"])):
         starts, sizes = _starts_and_sizes(rows)
         for group in (0, len(starts) - 1):
-            sizes[group] = totals.get(_hash_at(rows, starts[group]), sizes[group])
+            sizes[group] = totals[_hash_at(rows, starts[group])]
         found = _found(rows, starts, sizes)
         # The head was found with its own piece.
         is_told = number > 0 and len(found) and found["address"][0] == rows["address"][0]

@@ -20,7 +20,7 @@ from transforms.kernels.shingles import Sets, jaccard_of
 
 __all__ = ["MOST_MET", "Survivors", "choose_survivors"]
 
-MOST_MET = 256  # survivors that an item meets through one band, at most
+MOST_MET = 256  # survivors of a band that an item meets, at most, and as many by the next
 
 
 class Survivors(NamedTuple):

@@ -247,3 +247,12 @@ def test_planted_contamination_of_the_corpus_is_all_found_and_named(tmp_path: Pa
         number = {"gsm8k": item.removeprefix("gsm"), "humaneval": item.rpartition("/")[2]}
         if benchmark in number:
             assert (benchmark, number[benchmark]) in named[document]
+
+
+def test_words_left_and_passages_of_a_plain_reading_speak_of_the_text_as_it_stands(
+    annotator: Decontaminate,
+) -> None:
+    hidden = QUESTION.replace(" ", " <b></b> ")
+    table = annotator.annotate(documents(f"See <i>this</i> page.\n{hidden}\n"))
+    assert table["hits"].to_pylist()[0] > 0
+    assert table["words_left"].to_pylist() == [5]  # see, i, this, i, page

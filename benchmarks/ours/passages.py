@@ -25,7 +25,7 @@ __all__ = ["substring"]
 
 SHARDS = 4
 SOURCE = "all"
-RANKS = 2  # of the source and of the id
+RANKS = 1  # of the id
 WARM_BYTES = 200_000  # of text, on which kernels are compiled
 
 

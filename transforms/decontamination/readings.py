@@ -9,7 +9,7 @@ readings; annotator, cuts and the rescan of a mix all scan both.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +47,37 @@ def scan_texts(lookup: Lookup, data: Bytes, offsets: Numbers) -> Scan:
     data = data.copy()
     for row, first, last in zip(rows, bounds[:-1], bounds[1:], strict=True):
         data[offsets[row] : offsets[row + 1]] = read[first:last]
-    words = find_words(data, offsets)
-    return Scan(data, words, *count_hits(words, lookup))
+    others = find_words(read, bounds)
+    hits[rows], runs[rows] = count_hits(others, lookup)
+    return Scan(data, _with_others(words, rows, others, offsets[rows] - bounds[:-1]), hits, runs)
+
+
+def _with_others(words: Words, rows: Numbers, others: Words, shifts: Numbers) -> Words:
+    """The words of a batch, those of some documents (ascending rows) replaced by others, whose
+    places are `shifts` int64[rows] bytes further on in the batch."""
+    shift = np.repeat(shifts, np.diff(others.bounds))
+    columns = (others.hashes, others.starts + shift, others.ends + shift)
+    counts = np.diff(words.bounds)
+    counts[rows] = np.diff(others.bounds)
+    hashes, starts, ends = (
+        np.concatenate(_spliced(old, new, words.bounds, others.bounds, rows))
+        for old, new in zip(words[:3], columns, strict=True)
+    )
+    return Words(hashes, starts, ends, np.append(0, np.cumsum(counts)))
+
+
+def _spliced(
+    old: npt.NDArray[Any],
+    new: npt.NDArray[Any],
+    bounds: Numbers,
+    new_bounds: Numbers,
+    rows: Numbers,
+) -> list[npt.NDArray[Any]]:
+    pieces, reached = [], 0
+    for row, first, last in zip(rows, new_bounds[:-1], new_bounds[1:], strict=True):
+        pieces += [old[reached : bounds[row]], new[first:last]]
+        reached = bounds[row + 1]
+    return [*pieces, old[reached:]]
 
 
 def hidden_rows(

@@ -21,6 +21,7 @@ __all__ = ["EMPTY", "band_keys", "permutations", "signatures"]
 
 EMPTY = np.uint32(0xFFFFFFFF)  # every value of a document without a word
 _BLOCK = 256  # shingles that are hashed before they are permuted
+_LANES = 32  # permutations that compiled loops take at once, on any processor
 
 
 def permutations(seed: int, count: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
@@ -71,9 +72,10 @@ def _sign(hashes, bounds, n, a, b, out):  # type: ignore[no-untyped-def]
     for _ in range(n):
         power *= NGRAM_BASE
     block = np.empty(_BLOCK, np.uint32)
+    row = np.empty(len(a), np.uint32)
     for d in range(len(bounds) - 1):
         first, end = bounds[d], bounds[d + 1]
-        out[d, :] = EMPTY
+        row[:] = EMPTY
         h = uint64(0)
         filled = 0
         for j in range(first, end):
@@ -84,9 +86,10 @@ def _sign(hashes, bounds, n, a, b, out):  # type: ignore[no-untyped-def]
                 block[filled] = uint32(mix(h))
                 filled += 1
                 if filled == _BLOCK:
-                    _lower(block, filled, a, b, out[d])
+                    _lower(block, filled, a, b, row)
                     filled = 0
-        _lower(block, filled, a, b, out[d])
+        _lower(block, filled, a, b, row)
+        out[d, :] = row[: out.shape[1]]
 
 
 def signatures(words: Words, ngram: int, seed: int, count: int) -> npt.NDArray[np.uint32]:
@@ -94,7 +97,8 @@ def signatures(words: Words, ngram: int, seed: int, count: int) -> npt.NDArray[n
     word. `ngram` in words, 1 or more. Scratch memory is 1 KB whatever the documents."""
     if ngram < 1:
         raise ValueError(f"ngram must be 1 word or more (got {ngram})")
-    a, b = permutations(seed, count)
+    # Whole vectors: what is left over of one is permuted value by value, at a tenth of the speed.
+    a, b = permutations(seed, -(-count // _LANES) * _LANES)
     out = np.empty((len(words.bounds) - 1, count), np.uint32)
     _sign(words.hashes, words.bounds, ngram, a, b, out)
     return out

@@ -260,42 +260,44 @@ def _scan(hashes, start, end, lookup, positions, grams):  # type: ignore[no-unty
     power_m = uint64(1)
     for _ in range(m):
         power_m *= NGRAM_BASE
-    h = _polynomial(hashes, start, min(start + n - 1, end))
-    s = _polynomial(hashes, start, min(start + m - 1, end)) if m > 0 else uint64(0)
+    last_n = end - n  # where the last n-gram begins
+    last_m = end - m if m > 0 else last_n  # and the last short one
+    h = _polynomial(hashes, start, start + n) if start <= last_n else uint64(0)
+    s = _polynomial(hashes, start, start + m) if start <= last_m else uint64(0)
     room = len(positions) - (n + 1)
     filled = 0
-    for p in range(start, end):
-        if p + n <= end:
-            h = h * NGRAM_BASE + hashes[p + n - 1]
-            if p > start:
-                h -= power_n * hashes[p - 1]
-            if _maybe(h, lookup.filter):
-                g = _number(h, n, lookup)
+    p = start
+    while p <= last_m:
+        if p <= last_n and _maybe(h, lookup.filter):
+            g = _number(h, n, lookup)
+            if g >= 0:
+                positions[filled] = p
+                grams[filled] = g
+                filled += 1
+        if m > 0 and _maybe(s, lookup.prefix_filter):
+            longer = s
+            for k in range(m, n):
+                g = _number(longer, k, lookup) if _maybe(longer, lookup.filter) else -1
                 if g >= 0:
                     positions[filled] = p
                     grams[filled] = g
                     filled += 1
-        if m > 0:
-            if p + m > end:
-                return end, filled
-            s = s * NGRAM_BASE + hashes[p + m - 1]
-            if p > start:
-                s -= power_m * hashes[p - 1]
-            if _maybe(s, lookup.prefix_filter):
-                longer = s
-                for k in range(m, n):
-                    g = _number(longer, k, lookup) if _maybe(longer, lookup.filter) else -1
-                    if g >= 0:
-                        positions[filled] = p
-                        grams[filled] = g
-                        filled += 1
-                    if p + k >= end:
-                        break
-                    longer = longer * NGRAM_BASE + hashes[p + k]
-        elif p + n >= end:
-            return end, filled
+                if p + k >= end:
+                    break
+                longer = longer * NGRAM_BASE + hashes[p + k]
+        p += 1
         if filled > room:
-            return p + 1, filled
+            return p, filled
+        # Nearly all words begin nothing: the time goes here. Without short grams (m = 0) s stays 0,
+        # which an empty filter does not hold.
+        while p <= last_n:
+            h = h * NGRAM_BASE + hashes[p + n - 1] - power_n * hashes[p - 1]
+            s = s * NGRAM_BASE + hashes[p + m - 1] - power_m * hashes[p - 1]
+            if _maybe(h, lookup.filter) | _maybe(s, lookup.prefix_filter):
+                break
+            p += 1
+        if last_n < p <= last_m:
+            s = s * NGRAM_BASE + hashes[p + m - 1] - power_m * hashes[p - 1]
     return end, filled
 
 

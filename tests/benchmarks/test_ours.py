@@ -11,7 +11,6 @@ from benchmarks.work import Task
 
 for package in ("gramps", "spacy", "trafilatura"):
     pytest.importorskip(package, reason=f"could not import {package}, part of the benchmarks")
-from benchmarks.corpus import build_corpus
 
 TEXT_BYTES = 400_000
 
@@ -24,6 +23,8 @@ class Small:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    from benchmarks.corpus import build_corpus  # of texts in packages that may be missing
+
     folder = tmp_path_factory.mktemp("corpus")
     return Small(folder, build_corpus(str(folder), TEXT_BYTES).text_bytes)
 

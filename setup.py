@@ -71,6 +71,7 @@ TEST = [
     "mmh3",
     "moto[s3]",
     "mypy",
+    "pydivsufsort",  # suffix arrays, against which repeated passages are tested
     "pytest",
     "pytest-xdist",
     "regex",

@@ -87,7 +87,7 @@ class Planted:
             yield rows.reshape(-1)
 
     def read_members(self, partition: Partition) -> Iterator[Rows]:
-        """Rows of `MEMBER_BLOCK` of a shard's linked documents."""
+        """Rows of `member_dtype` of a shard's linked documents."""
         linked = partition.read()
         for first in range(0, len(linked), BATCH_ROWS):
             here = linked[first : first + BATCH_ROWS]

@@ -141,18 +141,20 @@ class Linking:
         """Where a round's input lies."""
         return storage.join(self._folder(number), "arcs")
 
-    def _latest(self) -> int | None:
+    def _latest(self) -> tuple[int, Stored] | None:
         """The last round whose input is whole."""
         found = storage.join(storage.escape(self.work), "rounds", "*", "arcs", "partitions.json")
         names = [file.path.split("/")[-3] for file in storage.list_files([found])]
-        return max(map(int, names), default=None)
+        for number in sorted(map(int, names), reverse=True):
+            stored = find_stored(self._arcs(number), ARC, self.most_bytes)
+            if stored is not None:
+                return number, stored
+        return None
 
     def _found(self) -> tuple[int, Stored]:
-        number = self._latest()
-        assert number is not None  # `prepare` has run
-        stored = find_stored(self._arcs(number), ARC, self.most_bytes)
-        assert stored is not None
-        return number, stored
+        found = self._latest()
+        assert found is not None  # `prepare` has run
+        return found
 
     def _is_joined(self, number: int) -> bool:
         """Whether the round before this one found nothing left to do."""

@@ -32,21 +32,14 @@ from pipelines.pool_graphs import (
     pool_sources,
     with_addresses,
 )
+from pipelines.pool_tables import write_tables
 from transforms import storage
-from transforms.attributes import write_table
-from transforms.checks.attributes import count_attributes
-from transforms.datasets import Dataset, TaskRecord, sum_counts
+from transforms.datasets import Dataset
 from transforms.dedup.exact import EXACT_SCHEMA, FOUND, exact_dtype, group_exact, hash_halves
-from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY, find_near_duplicates
-from transforms.dedup.members import (
-    BLOCK_VALUES,
-    MEMBER_BLOCK,
-    Members,
-    pack_members,
-    unpack_members,
-)
+from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY
+from transforms.dedup.members import BLOCK_VALUES, Members, member_dtype, pack_members
 from transforms.dedup.minhash import BANDS, NGRAM, band_matrix
-from transforms.dedup.parts import cut_components
+from transforms.dedup.passes import compare_components
 from transforms.dedup.pool import (
     DUPLICATES,
     PoolShard,
@@ -63,6 +56,7 @@ from transforms.stored_lists import StoredList
 
 __all__ = ["build_exact", "build_fuzzy", "compare_linked", "exact_exchanges", "fuzzy_exchanges"]
 
+COUNTED = ("candidates", "kept_text_bytes", "largest_cluster")  # in all records
 LEAST_BYTES_PER_BLOCK = 2 * BLOCK_VALUES  # of text: a word, and so a shingle, has 2 or more
 
 
@@ -109,14 +103,9 @@ def build_exact(
             choose_carrier(pipeline.options, planned["found"]),
         )
     )
-    write = partial(
-        _write_evidence,
-        shards=by_number(shards, work),
-        outputs=dict(outputs),
-        schema=EXACT_SCHEMA,
-        evidence=_url_columns if hashed[0] == "url" else _exact_columns,
-    )
-    _ = found | "WriteTables" >> beam.Map(write)
+    evidence = _url_columns if hashed[0] == "url" else _exact_columns
+    fill = partial(_fill, schema=EXACT_SCHEMA, evidence=evidence)
+    write_tables(found, by_number(shards, work), outputs, EXACT_SCHEMA, fill, COUNTED)
 
 
 def exact_exchanges(shards: Sequence[PoolShard], ranks: int) -> dict[str, PlannedExchange]:
@@ -153,18 +142,12 @@ def build_fuzzy(
         Linking(shards, work, bands, most_bytes, most_nodes),
         pipeline,
         partial(_read_members, shards=numbered, ranks=ranks, ngram=ngram),
-        _count_blocks(shards, ranks, bands),
+        _count_blocks(shards, bands),
         ranks,
         similarity,
     )
-    write = partial(
-        _write_evidence,
-        shards=numbered,
-        outputs=dict(outputs),
-        schema=FUZZY_SCHEMA,
-        evidence=_fuzzy_columns,
-    )
-    _ = partitions | "WriteTables" >> beam.Map(write)
+    fill = partial(_fill, schema=FUZZY_SCHEMA, evidence=_fuzzy_columns)
+    write_tables(partitions, numbered, outputs, FUZZY_SCHEMA, fill, COUNTED)
 
 
 def fuzzy_exchanges(
@@ -174,15 +157,19 @@ def fuzzy_exchanges(
     documents = sum(shard.file.rows for shard in shards)
     return {
         **band_exchanges(shards, bands),
-        "members": PlannedExchange(_count_blocks(shards, ranks, bands) * MEMBER_BLOCK.itemsize),
+        "members": _plan_members(_count_blocks(shards, bands), ranks),
         "found": PlannedExchange(documents * NEAR.itemsize),
     }
 
 
-def _count_blocks(shards: Sequence[PoolShard], ranks: int, bands: int) -> int:
-    """Rows of MEMBER_BLOCK of all documents, at most."""
+def _plan_members(blocks: int, ranks: int) -> PlannedExchange:
+    return PlannedExchange(blocks * member_dtype(ranks).itemsize)
+
+
+def _count_blocks(shards: Sequence[PoolShard], bands: int) -> int:
+    """Rows of `member_dtype` of all documents, at most."""
     text_bytes = sum(shard.file.text_bytes for shard in shards)
-    heads = -(-(1 + ranks + bands) // BLOCK_VALUES) + 1  # that a document begins
+    heads = -(-(1 + bands) // BLOCK_VALUES) + 1  # that a document begins
     return text_bytes // LEAST_BYTES_PER_BLOCK + heads * sum(one.file.rows for one in shards)
 
 
@@ -196,12 +183,12 @@ def compare_linked(
 ) -> PCollection[Partition]:
     """Compare the documents that `linking` joins; gives partitions of `NEAR` by shard.
 
-    `members`: components of a shard (rows of COMPONENT) -> rows of MEMBER_BLOCK, `blocks` in
-    all, at most.
+    `members`: components of a shard (rows of COMPONENT) -> rows of `member_dtype`, `blocks`
+    in all, at most.
     """
     work, most_bytes = linking.work, linking.most_bytes
     documents = sum(shard.file.rows for shard in linking.shards)
-    members_planned = PlannedExchange(blocks * MEMBER_BLOCK.itemsize)
+    dtype = member_dtype(ranks)
     found_planned = PlannedExchange(documents * NEAR.itemsize)
     found: PCollection[Partition] = (
         linking.components(pipeline)
@@ -209,11 +196,11 @@ def compare_linked(
         | "ByComponent"
         >> Exchange(
             storage.join(work, "members"),
-            MEMBER_BLOCK,
+            dtype,
             members,
-            count_buckets(blocks, MEMBER_BLOCK.itemsize, most_bytes),
+            count_buckets(blocks, dtype.itemsize, most_bytes),
             most_bytes=most_bytes,
-            carrier=choose_carrier(pipeline.options, members_planned),
+            carrier=choose_carrier(pipeline.options, _plan_members(blocks, ranks)),
         )
         | "NameComponents" >> beam.Map(named_partition)
         | "ByShard"
@@ -221,7 +208,7 @@ def compare_linked(
             work,
             "found",
             NEAR,
-            partial(_find_near, ranks=ranks, bands=linking.bands, similarity=similarity),
+            partial(_find_near, bands=linking.bands, similarity=similarity),
             linking.shards,
             choose_carrier(pipeline.options, found_planned),
         )
@@ -280,54 +267,41 @@ def _read_members(
         )
 
 
-def _find_near(partition: Partition, ranks: int, bands: int, similarity: float) -> Iterator[Rows]:
-    for rows in cut_components(partition.pieces()):
-        yield find_near_duplicates(unpack_members(rows, ranks, bands), similarity)
+def _find_near(partition: Partition, bands: int, similarity: float) -> Iterator[Rows]:
+    return compare_components(partition.pieces(), bands, similarity)
 
 
-def _write_evidence(
-    partition: Partition,
-    shards: StoredList[PoolShard | None],
-    outputs: Mapping[str, Dataset],
+def _fill(
+    shard: PoolShard,
+    found: Rows,
     schema: pa.Schema,
     evidence: Callable[[Rows], dict[str, pa.Array]],
-) -> None:
-    """Write the table and the record of the shard that the partition stands for."""
-    shard = shards[partition.first_bucket] if shards else None
-    if shard is None or storage.exists(outputs[shard.source].record_path(shard.task)):
-        return
-    found = partition.read()
-    counts = {"documents": shard.file.rows, "candidates": 0, "removed": 0, "kept_text_bytes": 0}
-    counts["largest_cluster"] = 0
-    checks: list[dict[str, int]] = []
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for address, tables in with_addresses(shard, (*shard.judged_by, "size")):
-            here = found[
-                np.searchsorted(found["address"], address[:1])[0] : np.searchsorted(
-                    found["address"], address[-1:], side="right"
-                )[0]
-            ]
-            mask = in_pool(tables)
-            places = (here["address"] - address[0]).astype(np.int64)
-            columns = _align(evidence(here), places, len(address))
-            for name, alone in (("cluster_size", np.uint32(1)), ("stands_for", stood_for(tables))):
-                sizes = np.full(len(address), alone)
-                sizes[places] = here[name]
-                columns[name] = pa.array(sizes, mask=~mask)
-            counts["candidates"] += int(mask.sum())
-            kept = mask & columns["duplicate_of"].is_null().to_numpy(zero_copy_only=False)
-            largest = columns["cluster_size"].filter(pa.array(kept)).to_numpy().max(initial=0)
-            counts["largest_cluster"] = max(counts["largest_cluster"], int(largest))
-            counts["kept_text_bytes"] += int(tables["size"].column("bytes").to_numpy()[kept].sum())
-            counts["removed"] += len(address) - columns["duplicate_of"].null_count
-            table = pa.record_batch([columns[name] for name in schema.names], schema=schema)
-            checks.append(count_attributes(table))
-            yield table
-
-    dataset = outputs[shard.source]
-    file = write_table(dataset, shard.file, schema, batches())
-    dataset.write_record(TaskRecord(shard.task, [file], sum_counts([counts, *checks])))
+) -> Iterator[tuple[pa.RecordBatch, dict[str, int]]]:
+    """A shard's table of duplicates, batch by batch, each with its counts."""
+    for address, tables in with_addresses(shard, (*shard.judged_by, "size")):
+        here = found[
+            np.searchsorted(found["address"], address[:1])[0] : np.searchsorted(
+                found["address"], address[-1:], side="right"
+            )[0]
+        ]
+        mask = in_pool(tables)
+        places = (here["address"] - address[0]).astype(np.int64)
+        columns = _align(evidence(here), places, len(address))
+        for name, alone in (("cluster_size", np.uint32(1)), ("stands_for", stood_for(tables))):
+            sizes = np.full(len(address), alone)
+            sizes[places] = here[name]
+            columns[name] = pa.array(sizes, mask=~mask)
+        kept = mask & columns["duplicate_of"].is_null().to_numpy(zero_copy_only=False)
+        largest = columns["cluster_size"].filter(pa.array(kept)).to_numpy().max(initial=0)
+        yield (
+            pa.record_batch([columns[name] for name in schema.names], schema=schema),
+            {
+                "candidates": int(mask.sum()),
+                "removed": len(address) - columns["duplicate_of"].null_count,
+                "kept_text_bytes": int(tables["size"].column("bytes").to_numpy()[kept].sum()),
+                "largest_cluster": int(largest),
+            },
+        )
 
 
 def _align(

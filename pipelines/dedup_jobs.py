@@ -141,7 +141,7 @@ def repeats_job(
     if is_substring:
         planned = substring_exchanges(shards, repeats.at_least)
     else:
-        planned = unit_exchanges(shards, ranks)
+        planned = unit_exchanges(shards, ranks, repeats.at_least)
     return _job(repeats.stage, stages, build, gate, work, steps, planned)
 
 

@@ -23,14 +23,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.pvalue import AsList, PCollection
+from apache_beam.pvalue import AsList
 
 from pipelines.beam_options import PlannedExchange, choose_carrier
 from pipelines.pool_graphs import by_number, by_shard, named_partition, pool_sources
+from pipelines.pool_tables import write_tables
 from transforms import storage
-from transforms.attributes import read_aligned, write_table
-from transforms.checks.attributes import count_attributes
-from transforms.datasets import Dataset, TaskRecord, sum_counts
+from transforms.attributes import read_aligned
+from transforms.datasets import Dataset
 from transforms.dedup.excerpts import (
     ExcerptFiles,
     Excerpts,
@@ -67,7 +67,7 @@ __all__ = ["build_substring", "build_units", "substring_exchanges", "unit_exchan
 
 PLACE = np.dtype([("place", "<u8")])
 _LOW = np.uint64(0xFFFFFFFF)
-_UNIT_TEXT_BYTES = 32  # of text for each line, at most that many rows are planned for
+WORD_TEXT_BYTES = 2  # that a word of a line takes at least, with what parts it from the next
 
 
 class Shape(NamedTuple):
@@ -123,7 +123,8 @@ def build_substring(
         | "Compare"
         >> by_shard(work, "found", FOUND_PASSAGE, partial(_compare, shape=shape, work=work), shards)
     )
-    _write_tables(found, numbered, outputs, joined_from, partial(_read_own, work=work))
+    fill = partial(_fill, joined_from=joined_from, more=partial(_read_own, work=work))
+    write_tables(found, numbered, outputs, PASSAGES_SCHEMA, fill)
 
 
 def build_units(
@@ -142,8 +143,7 @@ def build_units(
     `words`: of the shortest line or paragraph that is looked at. Otherwise as `build_substring`.
     """
     dtype = unit_dtype(ranks)
-    planned = unit_exchanges(shards, ranks)
-    text_bytes = sum(shard.file.text_bytes for shard in shards)
+    planned = unit_exchanges(shards, ranks, words)
     found = (
         pool_sources(pipeline, shards, work)
         | "Units"
@@ -151,7 +151,7 @@ def build_units(
             storage.join(work, "units"),
             dtype,
             partial(_read_units, ranks=ranks, paragraphs=paragraphs, words=words),
-            count_buckets(text_bytes // _UNIT_TEXT_BYTES, dtype.itemsize, most_bytes),
+            count_buckets(_count_units(shards, words), dtype.itemsize, most_bytes),
             most_bytes=most_bytes,
             carrier=choose_carrier(pipeline.options, planned["units"]),
         )
@@ -166,7 +166,8 @@ def build_units(
             choose_carrier(pipeline.options, planned["found"]),
         )
     )
-    _write_tables(found, by_number(shards, work), outputs, None, None)
+    fill = partial(_fill, joined_from=None, more=None)
+    write_tables(found, by_number(shards, work), outputs, PASSAGES_SCHEMA, fill)
 
 
 def _count_anchors(shards: Sequence[PoolShard], size: int) -> int:
@@ -184,13 +185,22 @@ def substring_exchanges(shards: Sequence[PoolShard], size: int) -> dict[str, Pla
     }
 
 
-def unit_exchanges(shards: Sequence[PoolShard], ranks: int) -> dict[str, PlannedExchange]:
-    """What `build_units` exchanges, where a line has `_UNIT_TEXT_BYTES` or more."""
-    units = sum(shard.file.text_bytes for shard in shards) // _UNIT_TEXT_BYTES
+def unit_exchanges(
+    shards: Sequence[PoolShard], ranks: int, words: int
+) -> dict[str, PlannedExchange]:
+    """What `build_units` exchanges, at most."""
+    units = _count_units(shards, words)
     return {
         "units": PlannedExchange(units * unit_dtype(ranks).itemsize),
         "found": PlannedExchange(units * FOUND_PASSAGE.itemsize),
     }
+
+
+def _count_units(shards: Sequence[PoolShard], words: int) -> int:
+    """Lines or paragraphs of `words` or more, at most: behind all but a text's last there is a line
+    feed."""
+    most = sum(shard.file.text_bytes + shard.file.rows for shard in shards)
+    return most // (words * WORD_TEXT_BYTES)
 
 
 def _after(element: tuple[str, Partition], excerpts: list[int]) -> tuple[str, Partition]:
@@ -328,71 +338,38 @@ def _group_units(partition: Partition) -> Iterator[Rows]:
     return group_units(partition.pieces())
 
 
-def _write_tables(
-    found: PCollection[Partition],
-    shards: StoredList[PoolShard | None],
-    outputs: Mapping[str, Dataset],
-    joined_from: float | None,
-    more: Callable[[int], Rows] | None,
-) -> None:
-    write = partial(
-        _write_table,
-        shards=shards,
-        outputs=dict(outputs),
-        joined_from=joined_from,
-        more=more,
-    )
-    _ = found | "WriteTables" >> beam.Map(write)
-
-
-def _write_table(
-    partition: Partition,
-    shards: StoredList[PoolShard | None],
-    outputs: Mapping[str, Dataset],
-    joined_from: float | None,
-    more: Callable[[int], Rows] | None,
-) -> None:
-    """Write the table and the record of the shard that the partition stands for. `more`: what is
-    known of a shard without an exchange."""
-    shard = shards[partition.first_bucket] if shards else None
-    if shard is None or storage.exists(outputs[shard.source].record_path(shard.task)):
-        return
-    found = partition.read()
+def _fill(
+    shard: PoolShard, found: Rows, joined_from: float | None, more: Callable[[int], Rows] | None
+) -> Iterator[tuple[pa.RecordBatch, dict[str, int]]]:
+    """The table of PASSAGES_SCHEMA of a shard, batch by batch, each with its counts. `more`: what
+    is known of a shard without an exchange."""
     if more is not None:
         found = np.concatenate([found, more(shard.number)])
         found = found[np.argsort(found["start"], kind="stable")]
-    counts: list[dict[str, int]] = [{"documents": shard.file.rows, "removed": 0}]
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        first_byte = 0
-        for tables in read_aligned(shard.paths("size", *shard.judged_by), shard.file.rows_digest):
-            sizes = tables["size"].column("bytes").to_numpy().astype(np.int64)
-            starts = first_byte + document_starts(sizes)
-            first_byte = int(starts[-1])
-            bounds = place_of(shard.number, starts[[0, -1]])
-            here = found[slice(*np.searchsorted(found["start"], bounds))]
-            columns, passages = passage_columns(here, starts, joined_from)
-            mask = in_pool(tables)
-            cut = columns["cut_bytes"].to_numpy()
-            counts.append(
-                {
-                    "candidates": int(mask.sum()),
-                    "kept_text_bytes": int((sizes - cut)[mask].sum()),
-                    "cut.documents": int((cut > 0).sum()),
-                    "cut.passages": passages,
-                    "cut.bytes": int(cut.sum()),
-                }
-            )
-            table = pa.record_batch(
-                [
-                    pc.if_else(pa.array(mask), columns[field.name], pa.scalar(None, field.type))
-                    for field in PASSAGES_SCHEMA
-                ],
-                schema=PASSAGES_SCHEMA,
-            )
-            counts.append(count_attributes(table))
-            yield table
-
-    dataset = outputs[shard.source]
-    file = write_table(dataset, shard.file, PASSAGES_SCHEMA, batches())
-    dataset.write_record(TaskRecord(shard.task, [file], sum_counts(counts)))
+    first_byte = 0
+    for tables in read_aligned(shard.paths("size", *shard.judged_by), shard.file.rows_digest):
+        sizes = tables["size"].column("bytes").to_numpy().astype(np.int64)
+        starts = first_byte + document_starts(sizes)
+        first_byte = int(starts[-1])
+        bounds = place_of(shard.number, starts[[0, -1]])
+        here = found[slice(*np.searchsorted(found["start"], bounds))]
+        columns, passages = passage_columns(here, starts, joined_from)
+        mask = in_pool(tables)
+        cut = columns["cut_bytes"].to_numpy()
+        table = pa.record_batch(
+            [
+                pc.if_else(pa.array(mask), columns[field.name], pa.scalar(None, field.type))
+                for field in PASSAGES_SCHEMA
+            ],
+            schema=PASSAGES_SCHEMA,
+        )
+        yield (
+            table,
+            {
+                "candidates": int(mask.sum()),
+                "kept_text_bytes": int((sizes - cut)[mask].sum()),
+                "cut.documents": int((cut > 0).sum()),
+                "cut.passages": passages,
+                "cut.bytes": int(cut.sum()),
+            },
+        )

@@ -12,6 +12,10 @@ partitions by their true sizes. Nothing but names and counts crosses a Beam stag
 is not written again: in one folder the same name must stand for the same rows. *groupbykey* hands
 blocks of rows to the runner's own shuffle, by groups of buckets: for runners whose shuffle holds
 what is planned (scale.md: Flink hangs on more than some 1.2 GB of a stage's output per subtask).
+
+A run says of itself how long it is and what each bucket's rows hash to. One that was cut or changed
+is made anew where runs are taken up, or else noticed as its rows are read: DamagedFile then, and
+the run is deleted, so that the next attempt makes it anew.
 """
 
 from __future__ import annotations
@@ -27,7 +31,8 @@ from apache_beam.pvalue import PCollection
 
 from transforms import storage
 from transforms.documents import split_address
-from transforms.kernels.hashing import hash_keys
+from transforms.kernels.hashing import hash_keys, hash_rows
+from transforms.kernels.words import read_only
 from transforms.rows import Rows
 from transforms.sorted_pieces import sorted_order, sorted_pieces
 
@@ -50,9 +55,10 @@ BUCKETS_PER_GROUP = 8  # that go to one key of the runner's shuffle
 MAX_BUCKETS = 1 << 16  # 4 TiB in partitions of 64 MiB; a bucket's number fits a radix sort
 BUCKETS_PER_PARTITION = 8  # buckets planned for each partition, so that partitions come out even
 Carrier = Literal["files", "groupbykey"]
-_MAGIC = 0x314E55524C4E4956  # "VINLRUN1"
-_FOOTER = np.dtype([("index_at", "<u8"), ("segments", "<u8"), ("magic", "<u8")])
-_ENTRY = np.dtype([("offset", "<u8"), ("rows", "<u8")])
+_MAGIC = 0x324E55524C4E4956  # "VINLRUN2"
+_FOOTER = np.dtype([("index_at", "<u8"), ("segments", "<u8"), ("index", "<u8"), ("magic", "<u8")])
+# Of a segment's rows in one bucket: the first byte, how many, and a hash of their bytes.
+_ENTRY = np.dtype([("offset", "<u8"), ("rows", "<u4"), ("digest", "<u4")])
 
 
 def count_buckets(rows: int, row_bytes: int, most_bytes: int = MOST_PARTITION_BYTES) -> int:
@@ -115,21 +121,27 @@ class Partition:
 
     def blocks(self) -> Iterator[Rows]:
         """The rows as they were written, piece by piece: by run name, segment and bucket; those
-        that were grouped by the runner in any order."""
+        that were grouped by the runner in any order. DamagedFile when a run was cut or changed."""
         if self.grouped is not None:
             yield from (np.frombuffer(block, self.dtype) for block in self.grouped if block)
             return
         for path, index_at, segments in storage.read_json(_list_path(self.folder)):
-            width = segments * _ENTRY.itemsize
+            width, buckets = segments * _ENTRY.itemsize, self.end_bucket - self.first_bucket
+            if not storage.exists(path):
+                raise _refused(path)
             with storage.open_read(path) as file:
                 file.seek(index_at + self.first_bucket * width)
-                index = np.frombuffer(
-                    file.read((self.end_bucket - self.first_bucket) * width), _ENTRY
-                ).reshape(self.end_bucket - self.first_bucket, segments)
-                counts = index["rows"].sum(axis=0)
+                entries = file.read(buckets * width)
+                if len(entries) != buckets * width:
+                    raise _refused(path)
+                index = np.frombuffer(entries, _ENTRY).reshape(buckets, segments)
+                counts = index["rows"].sum(axis=0, dtype=np.int64)
                 for segment in np.flatnonzero(counts):
                     file.seek(int(index["offset"][0, segment]))
                     data = file.read(int(counts[segment]) * self.dtype.itemsize)
+                    seen = _digests(data, index["rows"][:, segment], self.dtype)
+                    if seen is None or not np.array_equal(seen, index["digest"][:, segment]):
+                        raise _refused(path)
                     yield np.frombuffer(data, self.dtype)
 
     def read(self) -> Rows:
@@ -167,10 +179,15 @@ class Stored(NamedTuple):
 def find_stored(
     folder: str, dtype: np.dtype[Any], most_bytes: int = MOST_PARTITION_BYTES
 ) -> Stored | None:
-    """The partitions of an exchange all of whose runs are there; None before."""
+    """The partitions of an exchange all of whose runs are there; None before, and when one of them
+    was lost or cut since."""
     if not storage.exists(_bounds_path(folder)):
         return None
+    sizes = {file.path: file.size_bytes for file in storage.list_files([storage.escape(folder)])}
     stored = storage.read_json(_bounds_path(folder))
+    runs = [_Run(*run) for run in storage.read_json(_list_path(folder))]
+    if any(sizes.get(run.path) != _run_bytes(run, stored["bounds"][-1][1]) for run in runs):
+        return None
     partitions = [
         Partition(folder, dtype, first, end, most_bytes) for first, end in stored["bounds"]
     ]
@@ -187,20 +204,13 @@ class _WriteRun(beam.DoFn):  # type: ignore[misc]
         writer, source = element
         buckets = self.exchange.buckets
         path = storage.join(self.exchange.folder, f"{writer}-{buckets}.run")
-        if not storage.exists(path):
+        found = _read_run(path, buckets) if storage.exists(path) else None
+        if found is None:
             self._write(path, self.exchange.rows(source))
-        with storage.open_read(path) as file:
-            size = file.seek(0, 2)
-            file.seek(size - _FOOTER.itemsize)
-            footer = np.frombuffer(file.read(_FOOTER.itemsize), _FOOTER)[0]
-            if int(footer["magic"]) != _MAGIC:
-                raise ValueError(f"{path} is no run of an exchange: delete its folder, run again")
-            run = _Run(path, int(footer["index_at"]), int(footer["segments"]))
-            file.seek(run.index_at)
-            index = np.frombuffer(
-                file.read(buckets * run.segments * _ENTRY.itemsize), _ENTRY
-            ).reshape(buckets, run.segments)
-        yield run, index["rows"].sum(axis=1).astype(np.int64)
+            found = _read_run(path, buckets)
+        if found is None:
+            raise _refused(path)
+        yield found
 
     def _write(self, path: str, blocks: Iterable[Rows]) -> None:
         indexes: list[Rows] = []
@@ -212,14 +222,70 @@ class _WriteRun(beam.DoFn):  # type: ignore[misc]
                 starts = np.cumsum(counts) - counts
                 index["offset"] = file.size_bytes + starts * self.exchange.dtype.itemsize
                 index["rows"] = counts
-                indexes.append(index)
                 small = buckets.astype(np.min_scalar_type(self.exchange.buckets - 1))
                 # 16 bits are sorted by radix.
-                file.write(segment[np.argsort(small, kind="stable")].view(np.uint8))
+                data = segment[np.argsort(small, kind="stable")].view(np.uint8)
+                index["digest"] = _digests(data, counts, self.exchange.dtype)
+                indexes.append(index)
+                file.write(data)
             index_at = file.size_bytes
-            if indexes:
-                file.write(np.stack(indexes, axis=1).reshape(-1).view(np.uint8))
-            file.write(np.array([(index_at, len(indexes), _MAGIC)], _FOOTER).view(np.uint8))
+            entries = np.stack(indexes, axis=1).reshape(-1) if indexes else np.empty(0, _ENTRY)
+            file.write(entries.view(np.uint8))
+            footer = (index_at, len(indexes), _index_digest(entries), _MAGIC)
+            file.write(np.array([footer], _FOOTER).view(np.uint8))
+
+
+def _digests(
+    data: bytes | npt.NDArray[np.uint8], counts: npt.NDArray[Any], dtype: np.dtype[Any]
+) -> npt.NDArray[np.uint32] | None:
+    """A hash of each bucket's rows, of which there are so many: uint32[buckets]. None where there
+    are less bytes."""
+    ends = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=ends[1:])
+    ends *= dtype.itemsize
+    if len(data) < ends[-1]:
+        return None
+    return hash_rows(read_only(np.frombuffer(data, np.uint8)), ends)[0].astype(np.uint32)
+
+
+def _index_digest(entries: Rows) -> int:
+    data = np.frombuffer(entries.tobytes(), np.uint8)
+    return int(hash_rows(data, np.array([0, len(data)], np.int64))[0][0])
+
+
+def _run_bytes(run: _Run, buckets: int) -> int:
+    """How long a run's file is."""
+    return run.index_at + buckets * run.segments * _ENTRY.itemsize + _FOOTER.itemsize
+
+
+def _read_run(path: str, buckets: int) -> tuple[_Run, npt.NDArray[np.int64]] | None:
+    """A run and its rows in each bucket; None when it was cut or is no run, or its index was
+    changed. Its rows are not read."""
+    with storage.open_read(path) as file:
+        size = file.seek(0, 2)
+        if size < _FOOTER.itemsize:
+            return None
+        file.seek(size - _FOOTER.itemsize)
+        footer = np.frombuffer(file.read(_FOOTER.itemsize), _FOOTER)[0]
+        run = _Run(path, int(footer["index_at"]), int(footer["segments"]))
+        if int(footer["magic"]) != _MAGIC or _run_bytes(run, buckets) != size:
+            return None
+        file.seek(run.index_at)
+        data = file.read(size - run.index_at - _FOOTER.itemsize)
+        entries = np.frombuffer(data, _ENTRY)
+        if _index_digest(entries) != int(footer["index"]):
+            return None
+    rows = entries["rows"].reshape(buckets, run.segments).sum(axis=1, dtype=np.int64)
+    return run, rows
+
+
+def _refused(path: str) -> storage.DamagedFile:
+    """Delete a run that is not what was written; what to tell of it."""
+    storage.delete([path])
+    return storage.DamagedFile(
+        f"{path} was cut or changed since it was written, so it was deleted: run again, and it is"
+        " made anew"
+    )
 
 
 def _segments(blocks: Iterable[Rows], dtype: np.dtype[Any]) -> Iterator[Rows]:

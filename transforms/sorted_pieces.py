@@ -8,14 +8,14 @@ have one key.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from transforms.rows import Rows
+from transforms.spools import Spool
 
 __all__ = ["sorted_order", "sorted_pieces", "with_heads"]
 
@@ -42,11 +42,11 @@ def sorted_pieces(blocks: Iterable[Rows], dtype: np.dtype[Any], most_bytes: int)
     """The rows of all blocks, sorted as one, in pieces of some `most_bytes`; no piece is empty.
 
     Rows that differ in no sorted field come in any order. Holds some three times `most_bytes`
-    beside a block.
+    beside a block. OSError that names the folder of temporary files where that is full.
     """
     held: list[Rows] = []
     size = 0
-    with tempfile.TemporaryFile() as spool:
+    with Spool(dtype) as spool:
         ends: list[int] = []  # in rows, of each sorted run in the spool
         most_rows = max(1, most_bytes // dtype.itemsize)
         for block in (
@@ -85,11 +85,11 @@ def _sorted_by(dtype: np.dtype[Any]) -> list[str]:
     return [name for name in dtype.names or () if dtype[name].subdtype is None]
 
 
-def _spill(held: list[Rows], spool: IO[bytes], ends: list[int]) -> None:
+def _spill(held: list[Rows], spool: Spool, ends: list[int]) -> None:
     rows = np.concatenate(held)
     held.clear()
-    spool.write(rows[sorted_order(rows)].view(np.uint8).data)
-    ends.append((ends[-1] if ends else 0) + len(rows))
+    spool.write(rows[sorted_order(rows)])
+    ends.append(spool.rows)
 
 
 class _Run:
@@ -97,15 +97,14 @@ class _Run:
 
     def __init__(self, start: int, end: int, dtype: np.dtype[Any], rows_at_once: int) -> None:
         self.next, self.end = start, end
-        self._dtype, self._rows_at_once = dtype, rows_at_once
+        self._rows_at_once = rows_at_once
         self.held = np.empty(0, dtype)
 
-    def fill(self, spool: IO[bytes]) -> None:
+    def fill(self, spool: Spool) -> None:
         if len(self.held) or self.next == self.end:
             return
         count = min(self._rows_at_once, self.end - self.next)
-        spool.seek(self.next * self._dtype.itemsize)
-        self.held = np.frombuffer(spool.read(count * self._dtype.itemsize), self._dtype)
+        self.held = spool.read(self.next, count)
         self.next += count
 
     def take(self, names: list[str], bound: tuple[Any, ...] | None) -> Rows:
@@ -121,9 +120,7 @@ class _Run:
         return taken
 
 
-def _merge(
-    spool: IO[bytes], ends: list[int], dtype: np.dtype[Any], most_bytes: int
-) -> Iterator[Rows]:
+def _merge(spool: Spool, ends: list[int], dtype: np.dtype[Any], most_bytes: int) -> Iterator[Rows]:
     names = _sorted_by(dtype)
     rows_at_once = max(LEAST_ROWS, most_bytes // dtype.itemsize // len(ends))
     runs = [

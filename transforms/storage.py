@@ -30,12 +30,14 @@ from transforms import s3
 __all__ = [
     "content_digest",
     "DamagedFile",
+    "DiskFull",
     "FileInfo",
     "HashingFile",
     "common_root",
     "delete",
     "escape",
     "exists",
+    "full_disk",
     "join",
     "list_files",
     "modified",
@@ -53,12 +55,21 @@ __all__ = [
 ]
 
 _COPY_BYTES = 1 << 20
+# What a system says when nothing more can be written: no room, a quota, a limit of a file's size.
+_FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 _WILDCARD = re.compile(r"[*?\[]")
 _ESCAPED = re.compile(r"\[[*?[]\]")  # a wildcard that stands for itself
 
 
 class DamagedFile(RuntimeError):
     """A file of ours does not hold what we wrote."""
+
+
+class DiskFull(OSError):
+    """There is no room to write; the message says where and what is to be done."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class FileInfo(NamedTuple):
@@ -309,18 +320,31 @@ def write_aside(path: str) -> Iterator[HashingFile]:
     folder, slash, name = path.rpartition("/")
     # The token only keeps two attempts apart; it reaches no output.
     aside = f"{folder}{slash}aside/{name}.{secrets.token_hex(8)}"
-    file = HashingFile(
-        FileSystems.create(aside, "application/octet-stream", CompressionTypes.UNCOMPRESSED)
-    )
+    remedy = "make room there or take a workspace on a larger disk, and run again: it goes on"
+    with full_disk(f"while writing {path}", remedy):
+        file = HashingFile(
+            FileSystems.create(aside, "application/octet-stream", CompressionTypes.UNCOMPRESSED)
+        )
+        try:
+            yield file
+            file.close()
+        except BaseException:
+            _discard(file, aside)
+            raise
+        _move(aside, path)
+
+
+@contextmanager
+def full_disk(where: str, remedy: str) -> Iterator[None]:
+    """Say of a disk without room where that was and what is to be done: an OSError of the same
+    number, in one sentence."""
     try:
-        yield file
-        file.close()
-    except BaseException as error:
-        _discard(file, aside)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise OSError(error.errno, f"No space left on device while writing {path}") from error
-        raise
-    _move(aside, path)
+        yield
+    except OSError as error:
+        if error.errno not in _FULL or isinstance(error, DiskFull):
+            raise
+        reason = os.strerror(error.errno)
+        raise DiskFull(error.errno, f"{reason} {where}; {remedy}") from error
 
 
 @contextmanager

@@ -302,6 +302,27 @@ def test_full_disk_fails_the_run_and_it_goes_on_when_there_is_room(
     assert [name for name in wanted if seen[name] != wanted[name]] == []
 
 
+def test_disk_that_is_full_while_duplicates_are_sought_is_named(
+    finished: Finished, pool: Pool, tmp_path: Path, small_disk: SmallDisk
+) -> None:
+    small_disk.grow(1 << 20)
+    workspace = finished.copy_to(small_disk.folder / "workspace")
+    for made in ("attributes/exact_duplicates", "attributes/fuzzy_duplicates", "mixes"):
+        shutil.rmtree(workspace / made)
+    for made in (workspace / "attributes").glob("selection-*"):
+        shutil.rmtree(made)
+    small_disk.grow(small_disk.used_kilobytes() + 24)
+    said = run(pool.recipe(), workspace).failed(3)
+    assert re.search(rf"No space left on device while writing {workspace}/.*; make room", said), (
+        said
+    )
+    assert len(said.strip().splitlines()) == 1
+    small_disk.grow(1 << 20)
+    run(pool.recipe(), workspace).good()
+    seen, wanted = hashes_of(workspace), hashes_of(finished.workspace)
+    assert [name for name in wanted if seen[name] != wanted[name]] == []
+
+
 def assert_disk_is_full(outcome: Outcome) -> None:
     said = outcome.failed(3)
     assert "No space left on device" in said or "disk" in said.lower(), said

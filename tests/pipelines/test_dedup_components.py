@@ -1,6 +1,7 @@
 """Components over exchanges: those of scipy, with far less in a worker than there are links."""
 
 import os
+import shutil
 
 import apache_beam as beam
 import numpy as np
@@ -136,6 +137,22 @@ def test_killed_in_any_round_the_next_run_goes_on(tmp_path, monkeypatch, writes)
     found, before = components(tmp_path, **settings)
     assert found == expected()
     assert before == last_round(tmp_path) - reached  # each pipeline makes the input of a round
+
+
+def test_a_run_that_was_changed_between_rounds_is_refused_and_the_next_run_begins_anew(tmp_path):
+    settings = {"most_nodes": 1, "most_bytes": 40 * PART}
+    wanted, _ = components(tmp_path / "undisturbed", **settings)
+    components(tmp_path, **settings)
+    last = max((tmp_path / "work").glob("rounds/*/arcs"))
+    path = max(last.glob("*.run"), key=lambda one: one.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+    for made in ("found", "work/components"):  # what comes after the rounds is made again
+        shutil.rmtree(tmp_path / made)
+    with pytest.raises(Exception, match=f"{path.name} was cut or changed since it was written"):
+        components(tmp_path, **settings)
+    assert components(tmp_path, **settings)[0] == wanted == expected()
 
 
 def last_round(folder):

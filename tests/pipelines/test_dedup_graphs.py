@@ -3,6 +3,7 @@
 import gzip
 import os
 import random
+import tempfile
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -24,12 +25,13 @@ from dedup_pool import (
 from pipelines import dedup_graphs
 from pipelines.dedup_components import Linking
 from pipelines.dedup_graphs import build_exact, build_fuzzy
+from transforms import storage
 from transforms.checks.attributes import count_attributes
 from transforms.datasets import Dataset
 from transforms.dedup.exact import EXACT_SCHEMA
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
 from transforms.dedup.minhash import BANDS
-from transforms.dedup.parts import cut_components
+from transforms.dedup.passes import compare_components
 from transforms.dedup.pool import PoolShard
 from transforms.dedup.url import UrlHash
 from transforms.documents import split_address
@@ -289,20 +291,25 @@ def test_workers_and_partitions_change_no_byte(undisturbed, tmp_path, flags, set
     assert output_bytes(tmp_path) == output_bytes(folder)
 
 
-def test_parts_of_large_components_are_the_same_in_all_partitions(tmp_path, monkeypatch):
-    # Ten near copies of one text, two at most of which are compared at once.
-    monkeypatch.setattr(dedup_graphs, "cut_components", partial(cut_components, most_bytes=6 * 512))
+@pytest.mark.parametrize("held_bytes", [1, 3 * 512, 40 * 512])
+def test_components_that_do_not_fit_memory_tell_the_same_story(
+    undisturbed, tmp_path, monkeypatch, held_bytes
+):
+    folder, pool, _ = undisturbed
+    passes = partial(compare_components, most_bytes=held_bytes)
+    monkeypatch.setattr(dedup_graphs, "compare_components", passes)
+    deduplicate(tmp_path, pool)
+    assert output_bytes(tmp_path) == output_bytes(folder)
+
+
+def test_near_copies_have_one_survivor_though_few_fit_memory(tmp_path, monkeypatch):
+    passes = partial(compare_components, most_bytes=2 * 512)
+    monkeypatch.setattr(dedup_graphs, "compare_components", passes)
     text = prose(1)
-    texts = [(f"near{k}", edited(text, 1, seed=k)) for k in range(10)]
-    first = make_pool(tmp_path / "a", [("web", texts[:5]), ("code", texts[5:])])
-    found = stories(first, deduplicate(tmp_path / "a", first)["fuzzy"])
-    assert 1 < sum(row["duplicate_of"] is None for row in found.values()) < 10
-    again = stories(first, deduplicate(tmp_path / "b", first, most_bytes=1)["fuzzy"])
-    assert again == found
-    other = make_pool(
-        tmp_path / "c", [("web", texts[3:5]), ("web", texts[:3]), ("code", texts[5:])]
-    )
-    assert stories(other, deduplicate(tmp_path / "c", other)["fuzzy"]) == found
+    texts = [(f"near{k}", edited(text, 1, seed=k)) for k in range(40)]
+    pool = make_pool(tmp_path, [("web", texts[:20]), ("code", texts[20:])])
+    found = stories(pool, deduplicate(tmp_path, pool)["fuzzy"])
+    assert sum(row["duplicate_of"] is None for row in found.values()) == 1
 
 
 @pytest.mark.parametrize("turn", range(5))
@@ -397,6 +404,41 @@ def test_killed_at_any_write_and_started_again_the_bytes_are_the_same(
     expected = {k: v for k, v in output_bytes(folder).items() if k.startswith("fuzzy")}
     seen = {k: v for k, v in output_bytes(tmp_path).items() if "/aside/" not in k}
     assert seen == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "files"),
+    [("written", 2), ("written", 9), ("written", 20), ("sorted", 0), ("sorted", 9)],
+)
+def test_a_full_disk_is_told_and_with_room_the_bytes_are_the_same(
+    undisturbed, tmp_path, monkeypatch, what, files
+):
+    folder, pool, _ = undisturbed
+    create, spool, left = storage.FileSystems.create, tempfile.TemporaryFile, [files]
+
+    def or_full(make, mode):
+        def made(*arguments):
+            left[0] -= 1
+            return make(*arguments) if left[0] >= 0 else open("/dev/full", mode)
+
+        return made
+
+    if what == "written":
+        monkeypatch.setattr(storage.FileSystems, "create", or_full(create, "wb"))
+        told = f"No space left on device while writing {tmp_path}/.*; make room there or take"
+    else:
+        monkeypatch.setattr(tempfile, "TemporaryFile", or_full(spool, "r+b"))
+        told = f"while writing temporary files in {tempfile.gettempdir()}; make room there or let"
+    settings = {"most_bytes": 1}  # all that is exchanged is sorted through files
+    with pytest.raises(Exception, match=told):
+        deduplicate(tmp_path, pool, **settings)
+    monkeypatch.undo()
+    half = [path for path in tmp_path.rglob("aside/*") if path.is_file()]
+    assert half == []
+    deduplicate(tmp_path, pool, **settings)
+    assert {k: v for k, v in output_bytes(tmp_path).items() if "/aside/" not in k} == output_bytes(
+        folder
+    )
 
 
 def test_an_empty_pool_gives_nothing(tmp_path):

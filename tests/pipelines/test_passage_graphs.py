@@ -14,10 +14,12 @@ from dedup_pool import (
     run,
 )
 
-from pipelines.passage_graphs import build_substring, build_units
+from pipelines.passage_graphs import build_substring, build_units, unit_exchanges
 from transforms.datasets import Dataset
 from transforms.dedup.passages import PASSAGES_SCHEMA
+from transforms.dedup.units import unit_dtype
 from transforms.documents import split_address
+from transforms.exchange import find_stored
 
 SIZE = 40
 
@@ -308,6 +310,19 @@ def repeated_units(texts, order, paragraphs, least):
                 seen.add(key)
         found[name] = spans
     return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\nb\nc\nd", "a b\nc d\n", "\u4e00\u4e8c\n\u4e09\u56db", "a\n\nb\n\nc", "Read more\n" * 9],
+)
+@pytest.mark.parametrize("least", [1, 2])
+def test_short_lines_are_no_more_than_planned(tmp_path, text, least):
+    pool = make_pool(tmp_path, [("web", [(f"d{k}", text) for k in range(5)])])
+    repeated(tmp_path, pool, False, least)
+    rows = find_stored(str(tmp_path / "work/units"), unit_dtype(2)).rows
+    planned = unit_exchanges(pool, 2, least)["units"].most_bytes
+    assert 0.3 * planned <= rows * unit_dtype(2).itemsize <= planned or rows == 0
 
 
 @pytest.mark.parametrize("paragraphs", [False, True])

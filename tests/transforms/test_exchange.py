@@ -237,6 +237,97 @@ def test_a_run_that_exists_is_not_written_again(tmp_path):
     assert [p.read().tobytes() for p in run(str(tmp_path), sources, rows=only_b)] == first
 
 
+def cut_short(path):
+    os.truncate(path, path.stat().st_size - 8)
+
+
+def flipped(path, at):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [
+    cut_short, lambda path: os.truncate(path, 7), lambda path: os.truncate(path, 0),
+    lambda path: flipped(path, -1), lambda path: flipped(path, -40), os.remove,
+])  # fmt: skip
+def test_a_run_that_was_cut_or_whose_index_was_changed_is_made_anew(tmp_path, damage):
+    rows = some_rows(11, 300)
+    sources = [("a", rows[:100]), ("b", rows[100:])]
+    run(str(tmp_path), sources)
+    before = {p.name: p.read_bytes() for p in tmp_path.glob("runs/*") if p.is_file()}
+    damage(tmp_path / "runs" / "b-64.run")
+    assert sorted_rows(part.read() for part in run(str(tmp_path), sources)) == sorted_rows([rows])
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("runs/*") if p.is_file()} == before
+
+
+def test_no_changed_byte_of_a_run_is_ever_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(exchange, "SEGMENT_BYTES", 40 * ROW.itemsize)  # several segments
+    rows = some_rows(12, 100)
+    (part,) = run(str(tmp_path), [("a", rows)])
+    path = tmp_path / "runs" / "a-64.run"
+    good = path.read_bytes()
+    for at in range(0, len(good), 5):
+        flipped(path, at)
+        taken_up = exchange._read_run(str(path), 64) is not None
+        if taken_up:
+            with pytest.raises(storage.DamagedFile, match="run again, and it is made anew"):
+                part.read()
+            assert not path.exists()
+        path.write_bytes(good)
+    assert sorted_rows([part.read()]) == sorted_rows([rows])
+
+
+def test_a_later_pipeline_finds_nothing_where_a_run_was_lost_or_refused(tmp_path):
+    sources = [("a", some_rows(9, 300)), ("b", some_rows(8, 300))]
+    folder, path = str(tmp_path / "runs"), tmp_path / "runs" / "b-64.run"
+    run(str(tmp_path), sources)
+    flipped(path, 100)
+    (part,) = exchange.find_stored(folder, ROW).partitions
+    for _ in range(2):  # refused, and lost
+        with pytest.raises(storage.DamagedFile, match=r"b-64\.run was cut or changed"):
+            part.read()
+        assert exchange.find_stored(folder, ROW) is None
+    (part,) = run(str(tmp_path), sources)
+    assert exchange.find_stored(folder, ROW).rows == len(part.read()) == 600
+    cut_short(path)
+    assert exchange.find_stored(folder, ROW) is None
+
+
+@pytest.mark.parametrize("files", [0, 1, 2, 3])
+def test_a_full_disk_is_told_leaves_nothing_half_and_the_next_run_goes_on(
+    tmp_path, monkeypatch, files
+):
+    rows = some_rows(13, 300)
+    sources = [("a", rows[:100]), ("b", rows[100:])]
+    parts = run(str(tmp_path / "undisturbed"), sources)
+    create, left = storage.FileSystems.create, [files]
+
+    def create_or_full(*arguments):
+        file = create(*arguments)
+        left[0] -= 1
+        if left[0] >= 0:
+            return file
+        file.close()
+        return open("/dev/full", "wb")
+
+    monkeypatch.setattr(storage.FileSystems, "create", create_or_full)
+    folder = tmp_path / "full"
+    with pytest.raises(
+        Exception, match=r"No space left on device while writing .*full/runs/.*; make"
+    ):
+        run(str(folder), sources)
+    monkeypatch.undo()
+    assert [
+        path for path in folder.rglob("*") if path.is_file() and path.parent.name == "aside"
+    ] == []
+    assert len(list(folder.glob("runs/*.run"))) == min(files, 2)
+    again = run(str(folder), sources)
+    assert [part.read().tobytes() for part in again] == [part.read().tobytes() for part in parts]
+    for path in folder.glob("runs/*.run"):
+        assert path.read_bytes() == (tmp_path / "undisturbed/runs" / path.name).read_bytes()
+
+
 def test_a_run_cut_into_other_buckets_is_not_taken_up(tmp_path):
     sources = [("a", some_rows(5, 300))]
     run(str(tmp_path), sources, buckets=64)

@@ -1,5 +1,7 @@
 """Sorted pieces: all rows in order, however few may be held at once, and groups keep their head."""
 
+import tempfile
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,6 +34,15 @@ def test_pieces_are_the_sorted_rows(tuples, block_rows, most_rows, least_rows):
     assert all(len(piece) for piece in pieces)
     if len(rows) <= most_rows:
         assert len(pieces) <= 1
+
+
+def test_a_full_disk_of_temporary_files_is_named(monkeypatch):
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: open("/dev/full", "r+b"))  # noqa: SIM115
+    rows = np.zeros(100, ROW)
+    assert len(list(sorted_pieces([rows], ROW, rows.nbytes))) == 1  # what fits needs no file
+    told = f"No space left on device while writing temporary files in {tempfile.gettempdir()}; .* "
+    with pytest.raises(OSError, match=told + "TMPDIR"):
+        list(sorted_pieces([rows, rows], ROW, rows.nbytes))
 
 
 def test_fields_of_many_numbers_go_along_and_are_not_sorted_by():

@@ -1,7 +1,7 @@
 """Near duplicates: documents that give way to a better one that is truly similar.
 
-In: members of whole components (members.py), as many as fit a worker's memory, or a part of a
-component that does not (parts.py). Who survives is decided in the order of their ranks
+In: members of whole components (members.py), as many as fit a worker's memory; passes.py does the
+same for a component that does not. Who survives is decided in the order of their ranks
 (kernels.survivors): a document gives way to the best survivor with which it shares a band and whose
 true Jaccard similarity reaches the threshold. So no chain of links and no boilerplate that many
 share removes a document that is unlike its survivor, and a pool of survivors can be extended: later
@@ -13,15 +13,14 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from transforms.dedup.members import Members
-from transforms.kernels.shingles import Sets
+from transforms.dedup.members import Members, take_members
 from transforms.kernels.survivors import choose_survivors
 from transforms.rows import Rows
 
 __all__ = ["FUZZY_SCHEMA", "FUZZY_VERSION", "NEAR", "SIMILARITY", "find_near_duplicates"]
 
 SIMILARITY = 0.8  # Jaccard, inclusive (Dolma 3)
-FUZZY_VERSION = 3  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
+FUZZY_VERSION = 4  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
 
 FUZZY_SCHEMA = pa.schema(
     [
@@ -55,11 +54,12 @@ def find_near_duplicates(members: Members, at_least: float) -> Rows:
     alone; addresses decide only between members all of whose ranks are equal.
     """
     order = np.lexsort([members.address, *reversed(members.ranks.T)])
-    bands, address = members.bands[order], members.address[order]
-    survivor, similarity = choose_survivors(bands, _reorder(members.sets, order), at_least)
+    members = take_members(members, order)
+    bands, address = members.bands, members.address
+    survivor, similarity = choose_survivors(bands, members.sets, at_least)
     sizes = np.bincount(survivor, minlength=len(order))
     stands_for = np.zeros(len(order), np.uint64)
-    np.add.at(stands_for, survivor, members.stands_for[order])
+    np.add.at(stands_for, survivor, members.stands_for)
     inside = np.flatnonzero(sizes[survivor] > 1)
     root = survivor[inside]
     found = np.empty(len(inside), NEAR)
@@ -70,11 +70,3 @@ def find_near_duplicates(members: Members, at_least: float) -> Rows:
     found["cluster_size"] = sizes[root]
     found["stands_for"] = stands_for[root]
     return found
-
-
-def _reorder(sets: Sets, order: np.ndarray) -> Sets:
-    sizes = np.diff(sets.bounds)[order]
-    bounds = np.zeros(len(order) + 1, np.int64)
-    np.cumsum(sizes, out=bounds[1:])
-    source = np.repeat(sets.bounds[:-1][order] - bounds[:-1], sizes) + np.arange(bounds[-1])
-    return Sets(sets.values[source], bounds)

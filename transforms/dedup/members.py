@@ -1,13 +1,15 @@
 """Members: what is needed to compare the documents of a component, packed into rows of an Exchange.
 
-A document is a stream of uint64 (for how many it stands, its ranks, band keys, shingles) cut into
-blocks of `BLOCK_VALUES`, one row each, so that documents of any length are rows of one fixed size.
-A block costs 40 bytes beside its values, and a document's last block is padded.
+A document is a stream of uint64 (for how many it stands, band keys, shingles) cut into blocks of
+`BLOCK_VALUES`, one row each, so that documents of any length are rows of one fixed size. Sorted,
+they stand by component and then in the order in which they survive. A block costs 24 bytes and 8 a
+rank beside its values, and a document's last block is padded.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +17,32 @@ import numpy.typing as npt
 from transforms.kernels.shingles import Sets
 from transforms.rows import Rows
 
-__all__ = ["BLOCK_VALUES", "MEMBER_BLOCK", "Members", "pack_members", "unpack_members"]
+__all__ = [
+    "BLOCK_VALUES",
+    "Members",
+    "join_members",
+    "member_dtype",
+    "pack_members",
+    "take_members",
+    "unpack_members",
+]
 
-BLOCK_VALUES = 59  # 512 bytes a row
-MEMBER_BLOCK = np.dtype(
-    [
-        ("component", "<u8"),
-        ("least_band", "<u8"),  # of the document's band keys
-        ("last_rank", "<u8"),  # of its ranks: the hash of its id
-        ("address", "<u8"),
-        ("block", "<u4"),  # place in the document's stream
-        ("used", "<u4"),  # values in this block; the rest is zero
-        ("values", "<u8", (BLOCK_VALUES,)),
-    ]
-)
+BLOCK_VALUES = 59  # 512 bytes a row with two ranks
+
+
+def member_dtype(ranks: int) -> np.dtype[Any]:
+    """A block of a document with so many ranks: its component, ranks and address, the block's place
+    in its stream, and values, of which `used` are; the others are zero."""
+    return np.dtype(
+        [
+            ("component", "<u8"),
+            *((f"rank_{k}", "<u8") for k in range(ranks)),
+            ("address", "<u8"),
+            ("block", "<u4"),
+            ("used", "<u4"),
+            ("values", "<u8", (BLOCK_VALUES,)),
+        ]
+    )
 
 
 class Members(NamedTuple):
@@ -44,6 +58,38 @@ class Members(NamedTuple):
     sets: Sets
 
 
+def take_members(members: Members, which: npt.NDArray[np.int64]) -> Members:
+    """Some of the members, by number, in this order."""
+    sets = members.sets
+    sizes = np.diff(sets.bounds)[which]
+    bounds = np.zeros(len(which) + 1, np.int64)
+    np.cumsum(sizes, out=bounds[1:])
+    source = np.repeat(sets.bounds[:-1][which] - bounds[:-1], sizes) + np.arange(bounds[-1])
+    return Members(
+        members.component[which],
+        members.address[which],
+        members.stands_for[which],
+        members.ranks[which],
+        members.bands[which],
+        Sets(sets.values[source], bounds),
+    )
+
+
+def join_members(parts: Sequence[Members]) -> Members:
+    """The members of all parts, one part after the other; with as many ranks and bands in each."""
+    sizes = np.concatenate([np.diff(part.sets.bounds) for part in parts])
+    bounds = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=bounds[1:])
+    return Members(
+        np.concatenate([one.component for one in parts]),
+        np.concatenate([one.address for one in parts]),
+        np.concatenate([one.stands_for for one in parts]),
+        np.concatenate([one.ranks for one in parts]),
+        np.concatenate([one.bands for one in parts]),
+        Sets(np.concatenate([one.sets.values for one in parts]), bounds),
+    )
+
+
 def _within(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """0, 1, ... n-1 for each length n, one after the other."""
     ends = np.cumsum(lengths)
@@ -51,15 +97,15 @@ def _within(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def pack_members(members: Members) -> Rows:
-    """Rows of `MEMBER_BLOCK`, by member and block."""
-    head = np.concatenate([members.stands_for[:, None], members.ranks, members.bands], axis=1)
+    """Rows of `member_dtype`, by member and block."""
+    head = np.concatenate([members.stands_for[:, None], members.bands], axis=1)
     sizes = np.diff(members.sets.bounds)
     lengths = head.shape[1] + sizes
     blocks = -(-lengths // BLOCK_VALUES)
-    rows = np.zeros(int(blocks.sum()), MEMBER_BLOCK)
+    rows = np.zeros(int(blocks.sum()), member_dtype(members.ranks.shape[1]))
     rows["component"] = np.repeat(members.component, blocks)
-    rows["least_band"] = np.repeat(members.bands.min(axis=1), blocks)
-    rows["last_rank"] = np.repeat(members.ranks[:, -1], blocks)
+    for k, rank in enumerate(members.ranks.T):
+        rows[f"rank_{k}"] = np.repeat(rank, blocks)
     rows["address"] = np.repeat(members.address, blocks)
     rows["block"] = _within(blocks)
     rows["used"] = np.minimum(
@@ -73,13 +119,14 @@ def pack_members(members: Members) -> Rows:
     return rows
 
 
-def unpack_members(rows: Rows, ranks: int, bands: int) -> Members:
-    """The members of sorted rows of `MEMBER_BLOCK`; all blocks of a member must be there."""
+def unpack_members(rows: Rows, bands: int) -> Members:
+    """The members of sorted rows of `member_dtype`; all blocks of a member must be there."""
     first = np.flatnonzero(rows["block"] == 0)
     used = rows["used"].astype(np.int64)
     is_used = np.arange(BLOCK_VALUES) < used[:, None]
     lengths = np.add.reduceat(used, first) if len(first) else np.empty(0, np.int64)
-    head = 1 + ranks + bands
+    head = 1 + bands
+    ranks = [rows[name][first] for name in rows.dtype.names or () if name.startswith("rank_")]
     if len(first):
         # A member's first values may lie in several blocks: take its head from its stream.
         stream = rows["values"][is_used]
@@ -95,7 +142,7 @@ def unpack_members(rows: Rows, ranks: int, bands: int) -> Members:
         rows["component"][first],
         rows["address"][first],
         heads[:, 0],
-        heads[:, 1 : 1 + ranks],
-        heads[:, 1 + ranks :],
+        np.stack(ranks, axis=1),
+        heads[:, 1:],
         Sets(values, bounds),
     )

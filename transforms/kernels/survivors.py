@@ -32,7 +32,9 @@ class Survivors(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _choose(groups, narrow, values, bounds, at_least, most_met):  # type: ignore[no-untyped-def]
+def _choose(  # type: ignore[no-untyped-def]
+    groups, narrow, values, bounds, at_least, most_met, settled, closed
+):
     items, count = groups.shape
     survivor = np.arange(items)
     similarity = np.ones(items, np.float64)
@@ -47,7 +49,7 @@ def _choose(groups, narrow, values, bounds, at_least, most_met):  # type: ignore
     length = np.zeros(lists, np.int32)
     for i in range(items):
         best = items
-        for band in range(count):
+        for band in range(count if i >= settled else 0):
             if groups[i, band] < 0:
                 continue
             at = 2 * int64(groups[i, band])
@@ -73,6 +75,8 @@ def _choose(groups, narrow, values, bounds, at_least, most_met):  # type: ignore
                         similarity[i] = s
         if best < items:
             survivor[i] = best
+            continue
+        if closed and i >= settled:
             continue
         for band in range(count):
             if groups[i, band] < 0:
@@ -105,7 +109,12 @@ def _grown(array):  # type: ignore[no-untyped-def]
 
 
 def choose_survivors(
-    bands: npt.NDArray[np.uint64], sets: Sets, at_least: float, most_met: int = MOST_MET
+    bands: npt.NDArray[np.uint64],
+    sets: Sets,
+    at_least: float,
+    most_met: int = MOST_MET,
+    settled: int = 0,
+    closed: bool = False,
 ) -> Survivors:
     """Who survives of items `bands` uint64[items, bands]: equal keys in one column make a group.
 
@@ -113,6 +122,9 @@ def choose_survivors(
     best survivors of its group, and where these are all its places as many that share the next band
     as well; so the work is linear in the items. Memory: 8 bytes for each item and band, 12 for each
     survivor and band.
+
+    So many first items that are `settled` are known to survive. `closed`: the others meet these
+    alone, and one that is like none of them has itself for its survivor.
     """
     groups = _number_groups([bands])
     following = np.roll(bands, -1, axis=1)
@@ -122,7 +134,16 @@ def choose_survivors(
     if is_large.any():
         narrow = np.where(is_large, _number_groups([bands, following]), np.int32(-1))
     return Survivors(
-        *_choose(groups, narrow, sets.values, sets.bounds, float(at_least), np.int32(most_met))
+        *_choose(
+            groups,
+            narrow,
+            sets.values,
+            sets.bounds,
+            float(at_least),
+            np.int32(most_met),
+            settled,
+            closed,
+        )
     )
 
 

@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from transforms.dedup.members import (
     BLOCK_VALUES,
-    MEMBER_BLOCK,
     Members,
+    join_members,
+    member_dtype,
     pack_members,
+    take_members,
     unpack_members,
 )
 from transforms.kernels.shingles import Sets
@@ -44,7 +46,7 @@ def assert_equal(seen, wanted):
 )
 def test_round_trip(sizes, ranks, bands):
     members = members_of(sizes, ranks, bands)
-    assert_equal(unpack_members(pack_members(members), ranks, bands), members)
+    assert_equal(unpack_members(pack_members(members), bands), members)
 
 
 def test_blocks_may_arrive_in_any_order_of_members():
@@ -52,14 +54,22 @@ def test_blocks_may_arrive_in_any_order_of_members():
     rows = pack_members(members)
     order = np.lexsort([rows["block"], rows["address"], rows["component"]])
     expected = np.lexsort([members.address, members.component])
-    found = unpack_members(rows[order], 2, 26)
+    found = unpack_members(rows[order], 26)
     assert found.address.tolist() == expected.tolist()
     sizes = np.diff(members.sets.bounds)[expected]
     assert np.diff(found.sets.bounds).tolist() == sizes.tolist()
 
 
 def test_a_row_is_512_bytes_and_a_short_document_has_one():
-    assert MEMBER_BLOCK.itemsize == 512
+    assert member_dtype(2).itemsize == 512
     assert len(pack_members(members_of([1], 3, 26))) == 1
-    assert len(pack_members(members_of([BLOCK_VALUES - 30], 3, 26))) == 1
-    assert len(pack_members(members_of([BLOCK_VALUES - 29], 3, 26))) == 2
+    assert len(pack_members(members_of([BLOCK_VALUES - 27], 3, 26))) == 1
+    assert len(pack_members(members_of([BLOCK_VALUES - 26], 3, 26))) == 2
+
+
+def test_members_are_taken_and_joined():
+    members = members_of([5, 0, 70, 2], 2, 3)
+    parts = [take_members(members, np.array(some, np.int64)) for some in ([2, 0], [], [3, 1])]
+    together = join_members(parts)
+    assert_equal(take_members(together, np.array([1, 3, 0, 2])), members)
+    assert np.diff(together.sets.bounds).tolist() == [70, 5, 2, 0]

@@ -1,7 +1,11 @@
 """What was found becomes spans: united, between characters, joined where the recipe asks for it."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from transforms.dedup.passages import (
     FOUND_PASSAGE,
@@ -67,6 +71,32 @@ def test_neighbours_are_joined_where_little_lies_between(share, spans, first_in)
     found = [(100, 138, 5), (140, 178, 6), (188, 198, 5), (202, 203, 5)]
     seen = columns(found, share)
     assert seen == ([spans, [], [(2, 3)]], [first_in, [], [5]])
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(0, 8)), min_size=1, max_size=12),
+    st.sampled_from([50, 85, 90, 95, 99, 100]),
+)
+def test_what_is_joined_is_covered_by_the_share_and_nothing_else_is(pieces, percent):
+    """Spans of one document, from the left on: each joins those before it if enough is covered."""
+    spans, at = [], 100
+    for length, gap in pieces:
+        spans.append((at, at + length))
+        at += length + gap + 1
+    wanted, covered = [spans[0]], spans[0][1] - spans[0][0]
+    for start, end in spans[1:]:
+        joined = end - wanted[-1][0]
+        if Fraction(covered + end - start, joined) >= Fraction(percent, 100):
+            wanted[-1], covered = (wanted[-1][0], end), covered + end - start
+        else:
+            wanted.append((start, end))
+            covered = end - start
+    rows = np.zeros(len(spans), FOUND_PASSAGE)
+    for k, (start, end) in enumerate(spans):
+        rows[k] = (start, 5, end - start, 0, 0)
+    table, _ = passage_columns(rows, np.array([100, at]), percent / 100)
+    seen = [(one["start"] + 100, one["end"] + 100) for one in table["spans"].to_pylist()[0]]
+    assert seen == wanted
 
 
 def test_places_lead_back_to_documents():

@@ -1,9 +1,14 @@
 """Repeats: exactly the windows that stood before, whatever the text; nothing else, nothing less."""
 
+import hashlib
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydivsufsort import divsufsort, kasai
 
+from benchmarks.package_texts import read_texts
 from transforms.dedup.passages import FOUND_PASSAGE, passage_columns, place_of
 from transforms.dedup.substring import (
     ANCHOR,
@@ -199,3 +204,57 @@ def test_a_key_of_many_places_is_compared_in_pieces():
     assert cut[0] == []
     assert all(cut[1:])
     assert cut[:200] == expected(texts[:200], 50)
+
+
+def by_suffix_array(texts, size, order=None):
+    """As `expected`, by a suffix array of all texts in the order in which they are read: windows
+    are equal where neighbouring suffixes share as many bytes, and the one that begins first
+    stays."""
+    order = range(len(texts)) if order is None else order
+    # 0xFF stands in no UTF-8, so it parts the texts.
+    joined = b"".join(texts[number].encode() + b"\xff" for number in order)
+    parted = np.concatenate([[0], np.cumsum(np.frombuffer(joined, np.uint8) == 0xFF)])
+    suffixes = divsufsort(joined).astype(np.int64)
+    shared = kasai(joined, suffixes.astype(np.int32))[: len(suffixes) - 1]  # with the next one
+    begins = np.concatenate([[True], shared < size])
+    first = np.minimum.reduceat(suffixes, np.flatnonzero(begins))[np.cumsum(begins) - 1]
+    ends = np.minimum(suffixes + size, len(joined))
+    again = (suffixes + size <= len(joined)) & (parted[ends] == parted[suffixes])
+    again &= suffixes != first
+    starts, first, ends = suffixes[again], first[again], ends[again]
+    same_text = parted[starts] == parted[first]
+    starts = np.where(same_text, np.maximum(starts, first + size), starts)
+    edges = np.zeros(len(joined) + 1, np.int64)
+    np.add.at(edges, starts, 1)
+    np.add.at(edges, ends, -1)
+    marks = [True if open_ else None for open_ in (np.cumsum(edges) > 0).tolist()]
+    spans, at = {}, 0
+    for number in order:
+        length = len(texts[number].encode())
+        spans[number] = spans_of(texts[number], marks[at : at + length])
+        at += length + 1
+    return [spans[number] for number in range(len(texts))]
+
+
+@settings(max_examples=300, deadline=None)
+@given(corpora(), SIZES, st.randoms(use_true_random=False))
+def test_the_bytes_that_are_cut_are_those_of_a_suffix_array(texts, size, chance):
+    order = list(range(len(texts)))
+    chance.shuffle(order)
+    assert find(texts, size, order)[0] == by_suffix_array(texts, size, order)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("code", 500), ("notes", 500), ("languages", 100)])
+def test_on_real_text_the_bytes_that_are_cut_are_those_of_a_suffix_array(kind, size):
+    def order(path):
+        return hashlib.blake2b(path.encode(), digest_size=8).digest()
+
+    texts, total = [], 0
+    for one in read_texts(kind, order):
+        texts.append(one.text)
+        total += len(one.text.encode())
+        if total > 2_000_000:
+            break
+    cut, _ = find(texts, size)
+    assert cut == by_suffix_array(texts, size)
+    assert sum(map(len, cut)) > 20

@@ -69,6 +69,25 @@ def test_every_cluster_has_a_survivor_and_worse_items_change_nothing(items, at_l
     assert [left[s] for s in again.survivor] == [survivor[i] for i in left]
 
 
+@settings(max_examples=100, deadline=None)
+@given(ITEMS, st.sampled_from([0.3, 0.8]), st.sampled_from([1, 2, MOST_MET]), st.integers(0, 24))
+def test_who_is_settled_is_not_asked_again_and_a_closed_list_takes_nobody(
+    items, at_least, met, first
+):
+    members = [item[0] for item in items]
+    bands = np.array([item[1] for item in items], np.uint64)
+    survivor, seen = choose_survivors(bands, sets_of(members), at_least, met)
+    left = [i for i in range(len(items)) if i >= first or survivor[i] == i]
+    settled = sum(i < first for i in left)
+    part = bands[left], sets_of([members[i] for i in left]), at_least, met, settled
+    again = choose_survivors(*part)
+    assert [left[s] for s in again.survivor] == [survivor[i] for i in left]
+    assert again.similarity.tolist() == [seen[i] for i in left]
+    closed = choose_survivors(*part, closed=True)
+    wanted = [k if survivor[i] >= first else again.survivor[k] for k, i in enumerate(left)]
+    assert closed.survivor.tolist() == wanted
+
+
 def test_a_chain_does_not_collapse():
     members = [
         set(range(k, k + 20)) for k in range(0, 10, 2)

@@ -18,6 +18,7 @@ from transforms.datasets import OutputFile
 from transforms.dedup.components import BAND
 from transforms.dedup.members import Members, pack_members
 from transforms.dedup.pool import PoolShard
+from transforms.dedup.slices import slice_components
 from transforms.documents import addresses
 from transforms.exchange import Partition
 from transforms.kernels.hashing import hash_keys
@@ -93,14 +94,15 @@ class Planted:
             here = linked[first : first + BATCH_ROWS]
             number = self._numbers(here["address"])
             values = np.sort(self._kept(number, SHINGLES, KEPT_SHINGLE, 4), axis=1)
+            sets = Sets(values.reshape(-1), np.arange(len(here) + 1) * SHINGLES)
             yield pack_members(
                 Members(
-                    here["component"],
+                    slice_components(here["component"], here["documents"], sets),
                     here["address"],
                     np.ones(len(here), np.uint64),
                     np.stack([np.zeros(len(here), np.uint64), _hash(number, 5)], axis=1),
                     self._bands(number),
-                    Sets(values.reshape(-1), np.arange(len(here) + 1) * SHINGLES),
+                    sets,
                 )
             )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -33,7 +34,9 @@ from transforms.dedup.components import (
     COMPONENT,
     LINK,
     NODE_BYTES,
+    STAR,
     both_ways,
+    count_stars,
     find_components,
     large_star,
     link_bands,
@@ -114,13 +117,18 @@ class Linking:
             rows: Callable[..., Iterator[Rows]] = _join
         else:
             _, arcs = self._found()
-            if arcs.rows <= self.most_nodes:
-                named: list[tuple[str, object]] = [("all", arcs.partitions)]
-                rows = _join
-            else:
-                named = [(one.name, one) for one in arcs.partitions]
-                rows = _read_stars
+            one_worker = arcs.rows <= self.most_nodes
+            named: list[tuple[str, object]] = (
+                [("all", arcs.partitions)]
+                if one_worker
+                else [(one.name, one) for one in arcs.partitions]
+            )
             sources = pipeline | "Arcs" >> Listed(named, self.work) | "Spread" >> beam.Reshuffle()
+            rows = _join
+            if not one_worker:
+                stars = self._by_key(storage.join(self.work, "stars"), STAR, _read_stars, arcs.rows)
+                sources = sources | "Stars" >> stars | "NameStars" >> beam.Map(named_partition)
+                rows = _count_stars
         carrier = choose_carrier(pipeline.options, self._planned["components"])
         exchange = by_shard(self.work, "components", COMPONENT, rows, self.shards, carrier)
         partitions: PCollection[Partition] = sources | "Components" >> exchange
@@ -181,7 +189,7 @@ class Linking:
 
     def _link_pool(self, pipeline: beam.Pipeline) -> None:
         arcs = 2 * self._documents * self.bands
-        _ = self._banded(pipeline) | self._by_node(self._arcs(0), _link_both_ways, arcs)
+        _ = self._banded(pipeline) | self._by_key(self._arcs(0), ARC, _link_both_ways, arcs)
 
     def _round(self, pipeline: beam.Pipeline, number: int, arcs: Stored) -> None:
         counts = storage.join(self._folder(number), "open")
@@ -192,16 +200,20 @@ class Linking:
             | "Arcs" >> Listed(named, self.work)
             | "Spread" >> beam.Reshuffle()
             | "LargeStar"
-            >> self._by_node(stars, partial(_large_star, counts=counts), arcs.rows // 2)
+            >> self._by_key(stars, ARC, partial(_large_star, counts=counts), arcs.rows // 2)
             | "NameStars" >> beam.Map(named_partition)
-            | "SmallStar" >> self._by_node(self._arcs(number + 1), _small_star, arcs.rows)
+            | "SmallStar" >> self._by_key(self._arcs(number + 1), ARC, _small_star, arcs.rows)
         )
 
-    def _by_node(
-        self, folder: str, rows: Callable[[Partition], Iterator[Rows]], count: int
+    def _by_key(
+        self,
+        folder: str,
+        dtype: np.dtype[Any],
+        rows: Callable[[Partition], Iterator[Rows]],
+        count: int,
     ) -> Exchange:
-        buckets = count_buckets(count, ARC.itemsize, self.most_bytes)
-        return Exchange(folder, ARC, rows, buckets, most_bytes=self.most_bytes)
+        buckets = count_buckets(count, dtype.itemsize, self.most_bytes)
+        return Exchange(folder, dtype, rows, buckets, most_bytes=self.most_bytes)
 
 
 def band_exchanges(shards: Sequence[PoolShard], bands: int) -> dict[str, PlannedExchange]:
@@ -232,6 +244,10 @@ def _join(partitions: Sequence[Partition]) -> Iterator[Rows]:
 
 def _read_stars(partition: Partition) -> Iterator[Rows]:
     return star_components(partition.pieces())
+
+
+def _count_stars(partition: Partition) -> Iterator[Rows]:
+    return count_stars(partition.pieces)
 
 
 def _large_star(partition: Partition, counts: str) -> Iterator[Rows]:

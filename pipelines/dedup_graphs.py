@@ -48,6 +48,7 @@ from transforms.dedup.pool import (
     read_selected,
     stood_for,
 )
+from transforms.dedup.slices import slice_components
 from transforms.documents import DocumentBatch
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.shingles import find_shingles
@@ -255,14 +256,15 @@ def _read_members(
     for inside, batches in read_selected(shard, columns, numbers):
         here = linked[first : first + len(inside)]
         first += len(inside)
+        sets = find_shingles(DocumentBatch(batches["documents"]).words, ngram)
         yield pack_members(
             Members(
-                here["component"],
+                slice_components(here["component"], here["documents"], sets),
                 here["address"],
                 stood_for(batches).astype(np.uint64),
                 rank_matrix(batches["candidates"], ranks),
                 band_matrix(batches["minhash"].column("bands")),
-                find_shingles(DocumentBatch(batches["documents"]).words, ngram),
+                sets,
             )
         )
 

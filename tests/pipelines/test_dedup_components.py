@@ -51,7 +51,7 @@ def expected():
     _, first, sizes = np.unique(labels, return_index=True, return_counts=True)
     of = np.searchsorted(np.unique(labels), labels)
     wanted = zip(addresses.tolist(), addresses[first[of]].tolist(), sizes[of].tolist(), strict=True)
-    return [(address, least) for address, least, count in wanted if count > 1]
+    return [one for one in wanted if one[2] > 1]
 
 
 def read(shard):

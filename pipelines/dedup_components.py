@@ -126,7 +126,9 @@ class Linking:
             sources = pipeline | "Arcs" >> Listed(named, self.work) | "Spread" >> beam.Reshuffle()
             rows = _join
             if not one_worker:
-                stars = self._by_key(storage.join(self.work, "stars"), STAR, _read_stars, arcs.rows)
+                stars = self._by_key(
+                    storage.join(self.work, "rounds", "last", "stars"), STAR, _read_stars, arcs.rows
+                )
                 sources = sources | "Stars" >> stars | "NameStars" >> beam.Map(named_partition)
                 rows = _count_stars
         carrier = choose_carrier(pipeline.options, self._planned["components"])

@@ -48,7 +48,6 @@ _FUZZY_STEPS = {
     "bands": "reading signatures",
     "links": "linking equal bands",
     "rounds": "joining links in rounds",
-    "stars": "counting what hangs together",
     "components": "joining links",
     "members": "reading linked texts",
     "found": "comparing them",

@@ -231,4 +231,6 @@ def _reason(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     _, marker, rest = text.rpartition("task failed: ")
     line = rest.splitlines()[0] if marker else text.splitlines()[-1]
+    # These are sentences for users, whose kind adds nothing.
+    line = re.sub(r"^transforms\.storage\.(DiskFull|DamagedFile): ", "", line)
     return line.split(" [while running")[0]

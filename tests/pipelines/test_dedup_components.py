@@ -148,7 +148,11 @@ def test_a_run_that_was_changed_between_rounds_is_refused_and_the_next_run_begin
     content = bytearray(path.read_bytes())
     content[0] ^= 1
     path.write_bytes(content)
-    for made in ("found", "work/components"):  # what comes after the rounds is made again
+    for made in (
+        "found",
+        "work/rounds/last",
+        "work/components",
+    ):  # what comes after the rounds is made again
         shutil.rmtree(tmp_path / made)
     with pytest.raises(Exception, match=f"{path.name} was cut or changed since it was written"):
         components(tmp_path, **settings)

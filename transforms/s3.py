@@ -12,6 +12,7 @@ missing object or bucket, PermissionError for credentials that lack or are refus
 from __future__ import annotations
 
 import io
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -57,8 +58,9 @@ BROKEN = (  # an answer that began and did not end
     boto.ConnectionClosedError,
 )
 _lock = threading.Lock()
-# By `quick`: Beam's options, and the client that was made for them.
-_made: dict[bool, tuple[object, Any]] = {}
+# By process (one that was forked must not use its parent's connections) and `quick`: Beam's
+# options, and the client that was made for them.
+_made: dict[tuple[int, bool], tuple[object, Any]] = {}
 
 
 def is_s3(path: str) -> bool:
@@ -312,9 +314,10 @@ def _client(quick: bool = False) -> Any:
     """The client of this process, made anew where Beam was told other options; threads share it."""
     options = FileSystems.get_filesystem("s3://")._options  # type: ignore[attr-defined]
     with _lock:
-        if quick not in _made or _made[quick][0] is not options:
-            _made[quick] = options, _make_client(options, quick)
-        return _made[quick][1]
+        its = os.getpid(), quick
+        if its not in _made or _made[its][0] is not options:
+            _made[its] = options, _make_client(options, quick)
+        return _made[its][1]
 
 
 def _make_client(options: Any, quick: bool) -> Any:

@@ -27,14 +27,18 @@ from transforms.datasets import OutputFile
 from transforms.tokens.parts import MixedDocuments
 
 __all__ = [
+    "SHUFFLED",
     "TOKEN_BYTES",
     "DocumentBounds",
     "TokenPart",
+    "parse_document_bounds",
     "read_document_bounds",
     "read_token_file",
+    "source_of_document",
 ]
 
 TOKEN_BYTES = 4  # bytes of a token, whatever the vocabulary
+SHUFFLED = "shuffled"  # folder of token files in which documents of all sources are mixed
 GZIP_LEVEL = 6
 _COLUMNS = ("start", "end", "id", "path", "line")
 
@@ -121,6 +125,16 @@ class DocumentBounds(NamedTuple):
 
 def read_document_bounds(path: str) -> DocumentBounds:
     """Read a `.csv.gz`. ValueError when a row is not as the layout says."""
+    try:
+        content = storage.read_bytes(path)
+    except OSError as error:
+        raise ValueError(f"{path} could not be read ({error})") from None
+    return parse_document_bounds(content, path)
+
+
+def parse_document_bounds(content: bytes, path: str) -> DocumentBounds:
+    """What the content of a `.csv.gz` says; `path` is for the ValueError as of
+    `read_document_bounds`."""
     types = {
         "start": pa.int64(),
         "end": pa.int64(),
@@ -129,7 +143,7 @@ def read_document_bounds(path: str) -> DocumentBounds:
         "line": pa.int64(),
     }
     try:
-        rows = gzip.decompress(storage.read_bytes(path))
+        rows = gzip.decompress(content)
         table = (
             pyarrow.csv.read_csv(
                 io.BytesIO(rows),
@@ -155,3 +169,10 @@ def read_document_bounds(path: str) -> DocumentBounds:
         table["path"].to_pylist(),
         table["line"].to_numpy(),
     )
+
+
+def source_of_document(token_path: str, path: str) -> str:
+    """The source of a document that has this `path` in a token file: the file's folder, or, where
+    the file holds documents of all sources, what `path` says (`documents/<source>/...`)."""
+    folder = token_path.split("/")[1]
+    return path.split("/")[1] if folder == SHUFFLED else folder

@@ -1,8 +1,10 @@
 """Mix: the chosen documents' tokens become token files, and files of other formats beside them.
 
 In: tables `tokens` and `selection`. Out, in the mix's folder: the parts that each shard of the pool
-makes (mix_shards), an index of MDS shards where those are asked for, and in `about/` what a reader
-needs to prove it: the recipe, the tokenizer and the index of benchmark n-grams (hashes, no text).
+makes, or, with `order: shuffled`, each bucket of the order, for which tokens move once (mix_shards,
+read back by mix_rescan); an index of MDS shards where those are asked for; and in `about/` what a
+reader needs to prove it: the recipe, the tokenizer and the index of benchmark n-grams (hashes, no
+text).
 """
 
 from __future__ import annotations
@@ -15,7 +17,18 @@ import apache_beam as beam
 
 from expectations.gate import Verdict, run_gates
 from expectations.metrics import mix_metrics
-from pipelines.mix_shards import IndexTask, MixTask, rescan_shard, write_index, write_shard
+from pipelines.beam_options import PlannedExchange
+from pipelines.mix_outputs import of_source
+from pipelines.mix_rescan import nothing_scanned, rescan_parts
+from pipelines.mix_shards import (
+    BucketTask,
+    IndexTask,
+    MixTask,
+    write_bucket,
+    write_index,
+    write_shard,
+    write_shard_run,
+)
 from pipelines.recipe import Recipe, RecipeError
 from pipelines.recipe_paths import spelled_alike
 from pipelines.select import DIGEST
@@ -26,9 +39,11 @@ from transforms import storage
 from transforms.datasets import Dataset, OutputFile, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import SourceBudget
-from transforms.stored_lists import Listed
+from transforms.mixing.document_order import bucket_count
+from transforms.stored_lists import Afterwards, Listed, StoredList
 from transforms.tokens.loading import Description, as_file, describe_tokenizer
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
+from transforms.tokens.token_files import SHUFFLED, TOKEN_BYTES
 
 __all__ = [
     "INDEX_FILE",
@@ -39,7 +54,8 @@ __all__ = [
     "selected_counts",
 ]
 
-MIX_VERSION = 3
+MIX_VERSION = 4
+MOVED_BYTES = 150  # of a document beside its tokens, that are moved with it into the order
 ABOUT = "about"  # task that stores recipe, tokenizer and index beside the tokens
 RECIPE_FILE = "about/recipe.json"
 TOKENIZER_FILE = "about/tokenizer"
@@ -98,19 +114,37 @@ def selected_counts(budget: SourceBudget, selected: Mapping[str, int]) -> dict[s
     }
 
 
+def _order_parameters(budgets: Mapping[str, SourceBudget]) -> dict[str, Any]:
+    """What the order of a shuffled mix is proven by, beside the recipe's seed: no document of a
+    source is there more often."""
+    most = {source: budget.whole_epochs + 1 for source, budget in sorted(budgets.items())}
+    return {"most_copies": most}
+
+
 def _check_lengths(recipe: Recipe, selected: Mapping[str, Mapping[str, int]]) -> None:
-    """RecipeError where documents are longer than a sequence and the recipe refuses them."""
-    asked = recipe.mix.sequence
-    if asked is None or asked.packing != "best_fit" or asked.long != "refuse":
-        return
-    longest = {source: its["largest_document_tokens"] for source, its in selected.items()}
-    told = ", ".join(f"{source} {its:,}" for source, its in longest.items() if its > asked.length)
-    if told:
-        message = (
-            f"the mix holds documents longer than a sequence of {asked.length:,} tokens"
-            f" (longest: {told}); choose long: split or long: cut, or a greater length"
+    """RecipeError where documents are longer than a sequence, or than a file, and the recipe
+    refuses them."""
+    mix, limits = recipe.mix, []
+    if mix.sequence and mix.sequence.packing == "best_fit" and mix.sequence.long == "refuse":
+        remedy = "choose long: split or long: cut, or a greater length"
+        limits.append(("sequence", "a sequence", mix.sequence.length, remedy))
+    if mix.long_documents == "refuse":
+        remedy = (
+            "leave them out by mix.where, choose long_documents: own_file, or raise file_tokens"
         )
-        raise RecipeError([recipe.problem(("mix", "sequence"), message)])
+        limits.append(("long_documents", "a file", mix.file_tokens, remedy))
+    longest = {source: its["largest_document_tokens"] for source, its in selected.items()}
+    problems = []
+    for key, what, limit, remedy in limits:
+        told = ", ".join(f"{source} {its:,}" for source, its in longest.items() if its > limit)
+        if told:
+            message = (
+                f"the mix holds documents longer than {what} of {limit:,} tokens"
+                f" (longest: {told}); {remedy}"
+            )
+            problems.append(recipe.problem(("mix", key), message))
+    if problems:
+        raise RecipeError(problems)
 
 
 def mix_job(
@@ -132,10 +166,14 @@ def mix_job(
     _check_lengths(recipe, selected)
     tree = spelled_alike(recipe, workspace.uri)
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]
-    names = [f"{shard.source}-{shard.task}" for shard in mixed]
+    shuffled = recipe.mix.order == "shuffled"
+    total = sum(selected[source]["tokens"] for source in budgets)
+    buckets = bucket_count(total, recipe.mix.file_tokens) if shuffled else 0
+    of_shard = {f"{shard.source}-{shard.task}": shard.source for shard in mixed}
+    names = [f"bucket-{number:05d}" for number in range(buckets)] or list(of_shard)
+    folders = [SHUFFLED] if shuffled else sorted(set(of_shard.values()))
+    indexed = [f"mds-index-{one}" for one in folders] if "mds" in recipe.mix.outputs else []
     fingerprint = described.fingerprint
-    with_index = {shard.source for shard in mixed} if "mds" in recipe.mix.outputs else ()
-    indexed = {f"mds-index-{source}": source for source in sorted(with_index)}  # by task
     stage = Stage(
         name="mix",
         folder=workspace.mix(recipe.name),
@@ -148,44 +186,72 @@ def mix_job(
                 source: selected_counts(budget, selected[source])
                 for source, budget in sorted(budgets.items())
             },
+            **({"order": _order_parameters(budgets)} if shuffled else {}),
         },
         inputs=inputs,
         tasks=[ABOUT, *names, *(f"{name}.rescan" for name in names), *indexed],
     )
+    common: dict[str, Any] = {
+        "dataset": stage.dataset,
+        "tokenizer": tokenizer,
+        "fingerprint": fingerprint,
+        "file_tokens": recipe.mix.file_tokens,
+        "index": index,
+        "outputs": recipe.mix.outputs,
+        "sequence": recipe.mix.sequence,
+        "shuffled": shuffled,
+    }
     tasks = [
         MixTask(
-            name, shard, stage.dataset, tokenizer, fingerprint, recipe.mix.file_tokens, index,
-            recipe.mix.outputs, recipe.mix.sequence,
+            name=name,
+            shard=shard,
+            folder=shard.source,
+            group=f"{shard.number:03d}",
+            buckets=buckets,
+            seed=recipe.mix.seed,
+            **common,
         )
-        for name, shard in zip(names, mixed, strict=True)
-    ]  # fmt: skip
-    indices = {
-        source: IndexTask(
-            task, source, stage.dataset, [one.name for one in tasks if one.shard.source == source]
-        )
-        for task, source in indexed.items()
-    }
-    source_of_task = {
-        task: shard.source
-        for name, shard in zip(names, mixed, strict=True)
-        for task in (name, f"{name}.rescan")
-    }
+        for name, shard in zip(of_shard, mixed, strict=True)
+    ]
     memory = workspace.tokenizers
     about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, tree)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
-        written = (
-            pipeline
-            | "Shards" >> Listed(tasks, stage.dataset.aside)
-            | "Write tokens" >> ProcessTasks(write_shard, MIX)
-        )
-        written | "Read back" >> ProcessTasks(rescan_shard, f"{MIX}, reading back")
-        if indices:
+        shards = pipeline | "Shards" >> Listed(tasks, stage.dataset.aside)
+        if shuffled:
+            runs = StoredList.write([task.run for task in tasks], stage.dataset.aside)
+            its = [
+                BucketTask(
+                    name=name, number=number, runs=runs, folder=SHUFFLED, group=f"{number:05d}",
+                    **common,
+                )
+                for number, name in enumerate(names)
+            ]  # fmt: skip
+            written = (
+                shards
+                | "Write runs" >> ProcessTasks(write_shard_run, f"{MIX}, runs")
+                | "Buckets" >> Afterwards(its, stage.dataset.aside)
+                | "Write tokens" >> ProcessTasks(write_bucket, MIX)
+            )
+        else:
+            written = shards | "Write tokens" >> ProcessTasks(write_shard, MIX)
+        written | "Read back" >> ProcessTasks(rescan_parts, f"{MIX}, reading back")
+        if indexed:
+            indices = [
+                IndexTask(
+                    task,
+                    folder,
+                    stage.dataset,
+                    StoredList.write(
+                        [name for name in names if shuffled or of_shard[name] == folder],
+                        stage.dataset.aside,
+                    ),
+                )
+                for task, folder in zip(indexed, folders, strict=True)
+            ]
             (
                 written
-                | "Source" >> beam.Map(lambda task: (task.shard.source, task.name))
-                | "All shards of a source" >> beam.GroupByKey()
-                | "Index" >> beam.Map(lambda pair: indices[pair[0]])
+                | "Indices" >> Afterwards(indices, stage.dataset.aside)
                 | "Write index" >> ProcessTasks(write_index, f"{MIX}, index")
             )
         (
@@ -198,8 +264,9 @@ def mix_job(
         """What the files hold, beside what was selected (which writers' records cannot change)."""
         counts: dict[str, dict[str, int]] = {}
         for source, budget in budgets.items():
-            its = [one.counts for one in records if source_of_task.get(one.task) == source]
+            its = [counts_of(one, source) for one in records]
             counts[source] = {
+                **(nothing_scanned() if shuffled else {}),
                 **sum_counts(its),
                 "documents": selected[source]["copies"],
                 "tokens": selected[source]["tokens"],
@@ -208,6 +275,16 @@ def mix_job(
                 "next_document_tokens": budget.next_document_tokens,
             }
         return counts
+
+    def counts_of(record: TaskRecord, source: str) -> Mapping[str, int]:
+        if shuffled:
+            its = of_source(source, "")
+            return {
+                name.removeprefix(its): count
+                for name, count in record.counts.items()
+                if name.startswith(its)
+            }
+        return record.counts if of_shard.get(record.task.removesuffix(".rescan")) == source else {}
 
     def gate(finished: Sequence[Finished]) -> list[Verdict]:
         tables = [mix_metrics(by_source(one.records), recipe.mix.proportions) for one in finished]
@@ -229,6 +306,9 @@ def mix_job(
             "benchmarks": {"file": INDEX_FILE, "fingerprint": index[1]} if index else None,
         }
 
+    documents = sum(selected[source]["copies"] for source in budgets)
+    moved = TOKEN_BYTES * total + MOVED_BYTES * documents
+    exchanges = {"order": PlannedExchange(moved, by_files=True)} if shuffled else {}
     # An earlier run's files were read back by that run: what they hold now is seen anew.
     proofs = [f"{name}.rescan" for name in names]
-    return Job(MIX, [stage], build, gate, details, proofs=proofs)
+    return Job(MIX, [stage], build, gate, details, exchanges=exchanges, proofs=proofs)

@@ -1,4 +1,4 @@
-"""The formats of a mix beside its token files, held against them.
+"""The files of a mix: how they are named, and the formats beside its token files held against them.
 
 In: a token file that was read, and the part of the same name in another format. Out: in what they
 differ, if at all. Each format holds the same documents in the same parts and order: Megatron their
@@ -21,7 +21,16 @@ from transforms.tokens.text_files import read_json_lines, read_parquet
 from transforms.tokens.token_files import DocumentBounds
 from transforms.tokens.tokenizer import Tokenizer
 
-__all__ = ["OUTPUTS", "difference", "other_outputs", "part_of"]
+__all__ = [
+    "OUTPUTS",
+    "csv_of",
+    "difference",
+    "is_token_file",
+    "of_source",
+    "other_outputs",
+    "part_of",
+    "source_of",
+]
 
 OUTPUTS = {"tokens": ".npy", "jsonl": ".jsonl.zst", "parquet": ".parquet", "megatron": ".bin",
            "mds": ".mds", "sequences": ".npy"}  # fmt: skip
@@ -88,3 +97,23 @@ def _decoded(
         tokenizer.decode(np.asarray(tokens[start : end - 1])).decode("utf-8", "replace")
         for start, end in zip(bounds.starts.tolist(), bounds.ends.tolist(), strict=True)
     ]
+
+
+def of_source(source: str, counter: str) -> str:
+    """A counter's name where a record counts several sources."""
+    return f"{source}: {counter}"
+
+
+def is_token_file(path: str) -> bool:
+    """Whether a file of a mix holds the tokens of documents as they follow one another."""
+    return path.startswith("tokens/") and path.endswith(".npy")
+
+
+def csv_of(npy_path: str) -> str:
+    """The file of document bounds beside a token file."""
+    return npy_path.removesuffix(".npy") + ".csv.gz"
+
+
+def source_of(path: str) -> str:
+    """The folder of a part: its source, or `SHUFFLED`."""
+    return path.split("/")[1]

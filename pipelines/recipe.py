@@ -35,6 +35,7 @@ __all__ = [
     "REPEATS",
     "Decontamination",
     "Fuzzy",
+    "Middles",
     "Mix",
     "Problem",
     "Recipe",
@@ -46,6 +47,7 @@ __all__ = [
     "read_mix",
 ]
 
+SHORTEST_BUCKET = 256  # tokens of the shortest sequences, unless a recipe says others
 # Key of `pool.dedup` -> the stage that cuts what is repeated, in the order in which they run.
 REPEATS = {"substring": SUBSTRING_DEDUP, "lines": LINE_DEDUP, "paragraphs": PARAGRAPH_DEDUP}
 
@@ -101,6 +103,20 @@ class Decontamination:
 
 
 @dataclass(frozen=True)
+class Middles:
+    """Which documents are rearranged to be filled in the middle, and the sentinels by name: see
+    `transforms.tokens.fill_in_middle`."""
+
+    sources: tuple[str, ...]
+    rate: float
+    suffix_first: float
+    split: str
+    prefix: str
+    middle: str
+    suffix: str
+
+
+@dataclass(frozen=True)
 class Mix:
     """What is taken from the pool. `shares` are as written; `proportions` leave out what is
     excluded."""
@@ -115,6 +131,9 @@ class Mix:
     file_tokens: int
     outputs: tuple[str, ...]
     sequence: Sequencing | None = None
+    order: str = "shards"  # or shuffled
+    middles: Middles | None = None
+    long_documents: str = "own_file"  # or refuse: what becomes of one longer than `file_tokens`
 
     @property
     def proportions(self) -> dict[str, float]:
@@ -347,10 +366,29 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         file_tokens=tree.get("file_tokens", FILE_TOKENS),
         outputs=tuple(tree.get("outputs", ["tokens"])),
         sequence=_sequence(tree.get("sequence")),
+        order=tree.get("order", "shards"),
+        long_documents=tree.get("long_documents", "own_file"),
+        middles=_middles(tree.get("fill_in_middle")),
     )
 
 
 def _sequence(tree: Mapping[str, Any] | None) -> Sequencing | None:
     if tree is None:
         return None
-    return Sequencing(tree["length"], tree.get("packing", "best_fit"), tree.get("long", "split"))
+    packing, length = tree.get("packing", "best_fit"), tree["length"]
+    shortest = tree.get("shortest", min(SHORTEST_BUCKET, length)) if packing == "buckets" else 0
+    return Sequencing(length, packing, tree.get("long", "split"), shortest)
+
+
+def _middles(tree: Mapping[str, Any] | None) -> Middles | None:
+    if tree is None:
+        return None
+    return Middles(
+        sources=tuple(tree["sources"]),
+        rate=float(tree.get("rate", 0.5)),
+        suffix_first=float(tree.get("suffix_first", 0.5)),
+        split=tree.get("split", "characters"),
+        prefix=tree.get("prefix", "<|fim_prefix|>"),
+        middle=tree.get("middle", "<|fim_middle|>"),
+        suffix=tree.get("suffix", "<|fim_suffix|>"),
+    )

@@ -208,12 +208,15 @@ class Checks:
             yield Violation(("mix", "file_tokens"), f"{message} at 4 GiB")
         sequence = self._get("mix", "sequence")
         most = self._get("mix", "file_tokens") or FILE_TOKENS
-        if sequence is not None and sequence.get("packing") == "concatenate" and "long" in sequence:
-            message = "'long' is for best_fit: documents that are concatenated go on in the next"
-            yield Violation(("mix", "sequence", "long"), f"{message} sequence")
+        if sequence is not None:
+            yield from _sequence(sequence)
         if sequence is not None and sequence["length"] > most:
             message = f"a sequence must not be longer than 'mix.file_tokens', which is {most:,}"
             yield Violation(("mix", "sequence"), f"{message}: token files are packed one by one")
+        middles = self._get("mix", "fill_in_middle")
+        if middles is not None and self._names():
+            place = ("mix", "fill_in_middle", "sources")
+            yield from _unknown(place, middles["sources"], self._names())
         where = self._get("mix", "where")
         if where:
             yield from _sql(("mix", "where"), where)
@@ -292,6 +295,31 @@ def count_tokens(value: int | str) -> int:
     whole, _, decimals = number.partition(".")
     scaled = int(whole + decimals) * _UNITS[unit]  # exact: no float in between
     return int(scaled // 10 ** len(decimals))
+
+
+def _sequence(sequence: Mapping[str, Any]) -> Iterator[Violation]:
+    """Options of `mix.sequence` that its packing does not know, and buckets that cannot be."""
+    place = ("mix", "sequence")
+    packing, length = sequence.get("packing", "best_fit"), sequence["length"]
+    if packing == "concatenate" and "long" in sequence:
+        message = "'long' is for best_fit: documents that are concatenated go on in the next"
+        yield Violation((*place, "long"), f"{message} sequence")
+    if packing == "buckets" and "long" in sequence:
+        message = "'long' is for best_fit: in buckets a longer document is several sequences"
+        yield Violation((*place, "long"), message)
+    if packing != "buckets" and "shortest" in sequence:
+        message = f"'shortest' is for packing: buckets (it is {packing})"
+        yield Violation((*place, "shortest"), message)
+    if packing == "buckets":
+        for key in ("length", "shortest"):
+            value = sequence.get(key, 256)
+            if value & (value - 1):
+                lower = 1 << (value.bit_length() - 1)
+                message = f"'{key}' must be a power of two with packing: buckets (got {value})"
+                yield Violation((*place, key), f"{message}; {lower} or {2 * lower} is")
+        if sequence.get("shortest", 0) > length:
+            message = f"'shortest' must not be above 'length', which is {length:,}"
+            yield Violation((*place, "shortest"), message)
 
 
 def _files_of(built: Rule) -> Iterator[str]:

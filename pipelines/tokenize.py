@@ -5,14 +5,16 @@ In: documents, candidates, duplicates, spans to cut. Out: per source the table `
 with the documents: `tokens` list<uint32> without EOS (null where a document is not in the pool),
 `count` uint32 with EOS, `digest` uint64 (a hash of the tokens), `cut_bytes` int64 (bytes of UTF-8
 that were cut), `reason` string (why a document left the pool here, else null). Text is tokenized
-once for any number of mixes.
+once for any number of mixes. Where the recipe asks for it, some documents are rearranged to be
+filled in the middle: `tokens` are what trainers read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ from transforms.dedup.pool import DUPLICATES, PoolShard, in_pool
 from transforms.environment import environment
 from transforms.mixing.cuts import NOTHING_LEFT, cut_texts
 from transforms.mixing.identity import hash_tokens
+from transforms.tokens.fill_in_middle import FillInMiddle, encode_with_middles
 from transforms.tokens.loading import load_tokenizer
 from transforms.tokens.specification import TokenizerSpec
 from transforms.tokens.tokenizer import Tokenizer
@@ -61,18 +64,25 @@ class Cuts:
 
 
 def tokenize_shard(
-    task: TableTask, tokenizer: TokenizerSpec, cuts: Mapping[str, Cuts], fingerprint: str = ""
+    task: TableTask,
+    tokenizer: TokenizerSpec,
+    cuts: Mapping[str, Cuts],
+    fingerprint: str = "",
+    middles: Mapping[str, FillInMiddle] = MappingProxyType({}),
 ) -> str:
-    """Write the table `tokens` of a shard and its record; gives the task's name. `cuts`: by
-    source.
+    """Write the table `tokens` of a shard and its record; gives the task's name. `cuts` and
+    `middles` (of those whose documents are rearranged to be filled in) are by source.
     """
     shard, its_cuts = task.shard, cuts[task.shard.source]
+    its_middles = middles.get(shard.source)
     counts: list[Mapping[str, int]] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
         columns = _columns(shard, its_cuts)
+        columns["documents"] += ["id"] if its_middles else []
         for aligned in read_aligned(shard.paths(*columns), shard.file.rows_digest, columns):
-            table, counted = _tokenize(aligned, its_cuts, load_tokenizer(tokenizer, fingerprint))
+            loaded = load_tokenizer(tokenizer, fingerprint)
+            table, counted = _tokenize(aligned, its_cuts, loaded, its_middles)
             counts.extend([count_attributes(table), counted])
             yield table
 
@@ -92,7 +102,10 @@ def _columns(shard: PoolShard, cuts: Cuts) -> dict[str, list[str]]:
 
 
 def _tokenize(
-    aligned: Mapping[str, pa.RecordBatch], cuts: Cuts, tokenizer: Tokenizer
+    aligned: Mapping[str, pa.RecordBatch],
+    cuts: Cuts,
+    tokenizer: Tokenizer,
+    middles: FillInMiddle | None,
 ) -> tuple[pa.RecordBatch, dict[str, int]]:
     documents = aligned["documents"]
     rows_total = documents.num_rows
@@ -102,7 +115,13 @@ def _tokenize(
     spans = [aligned[table].column(column).take(taken) for table, column in cuts.columns]
     cut = cut_texts(documents.column("text").take(taken), spans, cuts.index)
     alive, texts = rows[cut.kept], cut.texts.filter(pa.array(cut.kept))
-    tokens, offsets = tokenizer.encode(texts)
+    rearranged = {}
+    if middles:
+        ids = documents.column("id").take(pa.array(alive))
+        tokens, offsets, count = encode_with_middles(tokenizer, ids, texts, middles)
+        rearranged = {"fill_in_middle.documents": count}
+    else:
+        tokens, offsets = tokenizer.encode(texts)
 
     lengths = np.zeros(rows_total, np.int64)
     lengths[alive] = np.diff(offsets)
@@ -134,6 +153,7 @@ def _tokenize(
         "kept_text_bytes": int(pc.sum(pc.binary_length(texts)).as_py() or 0),
         "tokens": int(lengths.sum()) + len(alive),
         "cut_bytes": int(cut_bytes.sum()),
+        **rearranged,
     }
     if _BENCHMARK_PASSAGES in cuts.columns:
         counts.update(_count_cut(spans[cuts.columns.index(_BENCHMARK_PASSAGES)]))
@@ -160,23 +180,34 @@ def tokenize_job(
     fingerprint: str,
     cuts: Mapping[str, Cuts],
     inputs: Mapping[str, Mapping[str, str]],
+    middles: Mapping[str, FillInMiddle] = MappingProxyType({}),
 ) -> Job:
-    """The job that tokenizes what is left of each source. `fingerprint`: of the tokenizer. `cuts`
-    and `inputs` are by source."""
+    """The job that tokenizes what is left of each source. `fingerprint`: of the tokenizer. `cuts`,
+    `inputs` and `middles` are by source."""
     stages = table_stages(
         "tokens",
         lambda source: workspace.attributes("tokens", source),
         TOKENS_VERSION,
         shards,
-        {source: _parameters(fingerprint, cuts[source]) for source in documents},
+        {
+            source: _parameters(fingerprint, cuts[source], middles.get(source))
+            for source in documents
+        },
         inputs,
     )
-    function = partial(tokenize_shard, tokenizer=tokenizer, fingerprint=fingerprint, cuts=cuts)
+    function = partial(
+        tokenize_shard,
+        tokenizer=tokenizer,
+        fingerprint=fingerprint,
+        cuts=cuts,
+        middles=dict(middles),
+    )
     return table_job(TOKENIZE, stages, shards, function, table_gate(documents, recipe))
 
 
-def _parameters(tokenizer: str, cuts: Cuts) -> dict[str, Any]:
+def _parameters(tokenizer: str, cuts: Cuts, middles: FillInMiddle | None) -> dict[str, Any]:
     return {
+        **({"fill_in_middle": asdict(middles)} if middles else {}),
         "tokenizer": tokenizer,
         "cuts": [list(column) for column in cuts.columns],
         "index": cuts.index[1] if cuts.index else None,

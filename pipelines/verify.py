@@ -18,19 +18,35 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.mix import INDEX_FILE, RECIPE_FILE, TOKENIZER_FILE
-from pipelines.mix_outputs import OUTPUTS, difference, other_outputs, part_of
-from pipelines.mix_shards import csv_of, is_sound, is_token_file, scan_tokens, source_of
+from pipelines.mix_outputs import (
+    OUTPUTS,
+    csv_of,
+    difference,
+    is_token_file,
+    other_outputs,
+    part_of,
+    source_of,
+)
+from pipelines.mix_rescan import by_source, is_sound, scan_tokens
 from pipelines.recipe import Mix, read_mix
 from pipelines.stages import Stage
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile, sum_counts
 from transforms.decontamination.index import NgramIndex, load_index
 from transforms.mixing.budget import divide_tokens
+from transforms.mixing.document_order import out_of_order
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
+from transforms.mixing.sequences import token_part
 from transforms.tokens.loading import load_tokenizer
 from transforms.tokens.mds import mds_index
 from transforms.tokens.specification import TokenizerSpec
-from transforms.tokens.token_files import DocumentBounds, read_document_bounds, read_token_file
+from transforms.tokens.token_files import (
+    SHUFFLED,
+    DocumentBounds,
+    read_document_bounds,
+    read_token_file,
+    source_of_document,
+)
 from transforms.tokens.tokenizer import Tokenizer
 
 __all__ = ["Check", "verify_mix"]
@@ -78,8 +94,10 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         return [*checks, Check(name, False, reason, "loaded")]
     others = other_outputs(asked.outputs, asked.sequence)
     unlike: dict[str, list[str]] = {one: [] for one in others}
+    order = _OrderSeen(manifest, asked.seed) if asked.order == "shuffled" else None
     counts: dict[str, dict[str, int]] = {}
     digests: dict[str, int] = {}
+    scanned = Counter[str]()  # token files by folder
     texts_bad = 0
     for path in readable:
         try:
@@ -88,25 +106,55 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         except (ValueError, OSError) as error:
             checks.append(Check(f"{path} and its bounds are read", False, str(error), "read"))
             continue
-        found = scan_tokens(tokens, bounds, tokenizer, index)
-        source = source_of(path)
+        sound = True
+        scanned[source_of(path)] += 1
+        for source, its_tokens, its_bounds in by_source(path, tokens, bounds):
+            found = scan_tokens(its_tokens, its_bounds, tokenizer, index)
+            sound = sound and is_sound(found)
+            if not found["rescan.misplaced_documents"]:
+                digests[source] = digests.get(source, 0) + _digest(its_tokens, its_bounds)
+                if not found["rescan.tokens_out_of_range"]:
+                    texts_bad += _undecodable(its_tokens, its_bounds, tokenizer)
+            counts[source] = sum_counts([counts.get(source, {}), found])
         for output, its in unlike.items():
             why: str | None = f"{path} is not sound"
-            if is_sound(found):
+            if sound:
                 why = difference(dataset, path, output, tokens, bounds, tokenizer, asked.sequence)
             its += [why.replace(f"{dataset.base}/", "")] if why else []
-        if not found["rescan.misplaced_documents"]:
-            digests[source] = digests.get(source, 0) + _digest(tokens, bounds)
-            if not found["rescan.tokens_out_of_range"]:
-                texts_bad += _undecodable(tokens, bounds, tokenizer)
-        counts[source] = sum_counts([counts.get(source, {}), found])
-    checks += _check_counts(manifest, selected, counts, texts_bad, index is not None)
+        if order is not None:
+            order.see(path, bounds)
+    if order is not None:
+        checks.append(order.check())
+    there = Counter(source_of(path) for path in paths)
+    checks.append(Check("files per source", scanned == there, dict(scanned), dict(there)))
+    checks += _check_counts(selected, counts, texts_bad, index is not None)
     checks += _check_shares(manifest, asked, selected, counts)
-    checks += _check_outputs(dataset, manifest, paths, unlike)
+    checks += _check_outputs(dataset, manifest, paths, unlike, asked)
     wanted = {source: its["digest"] for source, its in sorted(selected.items())}
     seen = {source: f"{digests.get(source, 0) % (1 << 64):016x}" for source in wanted}
     checks.append(Check("documents are those selected", seen == wanted, seen, wanted))
     return checks
+
+
+class _OrderSeen:
+    """The order of a shuffled mix, while its files are read in the manifest's order."""
+
+    def __init__(self, manifest: Manifest, seed: int) -> None:
+        self._most_copies: dict[str, int] = manifest.parameters["order"]["most_copies"]
+        self._seed = seed
+        self._last = 0
+        self._wrong: list[str] = []
+
+    def see(self, path: str, bounds: DocumentBounds) -> None:
+        sources = [source_of_document(path, one) for one in bounds.paths]
+        most = np.array([self._most_copies.get(one, 1) for one in sources], np.int64)
+        wrong, self._last = out_of_order(bounds.ids, self._seed, most, self._last)
+        if wrong or source_of(path) != SHUFFLED:
+            self._wrong.append(f"{path}: {wrong} documents")
+
+    def check(self) -> Check:
+        name = "documents stand in the order of a keyed hash"
+        return Check(name, not self._wrong, self._wrong[:10], [])
 
 
 def _is_inside(path: str) -> bool:
@@ -220,7 +268,6 @@ def _undecodable(tokens: np.ndarray[Any, Any], bounds: DocumentBounds, tokenizer
 
 
 def _check_counts(
-    manifest: Manifest,
     selected: Mapping[str, Mapping[str, Any]],
     counts: Mapping[str, Mapping[str, int]],
     texts_bad: int,
@@ -230,12 +277,8 @@ def _check_counts(
     for one in counts.values():
         total.update(one)
     sources = sorted({*selected, *counts})
-    paths = [source_of(file.path) for file in manifest.files if is_token_file(file.path)]
-    for name in ("tokens", "documents", "files"):
-        wanted = {
-            source: paths.count(source) if name == "files" else selected.get(source, {}).get(name)
-            for source in sources
-        }
+    for name in ("tokens", "documents"):
+        wanted = {source: selected.get(source, {}).get(name) for source in sources}
         seen = {source: counts.get(source, {}).get(f"rescan.{name}", 0) for source in sources}
         yield Check(f"{name} per source", seen == wanted, seen, wanted)
     for name, meaning in (
@@ -256,14 +299,25 @@ def _check_counts(
 
 
 def _check_outputs(
-    dataset: Dataset, manifest: Manifest, paths: list[str], unlike: Mapping[str, list[str]]
+    dataset: Dataset,
+    manifest: Manifest,
+    paths: list[str],
+    unlike: Mapping[str, list[str]],
+    asked: Mix,
 ) -> Iterator[Check]:
     """Each other format has the parts of the token files, with the same documents."""
     for output, differences in unlike.items():
         wanted = sorted(part_of(path, output) for path in paths)
+        named = asked.sequence if output == "sequences" else None
         suffix = OUTPUTS[output]
         parts = [one for one in manifest.files if one.path.startswith(f"{output}/")]
-        seen = sorted(one.path for one in parts if one.path.endswith(suffix))
+        seen = sorted(
+            {
+                token_part(one.path, named) if named else one.path
+                for one in parts
+                if one.path.endswith(suffix)
+            }
+        )
         yield Check(f"{output}: a part for each token file", seen == wanted, len(seen), len(wanted))
         good = not differences
         yield Check(f"{output}: the documents of the token files", good, differences[:10], [])

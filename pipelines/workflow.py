@@ -73,8 +73,9 @@ from transforms.mixing.budget import (
 )
 from transforms.quality.conditions import Condition
 from transforms.query import QueryError, check_expressions, tables_named
-from transforms.tokens.loading import Description, describe_tokenizer
-from transforms.tokens.specification import TokenizerSpec
+from transforms.tokens.fill_in_middle import FillInMiddle, find_token
+from transforms.tokens.loading import Description, describe_tokenizer, load_tokenizer
+from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
 __all__ = ["StageState", "Workflow"]
 
@@ -257,6 +258,7 @@ class Workflow:
         with self.phase(f"{TOKENIZE}: loading the tokenizer"):
             # One that cannot be had is told before any work.
             described = describe_tokenizer(tokenizer, workspace.tokenizers)
+            self._middles(tokenizer)
         if described.notice:
             self.tell(f"Tokenizer {tokenizer.name}: {described.notice}.")
         jobs = [
@@ -355,8 +357,28 @@ class Workflow:
             described.fingerprint,
             cuts,
             inputs,
+            self._middles(tokenizer),
         )
         return self._extend(shards, "tokens") if self._have("tokens") else None
+
+    def _middles(self, tokenizer: TokenizerSpec) -> dict[str, FillInMiddle]:
+        """What is rearranged to be filled in, by source. RecipeError where the tokenizer lacks a
+        sentinel."""
+        asked = self.recipe.mix.middles
+        if asked is None:
+            return {}
+        loaded = load_tokenizer(tokenizer)
+        ids = {}
+        for key in ("prefix", "middle", "suffix"):
+            try:
+                ids[key] = find_token(loaded, getattr(asked, key))
+            except TokenizerError as error:
+                place = ("mix", "fill_in_middle", key)
+                raise RecipeError([self.recipe.problem(place, str(error))]) from None
+        its = FillInMiddle(
+            asked.rate, asked.suffix_first, asked.split, **ids, seed=self.recipe.mix.seed
+        )
+        return dict.fromkeys(asked.sources, its)
 
     def _mix(self, shards: Shards, tokenizer: TokenizerSpec, described: Description) -> Step[None]:
         """The choice of documents by the budget, then the mix."""

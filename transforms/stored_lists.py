@@ -17,10 +17,11 @@ from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 import zstandard
+from apache_beam.transforms import combiners
 
 from transforms import storage
 
-__all__ = ["Listed", "StoredList"]
+__all__ = ["Afterwards", "Listed", "StoredList"]
 
 BLOCK_ITEMS = 512  # some 40 KB of tasks, read at once
 KEPT_BLOCKS = 32  # in the memory of a process
@@ -98,5 +99,24 @@ class Listed(beam.PTransform):  # type: ignore[misc,type-arg]
         return (
             root
             | "Blocks" >> beam.Create(range(stored.blocks), reshuffle=False)
+            | "Read block" >> beam.FlatMap(stored.block)
+        )
+
+
+class Afterwards(beam.PTransform):  # type: ignore[misc,type-arg]
+    """The items, as `Listed` gives them, once a PCollection is there in full."""
+
+    def __init__(self, items: Sequence[Any], folder: str) -> None:
+        super().__init__()
+        self._items = items
+        self._folder = folder
+
+    def expand(self, before: Any) -> Any:
+        stored = StoredList.write(self._items, self._folder)
+        return (
+            before
+            | "Wait" >> combiners.Count.Globally()
+            | "Blocks" >> beam.FlatMap(lambda _: range(stored.blocks))
+            | "Spread" >> beam.Reshuffle()
             | "Read block" >> beam.FlatMap(stored.block)
         )

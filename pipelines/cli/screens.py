@@ -132,11 +132,17 @@ def packing_notes(mix: Manifest | None, asked: Sequencing | None) -> list[str]:
     if mix is None or asked is None:
         return []
     notes = []
-    for source, its in sorted(mix.details["sources"].items()):
+    sources = mix.details["sources"]
+    if not any("packed.sequences" in its for its in sources.values()):
+        sources = {"all sources": mix.counts}  # of a shuffled mix
+    for source, its in sorted(sources.items()):
         count, tokens = its.get("packed.sequences", 0), its.get("packed.tokens", 0)
         long, cut = its.get("packed.long_documents", 0), its.get("packed.cut_tokens", 0)
-        full = tokens / (count * asked.length) if count else 0.0
-        note = f"{source}: {count:,} sequences of {asked.length:,} tokens, {full:.2%} full"
+        full = tokens / its["packed.room_tokens"] if count else 0.0
+        lengths = f"{asked.length:,} tokens"
+        if len(asked.lengths) > 1:
+            lengths = f"{asked.shortest:,} to {lengths}"
+        note = f"{source}: {count:,} sequences of {lengths}, {full:.2%} full"
         if long:
             did = f"cut, {cut:,} tokens left out" if cut else "split"
             note += f"; {long:,} longer documents {did}"

@@ -3,14 +3,20 @@
 import copy
 import gzip
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zstandard
-from small_pool import Finished, Outcome, published, run, vineleaf_here
+from small_pool import Finished, Outcome, hashes_of, published, run, vineleaf_here
 
+from transforms import storage
+from transforms.datasets import Dataset
+
+KINDS = ["tokens", "jsonl", "parquet", "megatron", "mds", "sequences", "about"]
 OUTPUTS = ["tokens", "jsonl", "parquet", "megatron", "mds"]
 
 
@@ -90,12 +96,17 @@ def test_long_documents_are_refused_before_the_mix_is_written(
 ) -> None:
     workspace = finished.copy_to(tmp_path / "workspace")
     recipe = copy.deepcopy(finished.recipe)
-    recipe["mix"]["sequence"] = {"length": 100, "long": "refuse"}
+    recipe["mix"] |= {
+        "sequence": {"length": 100, "long": "refuse"}, "file_tokens": 200,
+        "long_documents": "refuse",
+    }  # fmt: skip
     outcome = run(recipe, workspace)
     assert outcome.code == 2
-    (error,) = outcome.answer["errors"]
+    error, other = outcome.answer["errors"]
     assert "longer than a sequence of 100 tokens (longest: " in error
     assert "choose long: split" in error
+    assert "longer than a file of 200 tokens (longest: " in other
+    assert "choose long_documents: own_file" in other
 
 
 def test_a_mix_in_all_formats_verifies(mixed: tuple[Path, Outcome]) -> None:
@@ -146,3 +157,120 @@ def test_outputs_that_cannot_be_are_refused(
     (error,) = outcome.answer["errors"]
     assert part in error
     assert key.rstrip(".1") in error
+
+
+# In the order of a keyed hash
+
+
+@pytest.fixture(scope="module")
+def shuffled(
+    finished: Finished, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any], Outcome]:
+    workspace = finished.copy_to(tmp_path_factory.mktemp("shuffled") / "workspace")
+    recipe = copy.deepcopy(finished.recipe)
+    recipe["mix"] |= {
+        "order": "shuffled", "outputs": OUTPUTS, "file_tokens": 3000,
+        "sequence": {"length": 512, "packing": "buckets", "shortest": 64},
+    }  # fmt: skip
+    return workspace, recipe, run(recipe, workspace).good()
+
+
+def rows_of(mix: Path) -> list[list[str]]:
+    """Rows of all bounds in the manifest's order."""
+    base, paths = files_of(mix)
+    return [
+        row.split(",")
+        for path in paths
+        if path.startswith("tokens/") and path.endswith(".csv.gz")
+        for row in gzip.decompress((base / path).read_bytes()).decode().splitlines()
+    ]
+
+
+def test_a_shuffled_mix_holds_the_same_documents_in_files_of_all_sources(
+    mixed: tuple[Path, Outcome], shuffled: tuple[Path, dict[str, Any], Outcome]
+) -> None:
+    mix = Path(shuffled[2].answer["mix"])
+    found, wanted = rows_of(mix), rows_of(Path(mixed[1].answer["mix"]))
+    assert sorted(row[2:] for row in found) == sorted(row[2:] for row in wanted)
+    base, paths = files_of(mix)
+    tokens = [path for path in paths if path.startswith("tokens/") and path.endswith(".npy")]
+    assert {path.split("/")[1] for path in tokens} == {"shuffled"}
+    assert len(tokens) > 4
+    sizes = [(base / path).stat().st_size // 4 for path in tokens]
+    assert max(sizes) <= 3000
+    several = 0
+    for path in tokens:
+        rows = gzip.decompress((base / path.replace(".npy", ".csv.gz")).read_bytes()).decode()
+        several += len({row.split(",")[3].split("/")[1] for row in rows.splitlines()}) > 1
+    assert several > len(tokens) / 2
+    assert failed(mix) == []
+
+
+def test_plan_says_how_much_a_shuffled_mix_moves(
+    shuffled: tuple[Path, dict[str, Any], Outcome],
+) -> None:
+    workspace = shuffled[0]
+    recipe = workspace.with_name("workspace.yaml")
+    arguments = [
+        "plan",
+        str(recipe),
+        "-w",
+        str(workspace),
+        "--json",
+        "--set",
+        "mix.file_tokens=2000",
+    ]
+    plan = vineleaf_here(*arguments, small=True).good()
+    (moved,) = [one for one in plan.answer["exchanges"] if one["exchange"] == "order"]
+    tokens = sum(int(row[1]) - int(row[0]) for row in rows_of(Path(shuffled[2].answer["mix"])))
+    assert 4 * tokens < moved["most_bytes"] < 8 * tokens
+    assert moved["carrier"] == "files"
+
+
+def test_documents_out_of_their_order_are_found(
+    shuffled: tuple[Path, dict[str, Any], Outcome], tmp_path: Path
+) -> None:
+    """Two files of a mix change places, and all hashes are made to agree."""
+    mix = tmp_path / "mix"
+    shutil.copytree(shuffled[2].answer["mix"], mix)
+    dataset, manifest = Dataset.published(str(mix))
+    first, last = (f"tokens/shuffled/part-0000{number}-00000" for number in (0, 1))
+    for suffix in (".npy", ".csv.gz"):
+        one, other = Path(dataset.path(first + suffix)), Path(dataset.path(last + suffix))
+        content = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+    files = []
+    for file in manifest.files:
+        digest, size_bytes = storage.sha256_of(dataset.path(file.path))
+        files.append(replace(file, sha256=digest, size_bytes=size_bytes))
+    dataset.publish(replace(manifest, files=files))
+    found = failed(mix)
+    assert "documents stand in the order of a keyed hash" in found
+    assert not [name for name in found if "hash of" in name or "per source" in name]
+
+
+def test_other_workers_write_the_same_bytes_in_every_format(
+    shuffled: tuple[Path, dict[str, Any], Outcome], mixed: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    """Of both orders, with processes of their own and with a single thread."""
+    workspace, recipe, _ = shuffled
+    for kind, beam in (
+        ("processes", ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]),
+        ("one", ["--direct_num_workers=1"]),
+    ):
+        for order, source in (("shuffled", workspace), ("shards", mixed[0])):
+            other = tmp_path / f"{kind}-{order}"
+            shutil.copytree(source, other)
+            shutil.rmtree(other / "mixes")
+            its = copy.deepcopy(recipe)
+            its["mix"]["order"] = order
+            if order == "shards":
+                del its["mix"]["order"]
+                its["mix"]["sequence"] = {"length": 500}
+            outcome = run(its, other, beam=beam, here=kind == "one").good()
+            assert [name for name, state in outcome.states.items() if state == "done"] == ["mix"]
+            (base, _), (wanted, _) = (published(one / "mixes/small") for one in (other, source))
+            assert base.name == wanted.name
+            assert hashes_of(base, KINDS) == hashes_of(wanted, KINDS)
+            assert len(hashes_of(base, KINDS)) > 40

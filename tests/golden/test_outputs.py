@@ -40,7 +40,8 @@ from pipelines.annotate import AnnotateTask, annotate_shard
 from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.filter import CONTAMINATED, Judgement, filter_shard
 from pipelines.mix import MIX_VERSION
-from pipelines.mix_shards import MixTask, rescan_shard, write_shard
+from pipelines.mix_rescan import rescan_parts
+from pipelines.mix_shards import BucketTask, MixTask, write_bucket, write_shard, write_shard_run
 from pipelines.passage_graphs import build_substring, build_units
 from pipelines.recipe import Mix
 from pipelines.select import SELECTION_VERSION, Choice, find_budgets, select_shard
@@ -72,6 +73,7 @@ from transforms.ingest.warc import WarcReader
 from transforms.ingest.writer import WRITER_VERSION, write_documents
 from transforms.kernels.unicode import WORDS_VERSION
 from transforms.kernels.words import hash_words
+from transforms.mixing.sequences import Sequencing
 from transforms.quality.c4 import C4
 from transforms.quality.candidates import CANDIDATES_VERSION
 from transforms.quality.classifier import Classifier
@@ -87,6 +89,7 @@ from transforms.quality.pii import Pii
 from transforms.quality.rules import rule
 from transforms.quality.size import Size
 from transforms.quality.url_lists import UrlList, UrlLists
+from transforms.stored_lists import StoredList
 from transforms.tokens.specification import TokenizerSpec
 
 FOLDER = Path(__file__).parent / "outputs"
@@ -527,22 +530,46 @@ def test_selection(selection):
 def test_mix(selection, tokenizer, index, tmp_path):
     pool, _ = selection
     path, built = index
+    dataset = Dataset(str(tmp_path), "f")
+    common = {
+        "dataset": dataset,
+        "tokenizer": tokenizer,
+        "fingerprint": "",
+        "file_tokens": 500,
+        "index": (path, built.fingerprint),
+        "outputs": ("tokens", "megatron", "mds"),
+        "sequence": Sequencing(64, "best_fit", "split"),
+    }
     output = {}
+    runs = []
     for shard in pool.shards:
         task = MixTask(
-            shard.source, shard, Dataset(str(tmp_path), "f"), tokenizer, "", 500,
-            (path, built.fingerprint), ("tokens", "megatron", "mds"),
-            None,
+            name=shard.source, shard=shard, folder=shard.source, group=f"{shard.number:03d}",
+            **common,
         )  # fmt: skip
-        rescan_shard(write_shard(task))
-        record = task.dataset.read_record(task.name)
-        for file in record.files:
-            content = storage.read_bytes(task.dataset.path(file.path))
-            # How well gzip compresses is its library's affair.
-            is_gzip = file.path.endswith(".gz")
-            output[file.path] = gzip.decompress(content).decode() if is_gzip else content
-        output[shard.source] = [record.counts, task.dataset.read_record(task.rescan).counts]
+        rescan_parts(write_shard(task))
+        output |= written_by(task)
+        runs.append(write_shard_run(replace(task, buckets=2, seed=7)))
+    runs = StoredList.write(runs, str(tmp_path))
+    for number in range(2):
+        task = BucketTask(
+            name=f"bucket-{number}", number=number, runs=runs, folder="shuffled",
+            group=f"{number:05d}", shuffled=True, **common,
+        )  # fmt: skip
+        rescan_parts(write_bucket(task))
+        output |= written_by(task)
     compare("mix", MIX_VERSION, output)
+
+
+def written_by(task):
+    record = task.dataset.read_record(task.name)
+    output = {task.name: [record.counts, task.dataset.read_record(task.rescan).counts]}
+    for file in record.files:
+        content = storage.read_bytes(task.dataset.path(file.path))
+        # How well gzip compresses is its library's affair.
+        is_gzip = file.path.endswith(".gz")
+        output[file.path] = gzip.decompress(content).decode() if is_gzip else content
+    return output
 
 
 # Readers

@@ -135,4 +135,7 @@ def test_the_demos_recipe_teaches_every_key_of_a_mix_and_of_gates():
     assert set(tree["gates"]) == set(SCHEMA["$defs"]["gates"]["properties"])
     assert set(tree["pool"]) == {"sources", "dedup", "decontaminate"}
     untaught = set(SCHEMA["$defs"]["mix"]["properties"]) - set(tree["mix"])
-    assert untaught <= {"seed", "file_tokens", "sequence"}  # longmino.yaml teaches the last
+    elsewhere = {"sequence": "longmino.yaml", "fill_in_middle": "dolmino.yaml"}
+    assert untaught == {"seed", "file_tokens", "long_documents", "order", *elsewhere}
+    for key, name in elsewhere.items():
+        assert key in load_yaml((ROOT / "mixes" / name).read_text("utf-8")).value["mix"]

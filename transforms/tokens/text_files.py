@@ -31,19 +31,41 @@ TEXT_COLUMNS = ("text", "source", "added", "created", "metadata")
 _PARQUET = pa.schema([*SCHEMA, pa.field("tokens", pa.list_(pa.uint32()), nullable=False)])
 
 
-class JsonLinesPart:
-    """A `.jsonl.zst` while it is written."""
+class _OneFilePart:
+    """A part of one file while it is written; `_open` says how, `write` what."""
+
+    suffix = ""
 
     def __init__(self, base: str, path: str) -> None:
-        self._path = path + ".jsonl.zst"
+        self._path = path + self.suffix
         self._rows = 0
         with ExitStack() as stack:
             its = storage.join(base, self._path)
             self._file = stack.enter_context(storage.write_aside(its))
-            compressor = zstandard.ZstdCompressor(ZSTD_LEVEL, write_checksum=True)
-            its_lines = compressor.stream_writer(self._file, closefd=False)  # type: ignore[arg-type]
-            self._lines = stack.enter_context(its_lines)
+            self._open(stack)
             self._stack = stack.pop_all()
+
+    def _open(self, stack: ExitStack) -> None:
+        """Enter what writes into `_file`."""
+        raise NotImplementedError
+
+    def close(self) -> list[OutputFile]:
+        self._stack.close()
+        return [OutputFile(self._path, self._file.size_bytes, self._file.sha256, rows=self._rows)]
+
+    def discard(self, *error: object) -> None:
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+
+class JsonLinesPart(_OneFilePart):
+    """A `.jsonl.zst` while it is written."""
+
+    suffix = ".jsonl.zst"
+
+    def _open(self, stack: ExitStack) -> None:
+        compressor = zstandard.ZstdCompressor(ZSTD_LEVEL, write_checksum=True)
+        its_lines = compressor.stream_writer(self._file, closefd=False)  # type: ignore[arg-type]
+        self._lines = stack.enter_context(its_lines)
 
     def write(self, documents: MixedDocuments) -> None:
         for row in documents.rows.select(["id", *TEXT_COLUMNS]).to_pylist():
@@ -56,30 +78,19 @@ class JsonLinesPart:
             self._lines.write(line)
         self._rows += len(documents.rows)
 
-    def close(self) -> list[OutputFile]:
-        self._stack.close()
-        return [OutputFile(self._path, self._file.size_bytes, self._file.sha256, rows=self._rows)]
 
-    def discard(self, *error: object) -> None:
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
-
-
-class ParquetPart:
+class ParquetPart(_OneFilePart):
     """A `.parquet` while it is written; a batch of documents is a row group."""
 
-    def __init__(self, base: str, path: str) -> None:
-        self._path = path + ".parquet"
-        self._rows = 0
-        with ExitStack() as stack:
-            its = storage.join(base, self._path)
-            self._file = stack.enter_context(storage.write_aside(its))
-            self._table = stack.enter_context(
-                pq.ParquetWriter(
-                    self._file, _PARQUET, compression="zstd", compression_level=ZSTD_LEVEL,
-                    write_page_checksum=True,
-                )
-            )  # fmt: skip
-            self._stack = stack.pop_all()
+    suffix = ".parquet"
+
+    def _open(self, stack: ExitStack) -> None:
+        self._table = stack.enter_context(
+            pq.ParquetWriter(
+                self._file, _PARQUET, compression="zstd", compression_level=ZSTD_LEVEL,
+                write_page_checksum=True,
+            )
+        )  # fmt: skip
 
     def write(self, documents: MixedDocuments) -> None:
         tokens = pa.ListArray.from_arrays(
@@ -88,13 +99,6 @@ class ParquetPart:
         columns = [documents.rows.column(name) for name in SCHEMA.names]
         self._table.write_batch(pa.RecordBatch.from_arrays([*columns, tokens], schema=_PARQUET))
         self._rows += len(documents.rows)
-
-    def close(self) -> list[OutputFile]:
-        self._stack.close()
-        return [OutputFile(self._path, self._file.size_bytes, self._file.sha256, rows=self._rows)]
-
-    def discard(self, *error: object) -> None:
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
 
 
 def read_json_lines(path: str) -> tuple[list[str], list[str]]:

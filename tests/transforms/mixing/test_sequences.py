@@ -1,6 +1,7 @@
 """Sequences of one length: every token stands once, documents stay apart, files are as they say."""
 
 import gzip
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from transforms.mixing import sequences
 from transforms.mixing.sequences import (
     Sequencing,
     pack_documents,
@@ -51,8 +53,8 @@ def read_as_olmo_core_does(path: Path, length: int) -> list[list[list[int]]]:
 def test_whole_documents_are_packed_where_they_fit_best(tmp_path: Path) -> None:
     counts = write(tmp_path, [4, 6, 5, 2, 3], Sequencing(10, "best_fit", "refuse"))
     assert counts == {
-        "packed.sequences": 2, "packed.tokens": 20, "packed.cut_tokens": 0,
-        "packed.long_documents": 0,
+        "packed.sequences": 2, "packed.tokens": 20, "packed.room_tokens": 20,
+        "packed.cut_tokens": 0, "packed.long_documents": 0,
     }  # fmt: skip
     tokens, bounds = documents_of([4, 6, 5, 2, 3])
     whole = [tokens[a:b].tolist() for a, b in pairwise(bounds)]
@@ -148,3 +150,87 @@ def test_pieces_of_nothing_are_read(tmp_path: Path) -> None:
     write(tmp_path, [], SPLIT)
     assert len(read_pieces(str(tmp_path / SEQUENCES.replace(".npy", ".csv.gz"))).starts) == 0
     assert fault(tmp_path, [], SPLIT) is None
+
+
+# Buckets
+
+BUCKETS = Sequencing(16, "buckets", "split", 4)
+
+
+def bucket_files(folder: Path) -> dict[int, list[list[int]]]:
+    return {
+        int(path.parent.name): np.fromfile(path, np.uint32)
+        .reshape(-1, int(path.parent.name))
+        .tolist()
+        for path in sorted((folder / "sequences/web").glob("*/*.npy"))
+    }
+
+
+def test_documents_are_decomposed_into_powers_of_two(tmp_path: Path) -> None:
+    tokens, bounds = documents_of([39, 4, 2])
+    counts = write(tmp_path, [39, 4, 2], BUCKETS)
+    first, second, third = (tokens[a:b].tolist() for a, b in pairwise(bounds))
+    assert bucket_files(tmp_path) == {
+        16: [first[:16], first[16:32]],
+        4: [first[32:36], [*first[36:], PAD], second, [*third, PAD, PAD]],
+    }
+    assert counts == {
+        "packed.sequences": 6, "packed.tokens": 45, "packed.room_tokens": 48,
+        "packed.cut_tokens": 0, "packed.long_documents": 1, "packed.sequences_of_16": 2,
+        "packed.sequences_of_8": 0, "packed.sequences_of_4": 4,
+    }  # fmt: skip
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.integers(1, 90), max_size=20), st.integers(0, 4), st.integers(0, 3))
+def test_buckets_hold_every_token_in_pieces_of_one_document(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], shortest: int, more: int
+) -> None:
+    asked = Sequencing(1 << shortest + more, "buckets", "split", 1 << shortest)
+    folder = tmp_path_factory.mktemp("buckets")
+    counts = write(folder, lengths, asked)
+    assert fault(folder, lengths, asked) is None
+    found = bucket_files(folder)
+    sequences = [one for its in found.values() for one in its]
+    tokens, _ = documents_of(lengths)
+    held = [[token for token in one if token != PAD] for one in sequences]
+    assert sorted(token for one in held for token in one) == sorted(tokens.tolist())
+    for one in held:
+        # One document's, as they follow one another; EOS only at the end.
+        assert EOS not in one[:-1]
+        plain = [token for token in one if token != EOS]
+        assert plain == list(range(plain[0], plain[0] + len(plain))) if plain else True
+    padded = sum(map(len, sequences)) - len(tokens)
+    assert padded == counts["packed.room_tokens"] - counts["packed.tokens"]
+    assert padded <= len(lengths) * (asked.shortest - 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda f: (f / "16/part-000-00000.npy").unlink(), "lacks tokens of its documents"),
+        (lambda f: (f / "4/part-000-00000.npy").write_bytes(bytes(64)), "holds other tokens"),
+        (lambda f: (f / "4/part-000-00000.npy").write_bytes(bytes(96)), "not one piece of one"),
+    ],
+)
+def test_a_fault_of_a_bucket_is_told(tmp_path: Path, change, told: str) -> None:
+    write(tmp_path, [39, 4, 2], BUCKETS)
+    change(tmp_path / "sequences/web")
+    assert told in (fault(tmp_path, [39, 4, 2], BUCKETS) or "")
+
+
+def test_a_file_is_held_against_its_documents_block_by_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes a token would be forty times the block."""
+    monkeypatch.setattr(sequences, "BLOCK_TOKENS", 1 << 14)
+    lengths = [50_000] * 20
+    asked = Sequencing(1 << 12, "best_fit", "split")
+    write(tmp_path, lengths, asked)
+    tokens, bounds = documents_of(lengths)
+    tracemalloc.start()
+    try:
+        assert sequence_fault(str(tmp_path / SEQUENCES), tokens, bounds, PAD, asked) is None
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

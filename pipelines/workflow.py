@@ -374,7 +374,8 @@ class Workflow:
                 ids[key] = find_token(loaded, getattr(asked, key))
             except TokenizerError as error:
                 place = ("mix", "fill_in_middle", key)
-                raise RecipeError([self.recipe.problem(place, str(error))]) from None
+                message = f"'{'.'.join(place)}': {error}"
+                raise RecipeError([self.recipe.problem(place, message)]) from None
         its = FillInMiddle(
             asked.rate, asked.suffix_first, asked.split, **ids, seed=self.recipe.mix.seed
         )

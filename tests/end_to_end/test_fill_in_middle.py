@@ -67,8 +67,7 @@ def test_a_tokenizer_without_sentinels_is_refused_before_any_work(
     outcome = run(recipe_of(finished, tmp_path, middle="<MIDDLE>"), tmp_path / "workspace")
     assert outcome.code == 2
     (error,) = outcome.answer["errors"]
-    assert "mix.fill_in_middle.middle" in error or "fill_in_middle" in error
-    assert "the tokenizer has no token '<MIDDLE>'" in error
+    assert "'mix.fill_in_middle.middle': the tokenizer has no token '<MIDDLE>'" in error
     assert not (tmp_path / "workspace" / "documents").exists()
 
 

@@ -1,37 +1,59 @@
 """Input files of a source: found by the recipe's globs and identified by their content.
 
-A local file is hashed once and the hash is kept in the workspace for as long as path, size and time
-of change stay the same (those of files that are gone or have changed are dropped); files on an
-object store are identified by the store's own checksum.
+A file is hashed once and the hash is kept in the workspace: of a local file for as long as path,
+size and time of change stay the same, of an object for as long as its store gives the same checksum
+for it (those of files that are gone or have changed are dropped). So a file has one name wherever
+it lies. `--input_identity=checksum` takes a store's own checksum instead, and reads nothing twice.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.ingest.origins import printable
 from transforms.storage import FileInfo
 
-__all__ = ["InputFile", "find_inputs"]
+__all__ = ["InputFile", "InputOptions", "find_inputs"]
 
 HASH_THREADS = 4  # SHA-256 releases the GIL
+STORE_THREADS = 32  # most wait for an answer
+
+
+class InputOptions(PipelineOptions):  # type: ignore[misc]
+    """An option of ours among Beam's."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--input_identity",
+            choices=["sha256", "checksum"],
+            default="sha256",
+            help="What tells an input on an object store from another: SHA-256, for which it is"
+            " read once, or the store's own checksum.",
+        )
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """An input file and a hash of its content (or the store's own checksum of it)."""
+    """An input file and the SHA-256 of its content (or the store's own checksum of it)."""
 
     file: FileInfo
     digest: str
 
 
-def find_inputs(workspace: Workspace, patterns: Sequence[str]) -> list[InputFile]:
+def find_inputs(
+    workspace: Workspace, patterns: Sequence[str], by_checksum: bool = False
+) -> list[InputFile]:
     """All files that match, sorted by name; nothing depends on the order of the patterns.
+    `by_checksum`: objects of a store are known by its own checksum.
 
     A name is the path below the folder that its own pattern starts at, so another pattern beside it
     changes no name. Only where two files would have one name, the end of that folder's path that
@@ -52,7 +74,7 @@ def find_inputs(workspace: Workspace, patterns: Sequence[str]) -> list[InputFile
     files.sort(key=lambda file: (file.name, file.path))
     return [
         InputFile(file, digest)
-        for file, digest in zip(files, _digests(workspace, files), strict=True)
+        for file, digest in zip(files, _digests(workspace, files, by_checksum), strict=True)
     ]
 
 
@@ -67,20 +89,24 @@ def _told_apart(files: Sequence[FileInfo]) -> list[FileInfo]:
     ]
 
 
-def _digests(workspace: Workspace, files: Sequence[FileInfo]) -> list[str]:
+def _digests(workspace: Workspace, files: Sequence[FileInfo], by_checksum: bool) -> list[str]:
     cache_path = storage.join(workspace.uri, "work", "input_hashes.json")
     cache = _read_cache(cache_path)
-    keys = [_key(file) for file in files]
-    with ThreadPoolExecutor(HASH_THREADS) as threads:
-        digests = list(
-            threads.map(
-                lambda pair: cache.get(pair[0]) or storage.content_digest(pair[1].path),
-                zip(keys, files, strict=True),
-            )
-        )
-    known = {key: digest for key, digest in zip(keys, digests, strict=True) if key}
+    known: dict[str, str] = {}
+
+    def digest(file: FileInfo) -> str:
+        if by_checksum and "://" in file.path:
+            return f"checksum {storage.checksum(file.path)}"
+        key = _key(file)
+        known[key] = cache.get(key) or storage.content_digest(file.path)
+        return known[key]
+
+    stored = any("://" in file.path for file in files)
+    with ThreadPoolExecutor(STORE_THREADS if stored else HASH_THREADS) as threads:
+        digests = list(threads.map(digest, files))
     if any(cache.get(key) != digest for key, digest in known.items()):
-        still = {key: digest for key, digest in cache.items() if _is_current(key)}
+        named = {key.rsplit(" ", 2)[0] for key in known}
+        still = {key: one for key, one in cache.items() if _is_current(key, named)}
         storage.write_json(cache_path, {**still, **known})
     return digests
 
@@ -95,18 +121,21 @@ def _read_cache(path: str) -> dict[str, str]:
 
 
 def _key(file: FileInfo) -> str:
-    """What a local file's hash is kept under; "" for a store's, whose checksum is asked for anew,
-    since an object can change and keep its size.
-    """
+    """What a file's hash is kept under. An object can change and keep its size and, on some stores,
+    its time: its checksum is asked for each time."""
     if "://" in file.path:
-        return ""
-    return f"{printable(file.path)} {file.size_bytes} {os.stat(file.path).st_mtime_ns}"
+        told = "".join(storage.checksum(file.path).split())
+    else:
+        told = str(os.stat(file.path).st_mtime_ns)
+    return f"{printable(file.path)} {file.size_bytes} {told}"
 
 
-def _is_current(key: str) -> bool:
+def _is_current(key: str, named: Collection[str]) -> bool:
     """Whether the file that a hash is kept of is there, as it was. Recipes share a workspace, so a
-    file that this one does not name may be another's."""
+    file that this one does not name may be another's; those `named` have been looked at."""
     path, size_bytes, modified = key.rsplit(" ", 2)
+    if "://" in path:
+        return path not in named
     try:
         found = os.stat(path)
     except OSError:

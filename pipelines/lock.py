@@ -1,9 +1,10 @@
 """The lock of a workspace: one run at a time works there, wherever it was started.
 
-On local disks it is a lock of the file system, which ends with the process that holds it. On S3 it
-is an object, written only if there is none, whose holder renews it every `BEAT_SECONDS`: one that
-was not renewed for `LEASE_SECONDS` by the store's own clock is of a run that was killed, and the
-next run takes it over. A run that finds its lock taken, or could not renew it in time, ends.
+On local disks it is a lock of the file system, which ends with the process that holds it. On S3 and
+Cloud Storage it is an object, written only if there is none, whose holder renews it every
+`BEAT_SECONDS`: one that was not renewed for `LEASE_SECONDS` by the store's own clock is of a run
+that was killed, and the next run takes it over. A run that finds its lock taken, or could not renew
+it in time, ends.
 
 The lock tells who holds it: host, process, and since when. Nothing of it reaches an output.
 """
@@ -21,10 +22,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 from pipelines.submission import RunFailed
-from transforms import s3, storage
+from transforms import gcs, s3, storage
 
 __all__ = ["locked"]
 
@@ -35,9 +37,9 @@ BEAT_SECONDS = 20.0  # five can fail in a row
 @contextmanager
 def locked(workspace: str) -> Iterator[None]:
     """Let no other run work in a workspace (folder or URI) meanwhile; RunFailed when one does, or
-    when another took the lock over. Not on stores without conditional writes here (GCS)."""
+    when another took the lock over. Not on file systems without conditional writes (hdfs://)."""
     path = storage.join(workspace, "work", "lock")
-    if s3.is_s3(workspace):
+    if s3.is_s3(workspace) or gcs.is_gcs(workspace):
         with _lease(workspace, path):
             yield
     elif "://" in workspace:
@@ -83,15 +85,21 @@ def _lease(workspace: str, path: str) -> Iterator[None]:
         beat.stop()
 
 
+def _store(path: str) -> ModuleType:
+    """What puts and looks at objects there."""
+    return s3 if s3.is_s3(path) else gcs
+
+
 def _acquire(workspace: str, path: str, holder: dict[str, Any]) -> str:
     """Write the lock, or take over one that has expired; gives its checksum."""
+    store = _store(path)
     content = json.dumps(holder).encode()
-    if checksum := s3.put_object(path, content):
-        return checksum
-    found = s3.look(path)
+    if checksum := store.put_object(path, content):
+        return str(checksum)
+    found = store.look(path)
     if found is not None:
         if found.data == content:  # an answer was lost, and the same request sent again
-            return found.checksum
+            return str(found.checksum)
         if found.age_seconds < LEASE_SECONDS:
             rest = LEASE_SECONDS - found.age_seconds
             raise RunFailed(
@@ -99,8 +107,8 @@ def _acquire(workspace: str, path: str, holder: dict[str, Any]) -> str:
                 f" last sign of life {found.age_seconds:.0f} seconds ago): wait for its end; if it"
                 f" was killed, run again in {rest:.0f} seconds, or delete {path} to take over now"
             )
-    if checksum := s3.put_object(path, content, replaces=found.checksum if found else None):
-        return checksum
+    if checksum := store.put_object(path, content, replaces=found.checksum if found else None):
+        return str(checksum)
     raise RunFailed(f"another run has just begun in {workspace}: wait for its end")
 
 
@@ -110,6 +118,7 @@ class _Heartbeat:
     def __init__(self, path: str, holder: dict[str, Any], checksum: str) -> None:
         self.lost = False
         self._path = path
+        self._store = _store(path)
         self._holder = holder
         self._checksum = checksum
         self._stop = threading.Event()
@@ -122,9 +131,9 @@ class _Heartbeat:
         self._stop.set()
         self._thread.join()
         with suppress(OSError):  # it expires by itself; what ended the run counts
-            found = None if self.lost else s3.look(self._path, quick=True)
+            found = None if self.lost else self._store.look(self._path, quick=True)
             if found is not None and self._is_ours(found.data):
-                storage.delete([self._path])
+                self._store.delete_objects([self._path])
 
     def _is_ours(self, content: bytes) -> bool:
         try:
@@ -140,8 +149,10 @@ class _Heartbeat:
             asked = time.monotonic()
             checksum = None
             with suppress(OSError):  # the next beat may get through
-                checksum = s3.put_object(self._path, content, replaces=self._checksum, quick=True)
-                found = None if checksum else s3.look(self._path, quick=True)
+                checksum = self._store.put_object(
+                    self._path, content, replaces=self._checksum, quick=True
+                )
+                found = None if checksum else self._store.look(self._path, quick=True)
                 if found is not None and self._is_ours(found.data):
                     checksum = found.checksum  # an answer was lost
                 if checksum is None:

@@ -25,13 +25,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from pipelines.stages import Job, Stage
+from pipelines.stages import Job, Missing, Stage
 from transforms.datasets import TaskRecord
 
 __all__ = ["RunProgress"]
 
 EVERY_SECONDS = 30.0  # between two lines of a log
 STEP_SECONDS = 2.0  # between two looks at what step a stage is at, on a terminal
+DRAW_SECONDS = 0.1  # between two changes of a bar, at least: there may be 200,000 shards
 
 
 @dataclass
@@ -49,6 +50,7 @@ class _Work:
     text_bytes: int = 0
     removed: int = 0
     told: bool = False  # that it begins or goes on
+    drawn: float = 0.0  # when its bar was
 
     def rates(self, seconds: float) -> list[str]:
         """Documents/s, MB/s and removals so far, as far as they are known."""
@@ -111,21 +113,19 @@ class RunProgress:
                 thread.join()
 
     @contextmanager
-    def job(self, job: Job) -> Iterator[None]:
+    def job(self, job: Job, missing: Missing) -> Iterator[None]:
         """A job runs while the block does. One that has nothing to do is not told, and tasks that
         are finished already do not count."""
         # A job may make several tables of the same documents; they are counted once.
-        missing: dict[str, tuple[int, str]] = {}
-        for stage in job.stages:
-            if stage.dataset.manifest() is None:
-                tasks = len(set(stage.tasks) - stage.dataset.finished_tasks())
-                source = stage.name.partition(" ")[2]
-                missing[source] = max(missing.get(source, (0, "")), (tasks, stage.name))
-        total = sum(tasks for tasks, _ in missing.values())
+        most: dict[str, tuple[int, str]] = {}
+        for name, tasks in missing.items():
+            source = name.partition(" ")[2]
+            most[source] = max(most.get(source, (0, "")), (len(tasks), name))
+        total = sum(tasks for tasks, _ in most.values())
         if not total:
             yield
             return
-        names = frozenset(name for _, name in missing.values())
+        names = frozenset(name for _, name in most.values())
         with self._doing(job.title, total, job.step, names):
             yield
 
@@ -148,8 +148,13 @@ class RunProgress:
             )
             work.text_bytes += counts.get("text_bytes", counts.get("kept_text_bytes", 0))
             work.removed += counts.get("removed", 0) or _removed_by_reason(counts)
-            rates = "  ".join(work.rates(time.monotonic() - work.started))
-            self._progress.update(work.bar, completed=work.shards, rates=rates)
+            if time.monotonic() - work.drawn >= DRAW_SECONDS:
+                self._draw(work)
+
+    def _draw(self, work: _Work) -> None:
+        work.drawn = time.monotonic()
+        rates = "  ".join(work.rates(work.drawn - work.started))
+        self._progress.update(work.bar, completed=work.shards, rates=rates)
 
     def tell(self) -> None:
         """How far the work is: a line in a log, the step of a bar on a terminal."""
@@ -186,6 +191,8 @@ class RunProgress:
         finally:
             with self._lock:
                 self._work = None
+            if total is not None:
+                self._draw(work)
             self._progress.update(bar, step="")
             self._progress.stop_task(bar)
             if total is None:

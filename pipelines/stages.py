@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version as package_version
@@ -30,6 +31,7 @@ __all__ = [
     "Finished",
     "Job",
     "JobResult",
+    "Missing",
     "ProcessTasks",
     "RunFailed",
     "Stage",
@@ -38,7 +40,7 @@ __all__ = [
 
 POLL_SECONDS = 0.5  # between two looks for new records, at least
 STORE_POLL_SECONDS = 5.0  # the same on an object store, where each look costs money
-POLLS_SHARE = 0.05  # of the time, at most, that looking takes: a store may list slowly
+POLLS_SHARE = 0.02  # of the time, at most, that looking takes: there may be many, or a slow store
 
 
 class GateFailed(Exception):
@@ -78,6 +80,9 @@ class Stage:
         return Dataset(self.folder, self.fingerprint)
 
 
+Missing = Mapping[str, Sequence[str]]  # names of the tasks without a record, by stage name
+
+
 class Finished(NamedTuple):
     """A stage all of whose tasks are done, with their records in the order of tasks."""
 
@@ -92,7 +97,7 @@ class Job:
 
     title: str
     stages: Sequence[Stage]
-    build: Callable[[beam.Pipeline, Mapping[str, Sequence[str]]], None] | None
+    build: Callable[[beam.Pipeline, Missing], None] | None
     gate: Callable[[Sequence[Finished]], Sequence[Verdict]] | None  # a verdict for each
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
     cleanup: Callable[[], None] = lambda: None
@@ -157,14 +162,17 @@ def run_job(
     job: Job,
     options: PipelineOptions,
     observe: Callable[[Stage, TaskRecord], None] = lambda stage, record: None,
+    watch: Callable[[Job, Missing], AbstractContextManager[None]] = lambda job, todo: nullcontext(),
 ) -> JobResult:
     """Bring all stages of a job up to date and publish them.
 
-    `observe` is called for each record as it appears (in another thread). Raises GateFailed and
-    RunFailed.
+    `watch` is around the work, and knows which tasks have no record yet; `observe` is called for
+    each record as it appears (in another thread). Raises GateFailed and RunFailed.
     """
     manifests: dict[str, Manifest] = {}
     judged_anew = []
+    # By stage and task: each record is read once, whoever needs it first.
+    records: dict[str, dict[str, TaskRecord]] = {}
     for stage in job.stages:
         manifest = stage.dataset.manifest()
         if manifest is not None and not stage.dataset.holds(manifest.files):
@@ -173,12 +181,14 @@ def run_job(
         if manifest is not None and manifest.bounds != job.bounds:
             # The recipe's bounds have changed since: the gate judges the same data again, or what
             # is left of it with the others.
-            if stage.dataset.whole_tasks() >= set(stage.tasks):
+            whole = stage.dataset.whole_records()
+            if whole.keys() >= set(stage.tasks):
                 judged_anew.append(stage)
+                records[stage.name] = whole
         elif manifest is not None:
-            stage.dataset.show(manifest)
+            stage.dataset.show()
             manifests[stage.name] = manifest
-    manifests |= _finish(job, judged_anew)
+    manifests |= _finish(job, judged_anew, records)
     up_to_date = frozenset(manifests)
     unfinished = [stage for stage in job.stages if stage.name not in manifests]
     if not unfinished:
@@ -187,12 +197,13 @@ def run_job(
 
     missing = {}
     for stage in unfinished:
-        done = stage.dataset.whole_tasks(job.proofs)
+        done = records[stage.name] = stage.dataset.whole_records(job.proofs)
         missing[stage.name] = [task for task in stage.tasks if task not in done]
-    if any(missing.values()):
-        with _watch(unfinished, observe):
-            _work(job, unfinished, missing, options)
-    manifests |= _finish(job, unfinished)
+    with watch(job, missing):
+        if any(missing.values()):
+            with _Watch(unfinished, records, observe):
+                _work(job, unfinished, missing, options)
+        manifests |= _finish(job, unfinished, records)
     job.cleanup()
     return JobResult(manifests, up_to_date)
 
@@ -200,7 +211,7 @@ def run_job(
 def _work(
     job: Job,
     unfinished: Sequence[Stage],
-    missing: Mapping[str, Sequence[str]],
+    missing: Missing,
     options: PipelineOptions,
 ) -> None:
     folders = [*(stage.dataset.base for stage in unfinished), *job.scratch]
@@ -217,9 +228,12 @@ def _work(
         run(lambda pipeline: build(pipeline, missing))
 
 
-def _finish(job: Job, stages: Sequence[Stage]) -> dict[str, Manifest]:
-    """Judge stages by their gate and publish them, in order, up to the first that does not pass."""
-    finished = [Finished(stage, _read_records(stage)) for stage in stages]
+def _finish(
+    job: Job, stages: Sequence[Stage], known: Mapping[str, Mapping[str, TaskRecord]]
+) -> dict[str, Manifest]:
+    """Judge stages by their gate and publish them, in order, up to the first that does not pass.
+    `known`: records that were read before, by stage and task."""
+    finished = [Finished(stage, _records_of(stage, known.get(stage.name, {}))) for stage in stages]
     if job.gate is None or not finished:
         return {stage.name: _publish(job, stage, records, {}) for stage, records in finished}
     manifests = {}
@@ -235,11 +249,13 @@ def _finish(job: Job, stages: Sequence[Stage]) -> dict[str, Manifest]:
     return manifests
 
 
-def _read_records(stage: Stage) -> list[TaskRecord]:
-    lacking = sorted(set(stage.tasks) - stage.dataset.finished_tasks())
+def _records_of(stage: Stage, known: Mapping[str, TaskRecord]) -> list[TaskRecord]:
+    """The records of all tasks; those that are not known are read."""
+    unread = set(stage.tasks) - known.keys()
+    lacking = unread - stage.dataset.finished_tasks() if unread else ()
     if lacking:
         raise RunFailed(f"{stage.name}: the pipeline ended but {len(lacking)} tasks have no record")
-    return [stage.dataset.read_record(task) for task in stage.tasks]
+    return [known.get(task) or stage.dataset.read_record(task) for task in stage.tasks]
 
 
 def _publish(
@@ -263,14 +279,19 @@ def _publish(
     return manifest
 
 
-class _watch:
-    """Report records as they appear, from a thread of its own, until the block ends."""
+class _Watch:
+    """Reads and reports records as they appear, in a thread of its own, until the block ends.
+
+    `records`, by stage and task, holds those that were there before, and grows.
+    """
 
     def __init__(
-        self, stages: Iterable[Stage], observe: Callable[[Stage, TaskRecord], None]
+        self,
+        stages: Iterable[Stage],
+        records: Mapping[str, dict[str, TaskRecord]],
+        observe: Callable[[Stage, TaskRecord], None],
     ) -> None:
-        self._stages = list(stages)
-        self._seen = [stage.dataset.finished_tasks() for stage in self._stages]
+        self._wanted = [(stage, set(stage.tasks), records[stage.name]) for stage in stages]
         self._observe = observe
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -284,14 +305,14 @@ class _watch:
 
     def _look(self) -> None:
         last = False
-        stored = any("://" in stage.folder for stage in self._stages)
+        stored = any("://" in stage.folder for stage, _, _ in self._wanted)
         least = STORE_POLL_SECONDS if stored else POLL_SECONDS
         pause = least
         while not last:
             last = self._stop.wait(pause)
             began = time.monotonic()
-            for stage, known in zip(self._stages, self._seen, strict=True):
-                for task in sorted((stage.dataset.finished_tasks() & set(stage.tasks)) - known):
-                    known.add(task)
-                    self._observe(stage, stage.dataset.read_record(task))
+            for stage, tasks, records in self._wanted:
+                for task in sorted((stage.dataset.finished_tasks() & tasks) - records.keys()):
+                    records[task] = stage.dataset.read_record(task)
+                    self._observe(stage, records[task])
             pause = max(least, (time.monotonic() - began) / POLLS_SHARE)

@@ -26,7 +26,7 @@ from pipelines.dedup_jobs import exact_job, fuzzy_job, repeats_job
 from pipelines.filter import CONTAMINATED, Judgement, filter_job
 from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
-from pipelines.inputs import InputFile, find_inputs
+from pipelines.inputs import InputFile, InputOptions, find_inputs
 from pipelines.mix import mix_job
 from pipelines.recipe import REPEATS, Recipe, RecipeError, Source
 from pipelines.rule_files import find_rule_files
@@ -53,7 +53,7 @@ from pipelines.stage_names import (
     split_name,
     stage_of,
 )
-from pipelines.stages import Job, RunFailed, Stage, run_job
+from pipelines.stages import Job, Missing, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
 from pipelines.text_bounds import most_text_bytes
 from pipelines.tokenize import Cuts, tokenize_job
@@ -118,12 +118,12 @@ class StageState:
 @dataclass
 class Workflow:
     """One recipe in one workspace. `states` and `manifests` grow as jobs are done. `watch` is
-    around each job as it runs, `phase` around what takes long between them."""
+    around the work of each job (`run_job`), `phase` around what takes long between them."""
 
     recipe: Recipe
     workspace: Workspace
     options: PipelineOptions
-    watch: Callable[[Job], AbstractContextManager[None]] = lambda job: nullcontext()
+    watch: Callable[[Job, Missing], AbstractContextManager[None]] = lambda job, todo: nullcontext()
     phase: Callable[[str], AbstractContextManager[None]] = lambda title: nullcontext()
     observe: Callable[[Stage, TaskRecord], None] = lambda stage, record: None  # of finished tasks
     tell: Callable[[str], None] = lambda sentence: None  # what a user should know before the work
@@ -158,8 +158,8 @@ class Workflow:
     def _run_jobs(self, done: set[str]) -> Manifest:
         for job in self._jobs():
             self._datasets.update({stage.name: stage.dataset for stage in job.stages})
-            with self.watch(job), self._telling_where():
-                result = run_job(job, self.options, self.observe)
+            with self._telling_where():
+                result = run_job(job, self.options, self.observe, self.watch)
             self.manifests.update(result.manifests)
             done |= {stage.name for stage in job.stages} - result.up_to_date
             for stage in job.stages:
@@ -476,7 +476,8 @@ class Workflow:
     def _find_inputs(self, source: Source) -> list[InputFile]:
         patterns = [self.recipe.pattern(path, self.workspace.uri) for path in source.paths]
         try:
-            return find_inputs(self.workspace, patterns)
+            by = self.options.view_as(InputOptions).input_identity
+            return find_inputs(self.workspace, patterns, by_checksum=by == "checksum")
         except FileNotFoundError as error:
             if not source.allow_empty:
                 raise FileNotFoundError(f"source {source.name}: {error}") from error

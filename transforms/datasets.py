@@ -15,49 +15,16 @@ Nothing in a record or manifest depends on a clock, a machine or the order of wo
 
 from __future__ import annotations
 
-import hashlib
-import json
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from transforms import storage
+from transforms.sealed_json import fingerprint_of, read_sealed, sealed
 
 __all__ = ["Dataset", "Manifest", "OutputFile", "TaskRecord", "fingerprint_of", "sum_counts"]
-
-FINGERPRINT_HEX = 16  # 64 bits
-
-
-def fingerprint_of(value: Any) -> str:
-    """16 hex digits of a JSON-able value; equal values have equal fingerprints, whatever the order
-    of their keys."""
-    encoded = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return hashlib.blake2b(encoded.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()[
-        :FINGERPRINT_HEX
-    ]
-
-
-def _write_sealed(path: str, value: dict[str, Any]) -> None:
-    """Write a JSON object with the fingerprint of the rest of it under `digest`."""
-    digest = fingerprint_of(json.loads(json.dumps(value)))  # of what will be read
-    storage.write_json(path, {**value, "digest": digest})
-
-
-def _read_sealed(path: str) -> dict[str, Any]:
-    """What `_write_sealed` wrote, without its digest. DamagedFile when it is no JSON object or has
-    another digest than it says."""
-    value = storage.read_json(path)
-    rest = dict(value) if isinstance(value, dict) else {}
-    try:
-        good = rest.pop("digest", None) == fingerprint_of(rest)
-    except ValueError:  # NaN, say
-        good = False
-    if not good:
-        raise storage.DamagedFile(f"{path} was cut or changed: delete it and run again")
-    return rest
 
 
 def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -72,7 +39,7 @@ def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OutputFile:
     """A finished file: path below the version's folder, size and SHA-256; rows and their digest for
     Parquet shards."""
@@ -86,8 +53,11 @@ class OutputFile:
     )
     text_bytes: int = 0
 
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class TaskRecord:
     """What one task of a stage wrote and counted. `counts` of all its tasks make the stage's: see
     `sum_counts`."""
@@ -97,14 +67,16 @@ class TaskRecord:
     counts: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        files = [file.to_json() for file in self.files]
+        return {"task": self.task, "files": files, "counts": self.counts}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> TaskRecord:
         return TaskRecord(
             task=value["task"],
             files=[OutputFile(**file) for file in value["files"]],
-            counts=dict(value["counts"]),
+            # 200,000 records have the same names, each parsed on its own.
+            counts={sys.intern(name): count for name, count in value["counts"].items()},
         )
 
 
@@ -126,7 +98,8 @@ class Manifest:
     details: dict[str, Any] = field(default_factory=dict)  # what a stage tells its readers
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        rest = asdict(replace(self, files=[]))  # which would copy each value of each file
+        return {**rest, "files": [file.to_json() for file in self.files]}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Manifest:
@@ -175,22 +148,22 @@ class Dataset:
         return self.path(f"records/{task}.json")
 
     def write_record(self, record: TaskRecord) -> None:
-        _write_sealed(self.record_path(record.task), record.to_json())
+        storage.write_bytes(self.record_path(record.task), sealed(record.to_json()))
 
     def finished_tasks(self) -> set[str]:
         """Names of the tasks that have a record."""
-        found = storage.list_files([storage.join(storage.escape(self.base), "records/*.json")])
-        return {file.path.rpartition("/")[2].removesuffix(".json") for file in found}
+        names = storage.names_in(self.path("records"))
+        return {name.removesuffix(".json") for name in names if name.endswith(".json")}
 
-    def whole_tasks(self, proofs: Collection[str] = ()) -> set[str]:
-        """Names of the tasks whose record is there, and their files as `holds` wants them.
+    def whole_records(self, proofs: Collection[str] = ()) -> dict[str, TaskRecord]:
+        """The records, by task, of the tasks whose files are there as `holds` wants them.
 
         Records of the others are deleted: their work is to be done again. With `proofs`, tasks that
         read back what others wrote, files must have the hash recorded, whenever they were written,
         and no proof of an earlier run stands.
         """
-        sizes = self._sizes()
-        whole = set()
+        found = self._files()
+        whole = {}
         for task in self.finished_tasks():
             try:
                 record = self.read_record(task)
@@ -199,10 +172,10 @@ class Dataset:
             if (
                 record
                 and task not in proofs
-                and self._are_whole(record.files, self.record_path(task), sizes)
+                and self._are_whole(record.files, f"records/{task}.json", found)
                 and (not proofs or all(self._agrees(one) for one in record.files))
             ):
-                whole.add(task)
+                whole[task] = record
             else:
                 storage.delete([self.record_path(task)])
         return whole
@@ -213,7 +186,7 @@ class Dataset:
     def holds(self, files: Sequence[OutputFile]) -> bool:
         """Whether all these files, which the manifest lists, are there in the size recorded. Those
         that were written after the manifest (on local disks) must have the hash recorded, too."""
-        return self._are_whole(files, self.path("manifest.json"), self._sizes())
+        return self._are_whole(files, "manifest.json", self._files())
 
     def lost(self, files: Sequence[OutputFile], text: str) -> list[str]:
         """Paths of those of the files that a text names and that lack or have another hash than the
@@ -225,31 +198,36 @@ class Dataset:
             if not storage.exists(self.path(file.path)) or not self._agrees(file)
         ]
 
-    def _sizes(self) -> dict[str, int]:
-        """Bytes of each file of this version, by its path below the version's folder."""
-        found = storage.list_files([storage.join(storage.escape(self.base), "**")], self.base)
-        return {file.name: file.size_bytes for file in found}
+    def _files(self) -> dict[str, storage.StoredFile]:
+        """All files of this version, by their path below the version's folder."""
+        return storage.files_below(self.base)
 
     def _are_whole(
-        self, files: Sequence[OutputFile], witness: str, sizes: Mapping[str, int]
+        self, files: Sequence[OutputFile], witness: str, found: Mapping[str, storage.StoredFile]
     ) -> bool:
         """Whether files are as recorded in `witness`, a file that is written after them: all in
         their size, those that have been written since in their content."""
-        if any(sizes.get(one.path) != one.size_bytes for one in files):
-            return False
-        since = storage.modified(witness)
+        stored = [found.get(one.path) for one in files]
+        for one, its in zip(files, stored, strict=True):
+            if its is None or its.size_bytes != one.size_bytes:
+                return False
+        since = found[witness].modified if witness in found else None
         if since is None:
             return True
-        later = [one for one in files if (storage.modified(self.path(one.path)) or 0) > since]
+        later = [
+            one
+            for one, its in zip(files, stored, strict=True)
+            if its is not None and (its.modified or 0) > since
+        ]
         if not all(self._agrees(one) for one in later):
             return False
         if later:
-            storage.touch(witness)  # they are hashed once only
+            storage.touch(self.path(witness))  # they are hashed once only
         return True
 
     def read_record(self, task: str) -> TaskRecord:
         """The record of a task. DamagedFile when it was changed since it was written."""
-        return TaskRecord.from_json(_read_sealed(self.record_path(task)))
+        return TaskRecord.from_json(read_sealed(self.record_path(task)))
 
     def manifest(self) -> Manifest | None:
         """The manifest of this version, None while it is not finished, or when it is damaged."""
@@ -262,8 +240,9 @@ class Dataset:
 
     def publish(self, manifest: Manifest) -> None:
         """Finish this version and let readers see it."""
-        _write_sealed(self.path("manifest.json"), manifest.to_json())
-        self.show(manifest)
+        content = sealed(manifest.to_json())
+        storage.write_bytes(self.path("manifest.json"), content)
+        self._show(content)
 
     def withdraw(self) -> None:
         """Take this version from its readers; its files and records stay."""
@@ -272,15 +251,19 @@ class Dataset:
             storage.delete([storage.join(self.folder, "manifest.json")])
         storage.delete([self.path("manifest.json")])
 
-    def show(self, manifest: Manifest) -> None:
-        """Let readers see this finished version."""
-        if self._shown() != manifest:
-            _write_sealed(storage.join(self.folder, "manifest.json"), manifest.to_json())
+    def show(self) -> None:
+        """Let readers see this version, which is finished."""
+        self._show(storage.read_bytes(self.path("manifest.json")))
+
+    def _show(self, content: bytes) -> None:
+        path = storage.join(self.folder, "manifest.json")
+        if not storage.exists(path) or storage.read_bytes(path) != content:
+            storage.write_bytes(path, content)
             storage.delete([storage.join(self.folder, "aside")])
 
 
 def _read_manifest(path: str) -> Manifest | None:
     try:
-        return Manifest.from_json(_read_sealed(path)) if storage.exists(path) else None
+        return Manifest.from_json(read_sealed(path)) if storage.exists(path) else None
     except (storage.DamagedFile, TypeError, KeyError, ValueError):
         return None

@@ -11,6 +11,7 @@ missing object or bucket, PermissionError for credentials that lack or are refus
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import threading
@@ -39,6 +40,7 @@ __all__ = [
     "open_object",
     "part_bytes",
     "put_object",
+    "stored_sha256",
 ]
 
 FIRST_PART_BYTES = 8 << 20
@@ -92,6 +94,18 @@ def checksum(path: str) -> str:
     bucket, key = _split(path)
     with _telling(path):
         return str(_client().head_object(Bucket=bucket, Key=key)["ETag"])
+
+
+def stored_sha256(path: str) -> str | None:
+    """SHA-256 of an object's whole content in hex, where it was stored with it; else None."""
+    bucket, key = _split(path)
+    with _telling(path):
+        found = _client().head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+    # Of parts S3 keeps a checksum of their checksums: "...-12".
+    stored = found.get("ChecksumSHA256", "")
+    if not stored or "-" in stored or found.get("ChecksumType") == "COMPOSITE":
+        return None
+    return base64.b64decode(stored).hex()
 
 
 def list_objects(path: str) -> Iterator[tuple[str, int]]:

@@ -17,7 +17,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import takewhile
 from typing import IO, Any, NamedTuple
 
@@ -25,22 +25,25 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
 
-from transforms import s3
+from transforms import gcs, s3
 
 __all__ = [
+    "checksum",
     "content_digest",
     "DamagedFile",
     "DiskFull",
     "FileInfo",
     "HashingFile",
+    "StoredFile",
     "common_root",
     "delete",
     "escape",
     "exists",
+    "files_below",
     "full_disk",
     "join",
     "list_files",
-    "modified",
+    "names_in",
     "open_parquet",
     "open_read",
     "read_bytes",
@@ -84,6 +87,14 @@ class FileInfo(NamedTuple):
     name: str = ""
 
 
+class StoredFile(NamedTuple):
+    """A file's size in bytes, and when it was last written, in nanoseconds; None on object stores,
+    whose objects are replaced whole and carry checksums of their own."""
+
+    size_bytes: int
+    modified: int | None
+
+
 def join(base: str, *parts: str) -> str:
     """Join path segments with `/`; works for local paths and URIs alike."""
     return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
@@ -109,6 +120,44 @@ def list_files(patterns: list[str], root: str | None = None) -> list[FileInfo]:
             name = path[len(root) :].lstrip("/") if path.startswith(root) else path
             found[path] = FileInfo(path, size_bytes, name)
     return sorted(found.values(), key=lambda file: (file.name, file.path))
+
+
+def files_below(folder: str) -> dict[str, StoredFile]:
+    """All files below a folder, by their path below it; none where there is no folder. Each is
+    looked at once, which counts where there are hundreds of thousands."""
+    if "://" in folder:
+        found = list_files([join(escape(folder), "**")], folder)
+        return {file.name: StoredFile(file.size_bytes, None) for file in found}
+    stored: dict[str, StoredFile] = {}
+    below = [""]
+    while below:
+        parent = below.pop()
+        try:
+            entries = os.scandir(os.path.join(folder, parent))
+        except FileNotFoundError:
+            continue
+        with entries:
+            for entry in entries:
+                name = f"{parent}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(f"{name}/")
+                    continue
+                with suppress(FileNotFoundError):  # deleted since, or a link to nothing
+                    status = entry.stat()
+                    if stat.S_ISREG(status.st_mode):
+                        stored[name] = StoredFile(status.st_size, status.st_mtime_ns)
+    return stored
+
+
+def names_in(folder: str) -> list[str]:
+    """Names of what lies in a folder, in no order, of folders on local disks as well; none where
+    there is no folder."""
+    if "://" in folder:
+        return [file.name for file in list_files([join(escape(folder), "*")], folder)]
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def common_root(patterns: list[str]) -> str:
@@ -206,7 +255,11 @@ def open_read(path: str) -> IO[bytes]:
     """Open for reading bytes as they are stored (nothing is decompressed); seekable."""
     if s3.is_s3(path):
         return s3.open_object(path)
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)  # type: ignore[no-any-return]
+    if "://" not in path:
+        return open(path, "rb")
+    with gcs.telling(path) if gcs.is_gcs(path) else nullcontext():
+        opened = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return opened  # type: ignore[no-any-return]
 
 
 def read_bytes(path: str) -> bytes:
@@ -242,12 +295,6 @@ def sha256_of(path: str) -> tuple[str, int]:
     return digest.hexdigest(), size_bytes
 
 
-def modified(path: str) -> int | None:
-    """When a local file was last written, in nanoseconds; None on object stores, whose objects are
-    replaced whole and carry checksums of their own."""
-    return None if "://" in path else os.stat(path).st_mtime_ns
-
-
 def touch(path: str) -> None:
     """Let a local file count as written now."""
     if "://" not in path:
@@ -255,13 +302,15 @@ def touch(path: str) -> None:
 
 
 def content_digest(path: str) -> str:
-    """What tells a file's content from another's: SHA-256 in hex, or "checksum " and the object
-    store's own checksum."""
-    if s3.is_s3(path):
-        return f"checksum {s3.checksum(path)}"
-    if "://" in path:
-        return f"checksum {FileSystems.checksum(path)}"
-    return sha256_of(path)[0]
+    """SHA-256 of a file's content, in hex: what tells it from another's, wherever it lies. An
+    object of S3 that was stored with its SHA-256 is not read."""
+    stored = s3.stored_sha256(path) if s3.is_s3(path) else None
+    return stored or sha256_of(path)[0]
+
+
+def checksum(path: str) -> str:
+    """An object store's own checksum of an object: another one whenever its content changes."""
+    return s3.checksum(path) if s3.is_s3(path) else str(FileSystems.checksum(path))
 
 
 class HashingFile:

@@ -1,6 +1,7 @@
 """Input files: found whatever the order of patterns, and known by what they hold."""
 
 import hashlib
+import io
 import json
 import os
 
@@ -69,14 +70,47 @@ def test_a_file_is_hashed_once_and_again_when_it_changes(workspace, folder, hash
     assert after[2].digest == hashlib.sha256(b"B.TXT").hexdigest()
 
 
-def test_an_object_that_changes_and_keeps_its_size_is_noticed(workspace, monkeypatch):
-    file = FileInfo("s3://bucket/a.txt", 5, "a.txt")
-    monkeypatch.setattr(storage, "list_files", lambda *arguments: [file])
-    digests = []
-    for checksum in ("one", "two"):
-        monkeypatch.setattr(s3, "checksum", lambda path, c=checksum: c)
-        digests += [one.digest for one in find_inputs(workspace, ["s3://bucket/*"])]
-    assert digests == ["checksum one", "checksum two"]
+@pytest.fixture
+def objects(monkeypatch):
+    """Objects of a store by path; each has a checksum of its content."""
+    held = {"s3://bucket/a.txt": b"a one", "s3://bucket/b.txt": b"b one"}
+    monkeypatch.setattr(
+        storage,
+        "list_files",
+        lambda patterns: [FileInfo(path, len(held[path]), path[-5:]) for path in sorted(held)],
+    )
+    monkeypatch.setattr(s3, "checksum", lambda path: f'"{hashlib.md5(held[path]).hexdigest()}"')
+    monkeypatch.setattr(s3, "stored_sha256", lambda path: None)
+    monkeypatch.setattr(s3, "open_object", lambda path: io.BytesIO(held[path]))
+    return held
+
+
+def test_an_object_has_the_hash_of_a_local_file_and_is_read_again_when_it_changes(
+    workspace, objects, hashed
+):
+    path = "s3://bucket/a.txt"
+    for content in (b"a one", b"a two"):  # of one size
+        objects[path] = content
+        for _ in range(2):
+            found = find_inputs(workspace, ["s3://bucket/*"])
+            assert found[0].digest == hashlib.sha256(content).hexdigest()
+    assert sorted(hashed) == [path, path, "s3://bucket/b.txt"]
+    known = json.loads(storage.read_bytes(f"{workspace.uri}/work/input_hashes.json"))
+    assert len(known) == 2  # what was is forgotten
+
+
+def test_an_object_that_was_stored_with_its_hash_is_not_read(
+    workspace, objects, hashed, monkeypatch
+):
+    monkeypatch.setattr(s3, "stored_sha256", lambda path: "ab" * 32)
+    assert {one.digest for one in find_inputs(workspace, ["s3://bucket/*"])} == {"ab" * 32}
+    assert hashed == []
+
+
+def test_by_checksum_no_object_is_read(workspace, objects, hashed):
+    found = find_inputs(workspace, ["s3://bucket/*"], by_checksum=True)
+    assert found[0].digest == f'checksum "{hashlib.md5(b"a one").hexdigest()}"'
+    assert hashed == []
 
 
 def test_what_is_known_of_other_files_is_kept(workspace, folder, hashed):

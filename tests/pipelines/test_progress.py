@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pipelines.progress import RunProgress
 from pipelines.stages import Job, Stage
-from transforms.datasets import Manifest, TaskRecord
+from transforms.datasets import TaskRecord
 
 TICKS = 0.005  # seconds
 GIVE_UP_SECONDS = 60
@@ -24,6 +24,10 @@ def console():
 def job_of(folder, title, *names, tasks=("t0", "t1"), step=lambda: ""):
     stages = [Stage(name, f"{folder}/{name}", 1, {}, {}, tasks) for name in names]
     return Job(title, stages, lambda pipeline, missing: None, None, step=step)
+
+
+def missing(job):
+    return {stage.name: stage.tasks for stage in job.stages}
 
 
 def record(**counts):
@@ -41,7 +45,7 @@ def lines(console):
 def test_a_stage_is_told_when_it_begins_now_and_then_and_at_its_end(console, tmp_path):
     progress = RunProgress(console)
     job = job_of(tmp_path, "filter", "candidates web")
-    with progress.shown(), progress.job(job):
+    with progress.shown(), progress.job(job, missing(job)):
         progress.observe(job.stages[0], record(documents=1500, text_bytes=2_500_000, removed=7))
         progress.tell()
         progress.observe(job.stages[0], record(rows=10, removed__words=2, removed__share=1))
@@ -54,7 +58,8 @@ def test_a_stage_is_told_when_it_begins_now_and_then_and_at_its_end(console, tmp
 
 def test_a_log_holds_no_escape_codes_and_reads_from_top_to_bottom(console, tmp_path):
     progress = RunProgress(console)
-    with progress.shown(), progress.job(job_of(tmp_path, "mix [x]", "mix")):
+    job = job_of(tmp_path, "mix [x]", "mix")
+    with progress.shown(), progress.job(job, missing(job)):
         progress.tell()
     assert re.fullmatch(r"[ -~\n]+", console.file.getvalue())
     assert console.file.getvalue().count("mix [x]: ") == 3
@@ -71,7 +76,8 @@ def test_a_long_stage_goes_on_telling_where_it_is(console, tmp_path):
             enough.set()
         return f"step {number}"
 
-    with progress.shown(), progress.job(job_of(tmp_path, "fuzzy-dedup", "x web", step=step)):
+    job = job_of(tmp_path, "fuzzy-dedup", "x web", step=step)
+    with progress.shown(), progress.job(job, missing(job)):
         assert enough.wait(GIVE_UP_SECONDS)
     told = lines(console)
     assert told[1:4] == [f"fuzzy-dedup: N s, 0/2 shards, step {number}" for number in range(3)]
@@ -81,7 +87,7 @@ def test_a_long_stage_goes_on_telling_where_it_is(console, tmp_path):
 def test_documents_and_shards_of_several_tables_in_one_read_are_counted_once(console, tmp_path):
     progress = RunProgress(console)
     job = job_of(tmp_path, "annotate", "size web", "gopher web", "size code")
-    with progress.shown(), progress.job(job):
+    with progress.shown(), progress.job(job, missing(job)):
         for stage in job.stages:
             progress.observe(stage, record(rows=10, text_bytes=1_000_000))
         progress.tell()
@@ -95,10 +101,7 @@ def test_documents_and_shards_of_several_tables_in_one_read_are_counted_once(con
 def test_what_is_there_of_an_interrupted_run_is_not_to_do(console, tmp_path):
     progress = RunProgress(console)
     job = job_of(tmp_path, "annotate", "size web", "gopher web")
-    for stage, tasks in zip(job.stages, (["t0"], ["t0", "t1"]), strict=True):
-        for task in tasks:
-            stage.dataset.write_record(TaskRecord(task, [], {}))
-    with progress.shown(), progress.job(job):
+    with progress.shown(), progress.job(job, {"size web": ["t1"], "gopher web": []}):
         progress.observe(job.stages[0], record(rows=5))
         progress.observe(job.stages[1], record(rows=5))
     assert lines(console) == [
@@ -109,11 +112,7 @@ def test_what_is_there_of_an_interrupted_run_is_not_to_do(console, tmp_path):
 
 def test_a_job_that_is_up_to_date_says_nothing(console, tmp_path):
     progress = RunProgress(console)
-    finished = job_of(tmp_path, "old", "a")
-    finished.stages[0].dataset.publish(
-        Manifest("a", finished.stages[0].fingerprint, 1, {}, {}, [], {}, {}, {}, "0")
-    )
-    with progress.shown(), progress.job(finished):
+    with progress.shown(), progress.job(job_of(tmp_path, "old", "a"), {"a": []}):
         progress.tell()
     assert lines(console) == []
 
@@ -122,7 +121,8 @@ def test_a_job_that_fails_is_told_as_such(console, tmp_path):
     progress = RunProgress(console)
 
     def fail():
-        with progress.shown(), progress.job(job_of(tmp_path, "filter", "candidates web")):
+        job = job_of(tmp_path, "filter", "candidates web")
+        with progress.shown(), progress.job(job, missing(job)):
             raise KeyError("broken")
 
     with pytest.raises(KeyError, match="broken"):
@@ -145,8 +145,7 @@ def test_on_a_terminal_a_bar_shows_shards_rates_and_step(tmp_path):
     console = Console(file=io.StringIO(), width=200, force_terminal=True)
     progress = RunProgress(console)
     job = job_of(tmp_path, "exact-dedup", "exact_duplicates web", step=lambda: "grouping")
-    job.stages[0].dataset.write_record(TaskRecord("t0", [], {}))
-    with progress.shown(), progress.job(job):
+    with progress.shown(), progress.job(job, {"exact_duplicates web": ["t1"]}):
         progress.tell()
         progress._progress.refresh()
         progress.observe(job.stages[0], record(documents=1500, text_bytes=2_500_000, removed=7))
@@ -161,10 +160,21 @@ def test_rates_of_a_stage_that_ended_stand_still(tmp_path):
     progress = RunProgress(console)
     job = job_of(tmp_path, "filter", "candidates web")
     with progress.shown():
-        with progress.job(job):
+        with progress.job(job, missing(job)):
             progress.observe(job.stages[0], record(documents=1500))
         (before,) = [task.fields["rates"] for task in progress._progress.tasks]
         elapsed = progress._progress.tasks[0].elapsed
         time.sleep(TICKS)
         assert progress._progress.tasks[0].fields["rates"] == before
         assert progress._progress.tasks[0].elapsed == elapsed
+
+
+def test_the_bar_of_a_stage_that_ended_counts_its_last_shard(tmp_path):
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    progress = RunProgress(console)
+    job = job_of(tmp_path, "filter", "candidates web", tasks=[f"t{n}" for n in range(50)])
+    with progress.shown(), progress.job(job, missing(job)):
+        for _ in range(50):  # faster than a bar is drawn
+            progress.observe(job.stages[0], record(documents=2))
+    (bar,) = progress._progress.tasks
+    assert bar.completed == 50

@@ -1,4 +1,4 @@
-"""Datasets: fingerprints, records, manifests, and the order in which a version is published."""
+"""Datasets: records, manifests, and the order in which a version is published."""
 
 import json
 import os
@@ -6,18 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from transforms import storage
-from transforms.datasets import (
-    Dataset,
-    Manifest,
-    OutputFile,
-    TaskRecord,
-    fingerprint_of,
-    sum_counts,
-)
+from transforms.datasets import Dataset, Manifest, OutputFile, TaskRecord, sum_counts
 
 FILE = OutputFile("part-0.parquet", 12, "ab" * 32, 3, "cd" * 16, 99)
 MANIFEST = Manifest(
@@ -33,44 +24,6 @@ MANIFEST = Manifest(
     code="0.1",
     details={"text": "ü"},
 )
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def reversed_keys(value):
-    if isinstance(value, dict):
-        return {key: reversed_keys(value[key]) for key in reversed(list(value))}
-    return [reversed_keys(one) for one in value] if isinstance(value, list) else value
-
-
-@given(st.dictionaries(st.text(), json_values, max_size=5))
-def test_fingerprints_do_not_depend_on_the_order_of_keys(value):
-    assert fingerprint_of(reversed_keys(value)) == fingerprint_of(value)
-
-
-@given(json_values, json_values)
-def test_fingerprints_differ_exactly_when_the_values_do(left, right):
-    equal = json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
-    assert (fingerprint_of(left) == fingerprint_of(right)) == equal
-
-
-def test_fingerprints_are_16_hex_digits_that_never_change():
-    # Of a change here all that is stored would be made again.
-    assert fingerprint_of({"stage": "x", "version": 1}) == "66939f22fd6f29e6"
-    assert fingerprint_of([]) != fingerprint_of({})
-
-
-def test_a_fingerprint_of_what_is_no_number_is_refused():
-    with pytest.raises(ValueError, match="JSON"):
-        fingerprint_of({"threshold": float("nan")})
 
 
 def test_counters_are_added_key_by_key_and_sorted():
@@ -122,9 +75,9 @@ def test_a_record_that_is_half_written_does_not_count(tmp_path):
 def test_a_version_is_finished_before_readers_see_it(tmp_path, monkeypatch):
     dataset = Dataset(str(tmp_path), "f1")
     written = []
-    write_json = storage.write_json
+    write = storage.write_bytes
     monkeypatch.setattr(
-        storage, "write_json", lambda path, value: (written.append(path), write_json(path, value))
+        storage, "write_bytes", lambda path, content: (written.append(path), write(path, content))
     )
     dataset.publish(MANIFEST)
     assert written == [f"{tmp_path}/f1/manifest.json", f"{tmp_path}/manifest.json"]
@@ -136,7 +89,7 @@ def test_an_old_version_is_shown_again_without_being_written_again(tmp_path):
     new.publish(replace(MANIFEST, fingerprint="f2"))
     assert Dataset.published(str(tmp_path))[0] == new
     before = storage.read_bytes(old.path("manifest.json"))
-    old.show(MANIFEST)
+    old.show()
     assert Dataset.published(str(tmp_path)) == (old, MANIFEST)
     assert storage.read_bytes(old.path("manifest.json")) == before
 
@@ -153,9 +106,8 @@ def test_readers_see_the_verdict_of_the_last_gate(tmp_path):
 def test_showing_what_is_shown_writes_nothing(tmp_path, monkeypatch):
     dataset = Dataset(str(tmp_path), "f1")
     dataset.publish(MANIFEST)
-    monkeypatch.setattr(storage, "write_json", lambda path, value: pytest.fail(path))
-    stored = dataset.manifest()
-    dataset.show(stored)
+    monkeypatch.setattr(storage, "write_bytes", lambda path, content: pytest.fail(path))
+    dataset.show()
 
 
 def written(folder, content=b"whole"):
@@ -189,7 +141,7 @@ def test_a_file_that_was_written_after_its_witness_is_hashed(tmp_path, content, 
         path.write_bytes(content)
         os.utime(path, ns=(time, time))
     assert dataset.holds([stored]) is holds
-    assert dataset.whole_tasks() == ({"t"} if holds else set())
+    assert set(dataset.whole_records()) == ({"t"} if holds else set())
 
 
 def test_a_file_that_was_written_again_is_hashed_once(tmp_path, monkeypatch):
@@ -250,9 +202,9 @@ def test_a_manifest_of_another_version_is_none(tmp_path):
 @pytest.mark.parametrize("keys", [("task",), ("counts", "x"), ("files", 0, "path"), ("digest",)])
 def test_a_record_with_a_changed_value_does_not_count(tmp_path, keys):
     dataset, _ = written(tmp_path)
-    assert dataset.whole_tasks() == {"t"}
+    assert dataset.whole_records() == {"t": dataset.read_record("t")}
     changed(dataset.record_path("t"), *keys)
-    assert dataset.whole_tasks() == set()
+    assert dataset.whole_records() == {}
     assert dataset.finished_tasks() == set()
 
 

@@ -230,3 +230,27 @@ def test_an_empty_aside_goes_and_a_used_one_stays(tmp_path):
     with storage.write_aside(str(tmp_path / "other.bin")):
         storage.remove_empty_aside(path)
     assert (tmp_path / "other.bin").exists()
+
+
+def test_what_lies_below_a_folder_is_told_with_its_size(folder):
+    for name in ("one", "a/two", "a/b/three"):
+        storage.write_bytes(storage.join(folder, name), name.encode())
+    found = storage.files_below(folder)
+    assert {name: one.size_bytes for name, one in found.items()} == {
+        "one": 3,
+        "a/two": 5,
+        "a/b/three": 9,
+    }
+    if "://" not in folder:
+        assert found["one"].modified == os.stat(f"{folder}/one").st_mtime_ns
+    assert {"one"} <= set(storage.names_in(folder)) <= {"one", "a", "aside"}
+    nowhere = storage.join(folder, "nowhere")
+    assert (storage.files_below(nowhere), storage.names_in(nowhere)) == ({}, [])
+
+
+def test_links_that_lead_in_circles_or_nowhere_are_no_files(tmp_path):
+    storage.write_bytes(str(tmp_path / "in/file"), b"x")
+    (tmp_path / "in/circle").symlink_to(tmp_path / "in")
+    (tmp_path / "in/gone").symlink_to(tmp_path / "nothing")
+    storage.write_bytes(str(tmp_path / "in/deep/file"), b"y")
+    assert set(storage.files_below(str(tmp_path / "in"))) - {"aside"} == {"file", "deep/file"}

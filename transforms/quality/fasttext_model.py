@@ -72,10 +72,7 @@ def load_model(path: str, digest: str) -> Model:
             with storage.open_read(path) as file:
                 reader = _Reader(path, file)
                 model = _read_model(reader)
-            found = reader.sha256
-            if digest.startswith("checksum "):
-                found = storage.content_digest(path)
-            if found != digest:
+            if reader.sha256 != digest:
                 raise ModelError(f"{path} was changed while the run went on: run again")
             _loaded[path, digest] = model
         return model

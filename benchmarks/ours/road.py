@@ -25,8 +25,9 @@ from benchmarks.inputs import read_documents
 from benchmarks.ours.contamination import benchmarks
 from benchmarks.work import Task, Work
 from pipelines.cli import app
+from transforms.decontamination.benchmarks import Benchmark
 
-__all__ = ["cut_anew", "road", "up_to_date"]
+__all__ = ["cut_anew", "road", "road_recipe", "up_to_date"]
 
 INPUT_FILES = 8
 ASKED = 0.98  # of the tokens that are left: each source meets its part to within one document
@@ -122,34 +123,35 @@ def _vineleaf(*arguments: str) -> str:
 
 
 def _write_recipe(task: Task, path: str, tokens: int) -> None:
-    looked_for = []
-    for one in benchmarks(task.corpus, task.options.get("sets", "")):
+    inputs = os.path.join(task.scratch, "input", "*.jsonl")
+    looked_for = benchmarks(task.corpus, task.options.get("sets", ""))
+    Path(path).write_text(json.dumps(road_recipe(inputs, looked_for, tokens)), encoding="utf-8")
+
+
+def road_recipe(inputs: str, looked_for: Sequence[Benchmark], tokens: int) -> dict[str, Any]:
+    """A recipe of every stage but substring deduplication, over JSONL files in Dolma's format
+    (`inputs`: their pattern). JSON of it is YAML."""
+    entries = []
+    for one in looked_for:
         entry: dict[str, Any] = {"name": one.name, "paths": list(one.paths)}
         if one.layout:
             entry["layout"] = one.layout
         else:
             entry |= {"fields": list(one.fields), "id": one.identifier}
-        looked_for.append(entry)
+        entries.append(entry)
     rules: list[Any] = ["gopher", "c4", "fineweb", "madlad", "dolma3_lines"]
     rules.append({"language": {"keep": ["en"], "at_least": 0.65}})
     anything = {"at_most": 1.0}
-    recipe = {
+    return {
         "name": "road",
         "pool": {
-            "sources": {
-                SOURCE: {
-                    "ingest": "dolma",
-                    "paths": [os.path.join(task.scratch, "input", "*.jsonl")],
-                    "rules": rules,
-                }
-            },
+            "sources": {SOURCE: {"ingest": "dolma", "paths": [inputs], "rules": rules}},
             "dedup": {"exact": True, "fuzzy": {"ngram": 5, "similarity": 0.8}},
-            "decontaminate": {"ngram": 8, "remove": "document", "benchmarks": looked_for},
+            "decontaminate": {"ngram": 8, "remove": "document", "benchmarks": entries},
         },
         "mix": {"tokens": tokens, "tokenizer": "cl100k_base", "shares": {SOURCE: 1.0}},
         "gates": dict.fromkeys(("removed", "duplicates", "contaminated"), anything),
     }
-    Path(path).write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
 
 
 def _kept(workspace: str) -> list[str]:

@@ -2,7 +2,9 @@
 
 A runner that works elsewhere can stop without an error: a worker hangs, a JVM is out of memory. All
 work of a pipeline shows in files, so a pipeline during which no file below the `watched` folders
-appears or grows for `--patience_minutes` is cancelled. An interrupted or failed run leaves no job.
+appears or grows for `--patience_minutes` is cancelled. One that writes nothing before its end is
+watched by what Flink counts. An interrupted or failed run leaves no job; what a killed one leaves
+has a name that begins with its workspace's, by which the next run finds and ends it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import hashlib
 import io
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +24,7 @@ from typing import Any
 
 import apache_beam as beam
 import grpc
+from apache_beam.internal import cloudpickle_pickler
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     GoogleCloudOptions,
@@ -32,7 +36,7 @@ from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.runners.runner import PipelineResult
 
 from mixes.schema_errors import nearest
-from pipelines.flink_rest import cancel_flink_job, describe_flink
+from pipelines.flink_rest import cancel_flink_job, describe_flink, end_flink_jobs, flink_moves
 from transforms import storage
 
 __all__ = [
@@ -42,6 +46,9 @@ __all__ = [
     "job_server_options",
     "check_runner",
     "describe_runner",
+    "end_left_jobs",
+    "hide_folders",
+    "name_jobs",
     "run_pipeline",
     "runner_of",
 ]
@@ -80,9 +87,11 @@ def run_pipeline(
 ) -> None:
     """Build a pipeline and run it to its end; RunFailed with one sentence when it fails.
 
-    `watched`: folders in which its work shows. Without any it is not watched, since it writes
-    nothing before its end; then `place`, a path of this run's own, tells its name from others'.
+    `watched`: folders in which its work shows. One that writes nothing before its end has none:
+    then `place`, a path of this run's own, tells its name from others', and what Flink counts tells
+    whether it moves; elsewhere it is not watched.
     """
+    hide_folders()
     options = copy.deepcopy(options)  # runners change it: the portable ones take their own name out
     runner = runner_of(options)
     named = options.view_as(GoogleCloudOptions)  # which all runners read
@@ -101,6 +110,23 @@ def run_pipeline(
     except Exception as error:
         reason = _reason(error)
         raise RunFailed(reason if reason.startswith(title) else f"{title}: {reason}") from error
+
+
+def hide_folders() -> None:
+    """Let what is sent with a job name source files below the folder that Python found them in.
+
+    Functions without a name of their own are pickled whole, with the path of their file: it would
+    tell where this machine keeps its packages, and be another on the next. Beam means this to be
+    set from outside, and has no option for it.
+    """
+    config: Any = cloudpickle_pickler.DEFAULT_CONFIG
+    config.filepath_interceptor = _below_its_folder
+
+
+def _below_its_folder(path: str) -> str:
+    folders = [one.rstrip(os.sep) + os.sep for one in sys.path if one]
+    found = [one for one in folders if path.startswith(one)]
+    return path[max(map(len, found)) :] if found else os.path.basename(path)
 
 
 def runner_of(options: PipelineOptions) -> Any:
@@ -137,6 +163,24 @@ def check_runner(name: str) -> None:
     spelled = {one.lower() for one in (*known, "FnApiRunner")}
     if "." not in name and not {name.lower(), f"{name.lower()}runner"} & spelled:
         raise ValueError(f"Beam has no runner '{name}'{nearest(name, known)}")
+
+
+def name_jobs(options: PipelineOptions, workspace: str) -> str:
+    """Let the names of all jobs of a run begin with a digest of its workspace; gives what they
+    begin with."""
+    named = options.view_as(GoogleCloudOptions)  # which all runners read
+    place = workspace if "://" in workspace else os.path.abspath(workspace)
+    named.job_name = job_name(named.job_name or "vineleaf", "", [place])
+    return f"{named.job_name}-"
+
+
+def end_left_jobs(options: PipelineOptions, prefix: str) -> list[str]:
+    """End the jobs on Flink that a killed run has left, by what their names begin with: whoever
+    holds the lock of a workspace owns them. Gives their names; RunFailed when they do not end."""
+    try:
+        return end_flink_jobs(options, prefix)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFailed(f"jobs of an earlier run can not be ended: {error}") from error
 
 
 def job_name(prefix: str, title: str, watched: Iterable[str]) -> str:
@@ -185,14 +229,19 @@ def _await(
     waiting.start()
     patience = options.view_as(WatchOptions).patience_minutes * 60
     try:
+        name = options.view_as(GoogleCloudOptions).job_name
+
+        def look() -> object:
+            return _seen(watched) if watched else flink_moves(options, name)
+
         moved = time.monotonic()
-        seen = _seen(watched)
+        seen = look()
         pause = LOOK_SECONDS
         while waiting.is_alive():
             waiting.join(min(pause, patience))
             began = time.monotonic()
-            now = _seen(watched)
-            if now != seen or not watched:
+            now = look()
+            if now != seen or now is None:
                 seen, moved = now, time.monotonic()
             elif waiting.is_alive() and time.monotonic() - moved >= patience:
                 raise RunFailed(_standstill(title, watched, patience, options))
@@ -200,7 +249,7 @@ def _await(
     except BaseException:
         with suppress(Exception):  # of a service that is gone: what ends the run counts
             job.cancel()
-            cancel_flink_job(options, options.view_as(GoogleCloudOptions).job_name)
+            cancel_flink_job(options, name)
         raise
     if failures:
         raise failures[0]
@@ -218,11 +267,12 @@ def _seen(folders: Iterable[str]) -> dict[str, int]:
 def _standstill(
     title: str, watched: Sequence[str], patience: float, options: PipelineOptions
 ) -> str:
-    folders = watched[0] if len(watched) == 1 else f"{watched[0]} and {len(watched) - 1} more"
+    more = f" and {len(watched) - 1} more" if len(watched) > 1 else ""
+    what = f"nothing was written below {watched[0]}{more}" if watched else "no record was read"
     flink = describe_flink(options, options.view_as(GoogleCloudOptions).job_name)
     return (
-        f"{title}: nothing was written below {folders} for {patience / 60:g} minutes, so the job"
-        f" was cancelled; {flink}run the same command again to go on"
+        f"{title}: {what} for {patience / 60:g} minutes, so the job was cancelled;"
+        f" {flink}run the same command again to go on"
     )
 
 

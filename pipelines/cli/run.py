@@ -63,10 +63,11 @@ def run_recipe(
     """Run a recipe and show what came of it; gives the answer of `--json`. What `known` holds is
     told in the answer of a failure."""
     from pipelines.dataflow import check_dataflow
+    from pipelines.flink_rest import check_flink
     from pipelines.lock import locked
     from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
-    from pipelines.submission import describe_runner
+    from pipelines.submission import describe_runner, end_left_jobs, name_jobs
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
     from transforms import storage
@@ -74,6 +75,8 @@ def run_recipe(
 
     options = beam_options(runner, beam_arguments)
     check_dataflow(options, workspace_uri)
+    check_flink(options)
+    jobs = name_jobs(options, workspace_uri)
     recipe = load_recipe(recipe_path, tuple(overrides))
     workspace = Workspace(workspace_uri)
     if not is_compiled():
@@ -96,6 +99,8 @@ def run_recipe(
         progress.shown(),
         _keep_traceback(workspace, recipe.name),
     ):
+        for name in end_left_jobs(options, jobs):
+            tell(f"An earlier run had left the job {name} on Flink: it was cancelled.")
         workflow.run()
     funnel = workflow.funnel
     storage.write_json(workspace.report(recipe.name), funnel.to_json())

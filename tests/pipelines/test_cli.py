@@ -335,8 +335,8 @@ def test_beam_options_follow_two_dashes_and_all_cores_are_the_default(
     monkeypatch.setattr(workflow_module.Workflow, "run", run)
     invoke("run", recipe, "-w", tmp_path)
     invoke("run", recipe, "-w", tmp_path, "--", "--direct_num_workers=1")
-    invoke("run", recipe, "-w", tmp_path, "--runner", "FlinkRunner", "--", "--parallelism=3")
-    assert [one["runner"] for one in seen] == ["DirectRunner", "DirectRunner", "FlinkRunner"]
+    invoke("run", recipe, "-w", tmp_path, "--runner", "PrismRunner", "--", "--parallelism=3")
+    assert [one["runner"] for one in seen] == ["DirectRunner", "DirectRunner", "PrismRunner"]
     assert [one["direct_num_workers"] for one in seen[:2]] == [os.cpu_count(), 1]
     assert [one["direct_running_mode"] for one in seen[:2]] == ["multi_threading"] * 2
     assert seen[2]["direct_running_mode"] != "multi_threading"

@@ -13,8 +13,10 @@ from pipelines import submission
 from pipelines.submission import (
     RunFailed,
     describe_runner,
+    end_left_jobs,
     job_name,
     job_server_options,
+    name_jobs,
     run_pipeline,
     runner_of,
 )
@@ -137,6 +139,45 @@ def test_a_job_during_which_nothing_is_written_is_cancelled(elsewhere, tmp_path)
 def test_a_job_without_folders_to_watch_is_waited_for(elsewhere):
     job, _ = elsewhere(lambda job: job.cancelled.wait(0.5))
     assert not job.cancelled.is_set()
+
+
+def test_a_job_that_writes_nothing_is_watched_by_what_flink_counts(elsewhere, monkeypatch):
+    looks = []
+
+    def moves(options, name):
+        looks.append(name)
+        return min(len(looks), 20)  # it moves, then it stands still
+
+    jobs = []
+
+    def work(job):
+        jobs.append(job)
+        job.cancelled.wait()
+
+    monkeypatch.setattr(submission, "flink_moves", moves)
+    with pytest.raises(RunFailed, match=r"^things: no record was read for 0\.003.* minutes"):
+        elsewhere(work)
+    assert len(looks) > 20
+    assert jobs[0].cancelled.wait(10)
+
+
+def test_the_names_of_a_runs_jobs_begin_with_its_workspaces(tmp_path, monkeypatch):
+    options = PipelineOptions(["--job_name=Team_A"])
+    begin = name_jobs(options, "gs://bucket/w")
+    assert re.fullmatch(r"team-a-[0-9a-f]{8}-", begin)
+    name = options.view_as(GoogleCloudOptions).job_name
+    assert job_name(name, "ingest web", ["x"]).startswith(f"{begin}ingest-web-")
+    monkeypatch.chdir(tmp_path)
+    here = name_jobs(PipelineOptions([]), "w")
+    assert here == name_jobs(PipelineOptions([]), str(tmp_path / "w"))
+    assert here != name_jobs(PipelineOptions([]), "gs://bucket/w")
+
+
+def test_jobs_that_can_not_be_ended_end_the_run():
+    options = PipelineOptions(["--flink_master=127.0.0.1:1"])
+    with pytest.raises(RunFailed, match="jobs of an earlier run can not be ended: "):
+        end_left_jobs(options, "vineleaf-")
+    assert end_left_jobs(PipelineOptions([]), "vineleaf-") == []
 
 
 def test_the_sentence_of_a_task_that_failed_elsewhere_reaches_the_user(elsewhere):

@@ -6,6 +6,7 @@ It takes every upload and every job, says that the job is done, and keeps what i
 from __future__ import annotations
 
 import base64
+import bz2
 import json
 import re
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
+from apache_beam.portability.api import beam_runner_api_pb2
 
 
 @dataclass
@@ -26,6 +28,23 @@ class DataflowStub:
     address: str = ""
     jobs: list[dict[str, Any]] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)
+
+
+def pipeline_of(job: dict[str, Any], stub: DataflowStub) -> beam_runner_api_pb2.Pipeline:
+    """The pipeline that was uploaded for a job."""
+    path = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
+    return beam_runner_api_pb2.Pipeline.FromString(stub.objects[path])
+
+
+def functions_of(pipeline: beam_runner_api_pb2.Pipeline) -> bytes:
+    """What a pipeline's functions are pickled as: its message holds them compressed."""
+    payloads = [
+        beam_runner_api_pb2.ParDoPayload.FromString(one.spec.payload).do_fn.payload
+        for one in pipeline.components.transforms.values()
+        if one.spec.urn == "beam:transform:pardo:v1"
+    ]
+    assert len(payloads) > 1
+    return b"".join(bz2.decompress(base64.b64decode(one)) for one in payloads)
 
 
 def _metadata(bucket: str, name: str, content: bytes) -> dict[str, Any]:
@@ -65,11 +84,16 @@ def dataflow_stub() -> Iterator[DataflowStub]:
             path = urlsplit(self.path).path
             if found := re.fullmatch(r"/storage/v1/b/([^/]+)", path):
                 self.answer({"kind": "storage#bucket", "name": found[1], "location": "EU"})
-            elif found := re.fullmatch(r"/storage/v1/b/([^/]+)/o/(.+)", path):
+            elif found := re.fullmatch(r"(?:/download)?/storage/v1/b/([^/]+)/o/(.+)", path):
                 name = unquote(found[2])
                 content = stub.objects.get(f"gs://{found[1]}/{name}")
                 if content is None:
                     self.answer({"error": {"code": 404, "message": "Not Found"}}, 404)
+                elif "alt=media" in self.path:
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
                 else:
                     self.answer(_metadata(found[1], name, content))
             elif path.endswith("/messages"):

@@ -11,7 +11,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
-from dataflow_stub import DataflowStub, dataflow_stub
+from dataflow_stub import DataflowStub, dataflow_stub, functions_of, pipeline_of
 from small_pool import make_pool, vineleaf_here, write_recipe
 
 from pipelines.beam_options import KeptViews
@@ -66,11 +66,6 @@ def submitted() -> DataflowStub:
     return stub
 
 
-def pipeline_of(job: dict, stub: DataflowStub) -> beam_runner_api_pb2.Pipeline:
-    path = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
-    return beam_runner_api_pb2.Pipeline.FromString(stub.objects[path])
-
-
 def test_the_job_has_a_name_of_its_stage_that_is_the_same_each_time(submitted):
     names = [job["name"] for job in submitted.jobs]
     assert len(names) == 2
@@ -108,7 +103,9 @@ def test_nothing_that_is_sent_depends_on_this_machine(submitted):
     first, second = (pipeline_of(job, submitted) for job in submitted.jobs)
     assert first.components.transforms == second.components.transforms
     assert first.components.pcollections == second.components.pcollections
-    sent = b"".join([*submitted.objects.values(), json.dumps(submitted.jobs).encode()])
+    uploaded = [*submitted.objects.values(), functions_of(first)]
+    sent = b"".join([*uploaded, json.dumps(submitted.jobs).encode()])
+    assert b"apache_beam/transforms/core.py" in sent  # a function without a name, pickled whole
     root = Path(__file__).parents[2]
     for word in (str(root), os.getcwd(), str(Path.home()), sys.prefix, f"@{socket.gethostname()}"):
         assert word.encode() not in sent, word

@@ -6,18 +6,31 @@ One JobManager, two TaskManagers and Beam's job server on loopback, Python worke
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from flink_cluster import FlinkCluster, flink_cluster, require_flink
-from small_pool import ROOT, Finished, Outcome, files_of, hashes_of, vineleaf_here
+from small_pool import (
+    ROOT,
+    Finished,
+    Outcome,
+    command_line,
+    environment,
+    files_of,
+    hashes_of,
+    vineleaf_here,
+)
 
 from pipelines import submission
 from pipelines.demo.sources import make_sources
+from pipelines.submission import name_jobs
 
 RECIPE = str(ROOT / "mixes/demo.yaml")
 KEPT_OF = {"web": 6, "code": 6, "pdf": 5}  # every n-th of the demo's files
@@ -27,9 +40,13 @@ POLL_SECONDS = 0.005
 
 
 def run_demo(workspace: Path, *beam: str) -> Outcome:
-    runner = ["--runner=PortableRunner", "--", *beam] if beam else []
+    return vineleaf_here(*demo_command(workspace, *beam))
+
+
+def demo_command(workspace: Path, *beam: str) -> list[str]:
+    runner = ["--runner=FlinkRunner", "--", *beam] if beam else []
     changed = ["--set", f"mix.tokens={TOKENS}"]
-    return vineleaf_here("run", RECIPE, "-w", str(workspace), "--json", *changed, *runner)
+    return ["run", RECIPE, "-w", str(workspace), "--json", *changed, *runner]
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +81,22 @@ def disturbed(
     """Run the fuzzy job; `disturb` once the first of its exchanges has written something."""
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(run_demo, workspace, *cluster.beam_options(**options))
-        deadline = time.monotonic() + GIVE_UP_SECONDS
-        while not list((workspace / "work/fuzzy").glob("*/bands/*.run")):
-            assert not running.done(), running.result().stderr
-            assert time.monotonic() < deadline, "the job wrote nothing"
-            time.sleep(POLL_SECONDS)
+        wait_until(lambda: running.done() or has_exchanged(workspace))
+        assert not running.done(), running.result().stderr
         disturb()
         return running.result(timeout=GIVE_UP_SECONDS)
+
+
+def has_exchanged(workspace: Path) -> bool:
+    """Whether the first of the fuzzy job's exchanges has written something."""
+    return bool(list((workspace / "work/fuzzy").glob("*/bands/*.run")))
+
+
+def wait_until(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    while not ready():
+        assert time.monotonic() < deadline, "nothing came of it"
+        time.sleep(POLL_SECONDS)
 
 
 def assert_same_bytes(workspace: Path, finished: Finished) -> None:
@@ -92,7 +118,8 @@ def test_the_demos_recipe_makes_the_same_bytes(
     assert [name for name in files_of(workspace) if "/aside/" in name] == []
     jobs = cluster.rest("/jobs/overview")["jobs"]
     assert {job["state"] for job in jobs} == {"FINISHED"}
-    assert all(job["name"].startswith("vineleaf-") for job in jobs)
+    begin = name_jobs(PipelineOptions([]), str(workspace))
+    assert all(job["name"].startswith(begin) for job in jobs)
 
 
 def test_a_killed_taskmanager_is_replaced_and_the_job_goes_on(
@@ -157,4 +184,48 @@ def test_a_job_that_stands_still_is_cancelled_and_told(
     assert jobs[-1]["state"] in ("CANCELLING", "CANCELED")
 
     run_demo(workspace, *cluster.beam_options()).good()
+    assert_same_bytes(workspace, finished)
+
+
+def test_the_job_of_a_killed_run_is_ended_by_the_next_one(
+    cluster: FlinkCluster, finished: Finished, tmp_path: Path
+) -> None:
+    workspace = without(finished, "fuzzy_duplicates", tmp_path / "workspace")
+    options = cluster.beam_options()
+    killed = subprocess.Popen(
+        command_line(*demo_command(workspace, *options)),
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    begin = name_jobs(PipelineOptions([]), str(workspace))
+
+    def states() -> list[str]:
+        jobs = cluster.rest("/jobs/overview")["jobs"]
+        return [job["state"] for job in jobs if job["name"].startswith(begin)]
+
+    stopped: list[int] = []
+    try:
+        wait_until(lambda: killed.poll() is not None or has_exchanged(workspace))
+        stopped += cluster.workers()
+        for worker in stopped:  # so that the job does not end by itself
+            os.kill(worker, signal.SIGSTOP)
+        assert killed.poll() is None
+        killed.kill()
+        killed.wait()
+        assert states() == ["RUNNING"]
+        with ThreadPoolExecutor(1) as threads:
+            running = threads.submit(run_demo, workspace, *options)
+            wait_until(lambda: running.done() or "RUNNING" not in states())
+            for worker in stopped:
+                os.kill(worker, signal.SIGKILL)
+            outcome = running.result(timeout=GIVE_UP_SECONDS).good()
+    finally:
+        killed.kill()
+        for worker in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+    assert sorted(set(states())) == ["CANCELED", "FINISHED"]
+    (note,) = [note for note in outcome.answer["notes"] if "earlier run" in note]
+    assert begin in note
     assert_same_bytes(workspace, finished)

@@ -124,7 +124,7 @@ def test_without_a_place_for_the_graph_the_job_is_submitted(graph, stub):
     ("changes", "told"),
     [
         ({"recipe": "gs://vine-bucket/none.yaml"}, "none.yaml"),
-        ({"set": "mix.tokns=5"}, "mix.tokens"),
+        ({"set": "mix.tokns=5"}, "unknown key 'tokns' in 'mix'"),
         ({"workspace": "/tmp/w"}, "Dataflow needs --workspace on Cloud Storage"),
         ({"sdk_container_image": ""}, "--sdk_container_image=IMAGE"),
         ({"max_workers": "7"}, "Beam has no option --max_workers"),

@@ -103,11 +103,13 @@ def selected_counts(budget: SourceBudget, selected: Mapping[str, int]) -> dict[s
     """What must be in the mix of one source: it is part of the stage's fingerprint.
 
     `selected`: counts of the stage `selection`. Less than `next_document_tokens` is missing to
-    `wanted_tokens`; `digest`: see `transforms.mixing.identity`, 16 hex digits.
+    `wanted_tokens`; `most_tokens`: what the source can give; `digest`: see
+    `transforms.mixing.identity`, 16 hex digits.
     """
     return {
         "wanted_tokens": budget.wanted_tokens,
         "next_document_tokens": budget.next_document_tokens,
+        "most_tokens": budget.most_tokens,
         "tokens": selected["tokens"],
         "documents": selected["copies"],
         "digest": f"{selected[DIGEST] % (1 << 64):016x}",
@@ -213,6 +215,9 @@ def mix_job(
         )
         for name, shard in zip(of_shard, mixed, strict=True)
     ]
+    # The recipe's, but where sources give what others lack.
+    whole = sum(budget.wanted_tokens for budget in budgets.values())
+    shares = {source: budget.wanted_tokens / whole for source, budget in budgets.items()}
     memory = workspace.tokenizers
     about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, tree)
 
@@ -287,7 +292,7 @@ def mix_job(
         return record.counts if of_shard.get(record.task.removesuffix(".rescan")) == source else {}
 
     def gate(finished: Sequence[Finished]) -> list[Verdict]:
-        tables = [mix_metrics(by_source(one.records), recipe.mix.proportions) for one in finished]
+        tables = [mix_metrics(by_source(one.records), shares) for one in finished]
         return run_gates("mixes", tables, recipe.tree)
 
     def details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:

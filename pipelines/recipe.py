@@ -26,6 +26,7 @@ from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import NGRAM, PERMUTATIONS, PRESETS, RECALL, choose_bands
 from transforms.dedup.substring import SIZE
 from transforms.dedup.units import WORDS
+from transforms.mixing.partition import Quality, Repeat
 from transforms.mixing.sequences import Sequencing
 from transforms.quality.rules import Rule, rule
 from transforms.tokens.parts import FILE_TOKENS
@@ -134,6 +135,9 @@ class Mix:
     order: str = "shards"  # or shuffled
     middles: Middles | None = None
     long_documents: str = "own_file"  # or refuse: what becomes of one longer than `file_tokens`
+    shortage: str = "refuse"  # see transforms.mixing.shortage
+    quality: Quality | None = None
+    repeat: Repeat | None = None
 
     @property
     def proportions(self) -> dict[str, float]:
@@ -268,7 +272,7 @@ class _Reading:
 
     def _sorted(self, found: Iterable[Violation]) -> list[Problem]:
         problems = [self.files.problem(one.path, one.message) for one in found]
-        return sorted(dict.fromkeys(problems), key=lambda one: (one.file, one.line))
+        return sorted(dict.fromkeys(problems), key=lambda one: (one.file, one.line, one.column))
 
     def build(self) -> Recipe:
         pool, mix = self.tree["pool"], self.tree["mix"]
@@ -369,7 +373,31 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         order=tree.get("order", "shards"),
         long_documents=tree.get("long_documents", "own_file"),
         middles=_middles(tree.get("fill_in_middle")),
+        shortage=tree.get("shortage", "refuse"),
+        quality=_quality(tree.get("quality")),
+        repeat=_repeat(tree.get("repeat")),
     )
+
+
+def _quality(tree: Mapping[str, Any] | None) -> Quality | None:
+    if tree is None:
+        return None
+    return Quality(
+        score=tree["score"],
+        topic=tree.get("topic"),
+        bins=tree.get("bins", 20),
+        discard=float(tree.get("discard", 0.4)),
+        max_epochs=float(tree.get("max_epochs", 7)),
+        sources=tuple(tree.get("sources", [])),
+        topics=tree.get("topics", {}),
+    )
+
+
+def _repeat(tree: Mapping[str, Any] | None) -> Repeat | None:
+    if tree is None:
+        return None
+    times = sorted((int(number), often) for number, often in tree["times"].items())
+    return Repeat(tree.get("by"), tuple(times))
 
 
 def _sequence(tree: Mapping[str, Any] | None) -> Sequencing | None:

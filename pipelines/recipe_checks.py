@@ -48,6 +48,7 @@ class Checks:
         yield from self._dedup()
         yield from self._shares()
         yield from self._mix()
+        yield from self._quality()
         yield from self._gates()
 
     def missing_files(self, pattern: Callable[[str], str | None]) -> Iterator[Violation]:
@@ -185,6 +186,47 @@ class Checks:
         epochs = self._get("mix", "max_epochs")
         if isinstance(epochs, dict) and names:
             yield from _unknown(("mix", "max_epochs"), list(epochs), ["default", *names])
+
+    def _quality(self) -> Iterator[Violation]:
+        """Names and shares of `mix.quality`, and its SQL."""
+        place, shares = ("mix", "quality"), self._get("mix", "shares")
+        quality = self._get(*place)
+        repeat = self._get("mix", "repeat")
+        if repeat is not None and "by" in repeat:
+            yield from _sql(("mix", "repeat", "by"), repeat["by"])
+        elif repeat is not None and self._get("pool") is not None and not self._deduplicates():
+            message = "'mix.repeat' needs 'by': without deduplication no document stands for others"
+            yield Violation(("mix", "repeat"), message)
+        if quality is None:
+            return
+        for key in ("score", "topic"):
+            if key in quality:
+                yield from _sql((*place, key), quality[key])
+        its = quality.get("sources", list(shares or ()))
+        for index, name in enumerate(its if "sources" in quality and shares is not None else ()):
+            if name not in shares:
+                message = f"'{name}' in mix.quality.sources has no share{nearest(name, [*shares])}"
+                yield Violation((*place, "sources", index), message)
+        topics = quality.get("topics", {})
+        if topics and "topic" not in quality:
+            message = "'mix.quality.topics' needs 'topic': SQL that gives a document's label"
+            yield Violation((*place, "topics"), message)
+        for name, parts in topics.items():
+            if name not in its and shares is not None:
+                message = (
+                    f"'{name}' in mix.quality.topics is no source of it{nearest(name, [*its])}"
+                )
+                yield Violation((*place, "topics", name), message)
+            total = math.fsum(parts.values())
+            if abs(total - 1) > SHARE_SUM_TOLERANCE:
+                message = f"shares of the topics of {name} must sum to 1 (they sum to {total:g})"
+                yield Violation((*place, "topics", name), message)
+
+    def _deduplicates(self) -> bool:
+        dedup = self._get("pool", "dedup")
+        return dedup is not None and (
+            dedup.get("exact", True) is not False or dedup.get("urls", False)
+        )
 
     def _mix(self) -> Iterator[Violation]:
         tokens = self._get("mix", "tokens")

@@ -1,10 +1,10 @@
 """A recipe's files as one tree: the recipe, what it extends, the pool's file, and `--set`.
 
-In: the path of a recipe. Out: `RecipeTree`, its merged values with the place (file and line) of
-each key path. A recipe that extends another is laid over it: mappings are merged key by key, `null`
-deletes a key, every other value takes the place of what was there. In `rules`, a list, a mapping
-changes rules by name. Where a layer changes some of the shares and they no longer sum to one, the
-shares that it leaves alone fill the rest in their proportions.
+In: the path of a recipe. Out: `RecipeTree`, its merged values with the place (file, line, column)
+of each key path. A recipe that extends another is laid over it: mappings are merged key by key,
+`null` deletes a key, every other value takes the place of what was there. In `rules`, a list, a
+mapping changes rules by name. Where a layer changes some of the shares and they no longer sum to
+one, the shares that it leaves alone fill the rest in their proportions.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from mixes.located_yaml import LocatedYaml, YamlError, load_yaml, parse_scalar
 from mixes.schema_errors import Violation, nearest
 from pipelines.recipe_paths import moved_paths
+from pipelines.share_files import ShareFileError, read_shares
 from transforms import storage
 
 __all__ = ["SHARE_SUM_TOLERANCE", "Problem", "RecipeError", "RecipeTree", "read_recipe_tree"]
@@ -27,19 +28,21 @@ MOST_BYTES = 4 << 20  # of a recipe or a pool's file, which are written by hand
 SHARE_SUM_TOLERANCE = 1e-6
 Path = tuple[str | int, ...]
 _SHARES = ("mix", "shares")
+_TOPICS = ("mix", "quality", "topics")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a recipe."""
+    """One thing that is wrong with a recipe; line and column are 1-based, 0 where there is none."""
 
     file: str
     line: int
+    column: int
     key: str
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
 
 
 class RecipeError(ValueError):
@@ -53,6 +56,7 @@ class RecipeError(ValueError):
 class _Place(NamedTuple):
     file: str
     line: int
+    column: int
 
 
 @dataclass
@@ -63,21 +67,66 @@ class RecipeTree:
     tree: Any
     places: dict[Path, _Place]
     found: list[Violation] = field(default_factory=list)
+    shares_from_file: bool = False
 
     def problem(self, path: Path, message: str) -> Problem:
-        """A problem at a key path, in the file and line where its value stands, or the nearest
-        enclosing one."""
+        """A problem at a key path, in the file, line and column where its key or item stands, or
+        the nearest enclosing one."""
         near = path
         while near and near not in self.places:
             near = near[:-1]
-        place = self.places.get(near, _Place(self.file, 1))
-        return Problem(place.file, place.line, ".".join(str(part) for part in path), message)
+        place = self.places.get(near, _Place(self.file, 1, 1))
+        return Problem(*place, ".".join(str(part) for part in path), message)
 
     def lay_over(self, layer: RecipeTree) -> None:
         """Merge a layer into this tree; both are mappings."""
         self.found += layer.found
+        if layer.shares_from_file:
+            self._drop_shares()
         self._merge(self.tree, (), layer.tree, (), layer.places)
         self._fill_shares(_named_shares(layer.tree))
+
+    def take_shares(self, recipe: str) -> None:
+        """Put the shares of the file that `mix.shares.from` names in its place. `recipe`: the file
+        beside which it lies. RecipeError where it cannot be read or holds no shares."""
+        mix = self.tree.get("mix") if isinstance(self.tree, dict) else None
+        shares = mix.get("shares") if isinstance(mix, dict) else None
+        named = shares.get("from") if isinstance(shares, dict) else None
+        if not isinstance(mix, dict) or not isinstance(named, str):
+            return
+        at = (*_SHARES, "from")
+        path = _beside(recipe, named)
+        if not storage.exists(path):
+            message = f"'mix.shares.from' names {path}, which is not there"
+            raise RecipeError([self.problem(at, message)])
+        located = _read(path)
+        try:
+            stored = read_shares(located)
+        except ShareFileError as error:
+            place = located.place(error.path)
+            raise RecipeError([Problem(path, *place, ".".join(at), str(error))]) from error
+        self._drop_shares()
+        mix["shares"] = stored.shares
+        self.places[_SHARES] = _Place(path, 1, 1)
+        for source, where in stored.places.items():
+            self.places[(*_SHARES, source)] = _Place(path, *located.place(where))
+        if stored.topics:
+            quality = mix.setdefault("quality", {})
+            if isinstance(quality, dict):
+                quality["topics"] = stored.topics
+                self.places.setdefault(_TOPICS[:2], _Place(path, 1, 1))
+                self.places[_TOPICS] = _Place(path, 1, 1)
+        self.shares_from_file = True
+
+    def _drop_shares(self) -> None:
+        """Leave out all shares, and those of topics, which go with them."""
+        mix = self.tree.get("mix")
+        if isinstance(mix, dict):
+            mix.pop("shares", None)
+            self._drop_places(_SHARES)
+            if isinstance(mix.get("quality"), dict):
+                mix["quality"].pop("topics", None)
+                self._drop_places(_TOPICS)
 
     def _merge(
         self,
@@ -174,7 +223,7 @@ class RecipeTree:
         key, equals, text = override.partition("=")
         key = key.strip()
         parts = tuple(key.split("."))
-        place = _Place("--set", 1)
+        place = _Place("--set", 1, 1)
 
         def refuse(message: str) -> RecipeError:
             return RecipeError([Problem(*place, key, message)])
@@ -247,6 +296,7 @@ def read_recipe_tree(path: str, overrides: tuple[str, ...] = ()) -> RecipeTree:
     named: set[str] = set()
     for override in overrides:
         named |= merged.set_value(override)
+    merged.take_shares(path)
     if isinstance(merged.tree, dict):
         merged._fill_shares(named)
     return merged
@@ -263,13 +313,14 @@ def _read_layers(path: str, folder: str, chain: tuple[str, ...]) -> RecipeTree:
     layer = RecipeTree(path, located.value, _places(path, located, ()))
     if not isinstance(layer.tree, dict):
         return layer
+    layer.take_shares(path)
     pool = layer.tree.get("pool")
     if isinstance(pool, str):
         pool_path = _beside(path, pool)
         of_pool = _read(pool_path)
         layer.tree = {**layer.tree, "pool": of_pool.value}
         layer._drop_places(("pool",))
-        layer.places |= {("pool",): _Place(pool_path, 1)}
+        layer.places |= {("pool",): _Place(pool_path, 1, 1)}
         layer.places |= _places(pool_path, of_pool, ("pool",))
     if _folder(path) != folder:
         layer.tree = moved_paths(layer.tree, _folder(path), folder)
@@ -315,7 +366,7 @@ def _same_file(path: str) -> str:
 
 
 def _places(path: str, located: LocatedYaml, below: Path) -> dict[Path, _Place]:
-    return {(*below, *key): _Place(path, line) for key, line in located.lines.items()}
+    return {(*below, *key): _Place(path, *place) for key, place in located.places.items()}
 
 
 def _read(path: str) -> LocatedYaml:
@@ -324,13 +375,15 @@ def _read(path: str) -> LocatedYaml:
         text = storage.read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         message = f"not UTF-8 (byte {error.start})"
-        raise RecipeError([Problem(path, 1, "", message)]) from error
+        raise RecipeError([Problem(path, 1, 1, "", message)]) from error
     except OSError as error:
-        raise RecipeError([Problem(path, 1, "", f"cannot be read: {error}")]) from error
+        raise RecipeError([Problem(path, 1, 1, "", f"cannot be read: {error}")]) from error
     try:
         return load_yaml(text)
     except YamlError as error:
-        raise RecipeError([Problem(path, error.line, "", f"not YAML: {error}")]) from error
+        raise RecipeError(
+            [Problem(path, error.line, error.column, "", f"not YAML: {error}")]
+        ) from error
 
 
 def _check_file(path: str) -> None:
@@ -346,4 +399,4 @@ def _check_file(path: str) -> None:
         size = f"{found.st_size:,} bytes"
         message = f"cannot be read: {size} are more than a recipe may have ({MOST_BYTES:,})"
     if message:
-        raise RecipeError([Problem(path, 1, "", message)])
+        raise RecipeError([Problem(path, 1, 1, "", message)])

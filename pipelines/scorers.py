@@ -6,8 +6,11 @@ name: those speak of all sources, so what they name is measured of all.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pyarrow as pa
 
+from pipelines.eligible import Grade
 from pipelines.recipe import Recipe, Source
 from pipelines.stage_names import TABLES
 from pipelines.tokenize import TOKENS_SCHEMA
@@ -27,6 +30,7 @@ from transforms.query import tables_named
 
 __all__ = [
     "MEASURABLE",
+    "grades",
     "keep_criteria",
     "mixing_schemas",
     "scorers",
@@ -67,6 +71,31 @@ def _criterion(kept: str, place: int) -> tuple[str, bool]:
     return name if "." in name else f"{name}.score", direction == "desc"
 
 
+def grades(recipe: Recipe) -> dict[str, Grade]:
+    """By source, what sorts its documents into cells, where quality or repetition decide."""
+    quality, repeat = recipe.mix.quality, recipe.mix.repeat
+    found = {}
+    for source in recipe.mix.proportions:
+        its = quality if quality and quality.grades(source) else None
+        if its or repeat:
+            found[source] = Grade(
+                score=its.score if its else None,
+                topic=its.topic if its else None,
+                by=(repeat.by or _stands_for(recipe)) if repeat else None,
+                steps=((0, 1), *(repeat.times if repeat else ())),
+            )
+    return found
+
+
+def _stands_for(recipe: Recipe) -> str:
+    """For how many documents one stands after the last deduplication; 1 without any."""
+    if recipe.fuzzy:
+        return "fuzzy_duplicates.stands_for"
+    if recipe.exact:
+        return "exact_duplicates.stands_for"
+    return "url_duplicates.stands_for" if recipe.urls else "1"
+
+
 def scorers(recipe: Recipe, source: Source) -> list[Annotator]:
     """The annotators of a source, each once, but for the one that needs the benchmark index."""
     its: dict[str, Annotator] = {"size": Size()}
@@ -83,7 +112,9 @@ def scorers(recipe: Recipe, source: Source) -> list[Annotator]:
     for one in (one for other in recipe.sources for one in other.rules):
         for annotator in one.annotators:
             lent.setdefault(annotator.name, annotator)
-    for name in tables_named([*where_expressions(recipe), *columns]):
+    grade = grades(recipe).get(source.name)
+    graded = grade.expressions if grade else []
+    for name in tables_named([*where_expressions(recipe), *columns, *graded]):
         if name in lent:
             its[name] = lent[name]
         elif name in MEASURABLE:
@@ -101,13 +132,15 @@ def source_schemas(recipe: Recipe, source: Source) -> dict[str, pa.Schema]:
     return its
 
 
-def mixing_schemas(recipe: Recipe) -> dict[str, pa.Schema]:
-    """What `where` may name: tables that all sources have, and those made after filtering."""
-    first, *others = [source_schemas(recipe, source) for source in recipe.sources]
+def mixing_schemas(recipe: Recipe, sources: Collection[str] = ()) -> dict[str, pa.Schema]:
+    """What the SQL of the mix may name: tables that all of these sources have (none: all that there
+    are), and those made after filtering."""
+    its = [source for source in recipe.sources if not sources or source.name in sources]
+    first, *others = [source_schemas(recipe, source) for source in its]
     common = {
-        name: pa.schema([one for one in schema if all(one in its[name] for its in others)])
+        name: pa.schema([one for one in schema if all(one in other[name] for other in others)])
         for name, schema in first.items()
-        if name != "documents" and all(name in its for its in others)
+        if name != "documents" and all(name in other for other in others)
     }
     if recipe.urls:
         common["url_duplicates"] = EXACT_SCHEMA

@@ -16,7 +16,7 @@ from pipelines.stage_names import ANNOTATE, FILTER, TOKENIZE
 from transforms.quality.conditions import BOUNDS, Condition
 from transforms.quality.thresholds import meaning
 
-__all__ = ["Cut", "Reason", "Repeated", "RuleVerdict", "Story", "wanted_by"]
+__all__ = ["Cut", "Draw", "Reason", "Repeated", "RuleVerdict", "Story", "wanted_by"]
 
 WIDTH = 96  # characters of a line of scores
 MOST_SHOWN = 100  # characters of a value
@@ -51,6 +51,17 @@ class Cut:
     spans: int
     characters: int
     begins: str
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How often a mix takes a document, and how often what it is drawn with (its cell of topic,
+    quality and repetition, described in `group`; else its whole source) is taken on average."""
+
+    mix: str
+    copies: int
+    epochs: float
+    group: str | None
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,7 @@ class Story:
     cluster_size: int | None = None
     contamination: list[dict[str, Any]] = field(default_factory=list)
     copies: Mapping[str, int] = field(default_factory=dict)  # mix -> copies
+    draws: tuple[Draw, ...] = ()  # of the mixes that it could be in
 
     @property
     def kept(self) -> bool:
@@ -117,6 +129,7 @@ class Story:
             "contamination": self.contamination,
             "copies": sum(self.copies.values()),
             "mixes": dict(self.copies),
+            "draws": [asdict(one) for one in self.draws],
             "rules": [asdict(one) for one in self.rules],
             "cuts": [asdict(one) for one in self.cuts],
             "repeated": [asdict(one) for one in self.repeated],
@@ -174,9 +187,13 @@ class Story:
             )
         for reason in self.reasons:
             yield _printable(reason.message)
+        drawn = {one.mix: one for one in self.draws}
         for mix, copies in sorted(self.copies.items()):
             if copies:
-                yield f"in mix {mix}: {_count(copies, 'time')}"
+                its = drawn.get(mix)
+                group = its.group if its and its.group else f"source {self.source}"
+                told = f", drawn with {group}, which is taken {its.epochs:.2f} times" if its else ""
+                yield f"in mix {mix}: {_count(copies, 'time')}{told}"
 
     def _verdict(self) -> str:
         if self.kept:

@@ -33,10 +33,11 @@ from pipelines.stages import Stage
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile, sum_counts
 from transforms.decontamination.index import NgramIndex, load_index
-from transforms.mixing.budget import divide_tokens
+from transforms.mixing.budget import BudgetError
 from transforms.mixing.document_order import out_of_order
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
 from transforms.mixing.sequences import token_part
+from transforms.mixing.shortage import settle
 from transforms.tokens.loading import load_tokenizer
 from transforms.tokens.mds import mds_index
 from transforms.tokens.specification import TokenizerSpec
@@ -174,7 +175,10 @@ def _selected(manifest: Manifest) -> dict[str, dict[str, Any]]:
     """What must be in the mix, by source: see `pipelines.mix.selected_counts`."""
     names = ("wanted_tokens", "next_document_tokens", "tokens", "documents", "digest")
     selected = manifest.parameters["selected"]
-    return {source: {name: its[name] for name in names} for source, its in selected.items()}
+    return {
+        source: {**{name: its[name] for name in names}, "most_tokens": its.get("most_tokens", 0)}
+        for source, its in selected.items()
+    }
 
 
 def _digest(tokens: np.ndarray[Any, Any], bounds: DocumentBounds) -> int:
@@ -362,11 +366,17 @@ def _check_shares(
 ) -> Iterator[Check]:
     """Each source holds what its share of the recipe asks, but for less than its next document.
 
-    That document is not in the mix; its length stands in the parameters.
+    That document is not in the mix; its length stands in the parameters, and so does what a source
+    can give, by which the recipe's rule of shortage is followed again.
     """
     told, shares = manifest.details.get("shares"), asked.proportions
     yield Check("shares in the manifest are the recipe's", told == shares, told, shares)
-    tokens = divide_tokens(asked.tokens, shares)
+    most = {source: selected.get(source, {}).get("most_tokens", 0) for source in shares}
+    try:
+        tokens = settle(asked.tokens, shares, most, asked.shortage)
+    except BudgetError as error:
+        yield Check("tokens that the recipe asks for are there", False, str(error), "there")
+        return
     for source in sorted({*tokens, *counts}):
         seen = counts.get(source, {}).get("rescan.tokens", 0)
         wanted = tokens.get(source, 0)

@@ -26,7 +26,7 @@ from pipelines.stage_names import (
     TOKENIZE,
     URL_DEDUP,
 )
-from pipelines.story import Cut, Reason, Repeated, RuleVerdict, Story, wanted_by
+from pipelines.story import Cut, Draw, Reason, Repeated, RuleVerdict, Story, wanted_by
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
@@ -133,6 +133,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         cluster_size=cluster_size,
         contamination=_contamination(tables, text),
         copies=copies,
+        draws=tuple(_draws(selections)),
     )
 
 
@@ -176,12 +177,47 @@ def _unselected(mix: str, selection: _Row) -> Reason:
     parameters = selection.manifest.parameters
     if not parameters.get("wanted_tokens"):
         reason, told = "not in this mix", "its source has no share in it"
+    elif selection.values["eligible"] and not _cell(selection).get("wanted_tokens", 1):
+        reason, told = "quality", f"nothing is taken of {_described(_cell(selection))}"
     elif selection.values["eligible"]:
         reason, told = "not drawn", "its source holds more tokens than the mix takes"
     else:
         reason, told = "where", f"it does not meet {parameters.get('where')}"
     message = f"not in {MIX} {mix}, by {SELECT}: {reason} ({told})"
     return Reason(SELECT, reason, message, mix=mix)
+
+
+def _cell(selection: _Row) -> dict[str, Any]:
+    """The cell of a document's quality and repetition in a mix; empty where there is none."""
+    budget = selection.manifest.details.get("budget", {})
+    number = selection.values.get("cell")
+    cells = budget.get("cells", [])
+    return dict(cells[number]) if cells and number is not None else {}
+
+
+def _described(cell: Mapping[str, Any]) -> str:
+    """`topic science, quality bin 3 (scores above 0.2, up to 0.4)`."""
+    topic = f"topic {cell['topic']}, " if cell["topic"] else ""
+    bounds = [
+        f"{word} {cell[name]:.4g}"
+        for name, word in (("low", "above"), ("high", "up to"))
+        if cell[name] is not None
+    ]
+    scores = f" (scores {', '.join(bounds)})" if bounds else ""
+    often = f", {cell['times']} times in the pool" if cell["times"] != 1 else ""
+    return f"{topic}quality bin {cell['number'] + 1}{scores}{often}"
+
+
+def _draws(selections: Mapping[str, _Row]) -> Iterator[Draw]:
+    """By which epochs each mix takes what is like the document."""
+    for mix, its in selections.items():
+        budget = its.manifest.details.get("budget")
+        if budget is None or not its.values["eligible"]:
+            continue
+        cell = _cell(its)
+        epochs = (cell or budget).get("epochs", 0.0)
+        group = _described(cell) if cell else None
+        yield Draw(mix, int(its.values["copies"]), epochs, group)
 
 
 def _cuts(tables: Mapping[str, _Row], text: str) -> tuple[Cut, ...]:

@@ -22,7 +22,9 @@ from expectations.suites import check_suites
 from pipelines.annotate import annotate_job
 from pipelines.beam_options import choose_carrier
 from pipelines.benchmarks import INDEX_FILE, benchmark_job
+from pipelines.budgets import find_budgets
 from pipelines.dedup_jobs import exact_job, fuzzy_job, repeats_job
+from pipelines.eligible import Choice
 from pipelines.filter import CONTAMINATED, Judgement, filter_job
 from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
@@ -32,13 +34,14 @@ from pipelines.recipe import REPEATS, Recipe, RecipeError, Source
 from pipelines.rule_files import find_rule_files
 from pipelines.scorers import (
     MEASURABLE,
+    grades,
     keep_criteria,
     mixing_schemas,
     scorers,
     source_schemas,
     where_expressions,
 )
-from pipelines.select import Choice, find_budgets, select_job, select_stages
+from pipelines.select import select_job, select_stages
 from pipelines.stage_names import (
     ANNOTATE,
     BENCHMARKS,
@@ -70,7 +73,10 @@ from transforms.mixing.budget import (
     check_possible,
     divide_tokens,
     least_text_bytes,
+    most_tokens,
 )
+from transforms.mixing.cells import budget_from_json
+from transforms.mixing.shortage import settle
 from transforms.quality.conditions import Condition
 from transforms.query import QueryError, check_expressions, tables_named
 from transforms.tokens.fill_in_middle import FillInMiddle, find_token
@@ -384,19 +390,27 @@ class Workflow:
     def _mix(self, shards: Shards, tokenizer: TokenizerSpec, described: Description) -> Step[None]:
         """The choice of documents by the budget, then the mix."""
         recipe, workspace = self.recipe, self.workspace
-        choice = Choice(recipe.mix.where, recipe.mix.seed, mixing_schemas(recipe))
-        where = where_expressions(recipe)
+        its = grades(recipe)
+        schemas = mixing_schemas(recipe) | (mixing_schemas(recipe, its) if its else {})
+        choice = Choice(recipe.mix.where, recipe.mix.seed, schemas, its)
+        named = {
+            source: [
+                *where_expressions(recipe),
+                *(its[source].expressions if source in its else ()),
+            ]
+            for source in self._sources
+        }
         chosen_from = {
-            source: self._inputs(source, *sorted({"tokens", *tables_named(where)}))
+            source: self._inputs(source, *sorted({"tokens", *tables_named(named[source])}))
             for source in self._sources
         }
         stages = select_stages(
-            workspace, recipe.name, recipe.mix, self._documents, shards, chosen_from
+            workspace, recipe.name, recipe.mix, choice, self._documents, shards, chosen_from
         )
         manifests = [stage.dataset.manifest() for stage in stages.values()]
         if all(manifest is not None for manifest in manifests):
             self.budgets = {
-                source: SourceBudget.from_json(manifest.details["budget"])
+                source: budget_from_json(manifest.details["budget"])
                 for source, manifest in zip(stages, manifests, strict=True)
                 if manifest is not None and "budget" in manifest.details
             }
@@ -487,30 +501,57 @@ class Workflow:
     def _telling_where(self) -> Iterator[None]:
         """A task in which `where` could not be evaluated, as a problem of the recipe.
 
-        Runners hand on an error's text alone. Of all SQL only `where` holds what users wrote and
-        can fail for some documents: `check` has seen to the rest.
+        Runners hand on an error's text alone. Of all SQL only `where`, and that of quality and
+        repetition, holds what users wrote and can fail for some documents: `check` has seen to the
+        rest.
         """
         try:
             yield
         except RunFailed as error:
             _, found, reason = str(error).partition(f": {QueryError.__name__}: ")
-            if not found or not where_expressions(self.recipe):
+            written = self._mix_expressions()
+            if not found or not written:
                 raise
-            message = f"mix.where fails for a document: {reason}"
-            raise RecipeError([self.recipe.problem(("mix", "where"), message)]) from error
+            # DuckDB's text is followed by all the SQL that was asked together.
+            place = ".".join(min(written, key=lambda one: one != ("mix", "where")))
+            told = place if len(written) == 1 else "SQL of the mix"
+            message = f"{told} fails for a document: {reason}"
+            raise RecipeError([self.recipe.problem(tuple(place.split(".")), message)]) from error
+
+    def _mix_expressions(self) -> dict[Place, str]:
+        """The SQL of the mix, by where it stands in the recipe."""
+        mix = self.recipe.mix
+        written: dict[Place, str | None] = {("mix", "where"): mix.where}
+        if mix.quality:
+            written |= {("mix", "quality", "score"): mix.quality.score}
+            written |= {("mix", "quality", "topic"): mix.quality.topic}
+        if mix.repeat:
+            written |= {("mix", "repeat", "by"): mix.repeat.by}
+        return {place: one for place, one in written.items() if one}
 
     @property
     def _least_text_bytes(self) -> dict[str, int]:
-        """Bytes of text without which a source cannot give what is asked of it."""
+        """Bytes of text without which a source cannot give what may be asked of it."""
         mix = self.recipe.mix
-        return {
-            name: least_text_bytes(wanted, mix.max_epochs[name])
-            for name, wanted in divide_tokens(mix.tokens, mix.proportions).items()
-        }
+        if mix.shortage == "less":
+            return dict.fromkeys(mix.proportions, 0)
+        wanted = divide_tokens(mix.tokens, mix.proportions)
+        if mix.shortage == "share_out":  # one of them may have to give everything
+            wanted = dict.fromkeys(wanted, mix.tokens)
+        return {name: least_text_bytes(one, mix.max_epochs[name]) for name, one in wanted.items()}
 
     def _check_possible(self, most_text_bytes: Mapping[str, int], holder: str) -> None:
         """BudgetError when a source's text, whose bytes are bounded, cannot hold what it must."""
         mix = self.recipe.mix
+        if mix.shortage == "less":
+            return
+        if mix.shortage == "share_out":
+            most = {
+                name: most_tokens(2 * most_text_bytes[name], mix.max_epochs[name])
+                for name in mix.proportions
+            }
+            settle(mix.tokens, mix.proportions, most, mix.shortage)
+            return
         problems = []
         for name, wanted in divide_tokens(mix.tokens, mix.proportions).items():
             try:
@@ -550,6 +591,11 @@ class Workflow:
         keep: Place = ("pool", "dedup", "keep")
         checks: list[tuple[Place, list[str], dict[str, pa.Schema], str]]
         checks = [(where, where_expressions(self.recipe), mixing_schemas(self.recipe), "boolean")]
+        graded = grades(self.recipe)
+        for at, expression in self._mix_expressions().items():
+            if at != where and graded:
+                kind = "text" if at[-1] == "topic" else "number"
+                checks.append((at, [expression], mixing_schemas(self.recipe, graded), kind))
         for source in self.recipe.sources:
             columns = [column for column, _ in keep_criteria(self.recipe, source)]
             checks.append((keep, columns, source_schemas(self.recipe, source), "number"))

@@ -82,7 +82,7 @@ def check_expressions(
     """Evaluate over made-up rows: QueryError when an expression is wrong, not of the wanted kind,
     or fails whatever a document has, as `size.words > 'abc'` does.
 
-    `kind` is boolean or number; `others` as of `columns_used`.
+    `kind` is boolean, number or text; `others` as of `columns_used`.
     """
     columns = columns_used(expressions, schemas, others)
     rows = [
@@ -96,8 +96,7 @@ def check_expressions(
     ]
     for expression in expressions:
         result = _evaluate_one(expression, rows)
-        number = pa.types.is_floating(result.type) or pa.types.is_integer(result.type)
-        if not (pa.types.is_boolean(result.type) or (kind == "number" and number)):
+        if not _is_of(kind, result.type):
             raise QueryError(f"a {kind} is wanted but this gives {result.type}: {expression}")
 
 
@@ -127,6 +126,14 @@ def evaluate(
     finally:
         connection.unregister("attributes")
     return [result.column(index).combine_chunks() for index in range(len(expressions))]
+
+
+def _is_of(kind: str, result: pa.DataType) -> bool:
+    if kind == "text":
+        return bool(pa.types.is_string(result) or pa.types.is_large_string(result))
+    number = pa.types.is_floating(result) or pa.types.is_integer(result)
+    number = number or pa.types.is_decimal(result)
+    return bool(pa.types.is_boolean(result) or (kind == "number" and number))
 
 
 def _evaluate_one(expression: str, rows: Sequence[Mapping[str, pa.RecordBatch]]) -> pa.Array:

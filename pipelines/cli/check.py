@@ -37,8 +37,8 @@ def check(
 ) -> None:
     """Tell all that is wrong with a recipe: keys, types, numbers, SQL, then missing files.
 
-    Each mistake is one line with file, line and the nearest valid key. Nothing is written, and no
-    input but benchmarks is read.
+    Each mistake is one line with file, line, column and the nearest valid key. Nothing is written,
+    and no input but benchmarks is read.
 
     `vineleaf check mixes/demo.yaml`
     """
@@ -102,5 +102,5 @@ def _problems_of_the_whole(
         except RecipeError as error:
             problems += error.problems
         except ValueError as error:  # of a suite of expectations, say: it names its own place
-            problems += [Problem("", 0, "", line) for line in str(error).splitlines()]
+            problems += [Problem("", 0, 0, "", line) for line in str(error).splitlines()]
     return problems

@@ -16,6 +16,7 @@ from pipelines.cli.screens import (
     describe_fuzzy,
     exchanges_table,
     packing_notes,
+    settled_notes,
     shortfalls,
     stages_table,
 )
@@ -56,17 +57,18 @@ def plan(
             workflow.plan()
         from transforms.mixing.budget import divide_tokens
 
-        wanted = divide_tokens(loaded.mix.tokens, loaded.mix.proportions)
+        asked = divide_tokens(loaded.mix.tokens, loaded.mix.proportions)
         sources = {}
         for name in loaded.mix.proportions:
             budget = workflow.budgets.get(name)
             sources[name] = {
                 "available_tokens": budget.available_tokens if budget else None,
-                "wanted_tokens": wanted[name],
+                "asked_tokens": asked[name],
+                "wanted_tokens": budget.wanted_tokens if budget else None,
                 "taken_tokens": budget.taken_tokens if budget else None,
                 "epochs": budget.epochs if budget else None,
             }
-        short = shortfalls(workflow.budgets)
+        short = [*settled_notes(loaded.mix, workflow.budgets), *shortfalls(workflow.budgets)]
         packed = packing_notes(workflow.manifests.get("mix"), loaded.mix.sequence)
         answer = {
             "stages": [state.to_json() for state in workflow.states],

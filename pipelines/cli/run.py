@@ -20,7 +20,7 @@ from pipelines.cli.options import (
     beam_options,
 )
 from pipelines.cli.outcomes import ANSWERS, ERRORS, outcomes, print_json
-from pipelines.cli.screens import mix_table, packing_notes, shortfalls
+from pipelines.cli.screens import mix_table, packing_notes, settled_notes, shortfalls
 
 if TYPE_CHECKING:
     from pipelines.workflow import Workflow
@@ -106,12 +106,13 @@ def run_recipe(
     storage.write_json(workspace.report(recipe.name), funnel.to_json())
     mix = workspace.mix(recipe.name)
     packed = packing_notes(workflow.manifests["mix"], recipe.mix.sequence)
+    settled = settled_notes(recipe.mix, workflow.budgets)
     if not as_json:
         if all(state.state == "up to date" for state in workflow.states):
             ANSWERS.print("Everything was up to date: nothing was made anew.")
         ANSWERS.print(funnel)
         ANSWERS.print(mix_table(recipe, workflow))
-        for note in packed:
+        for note in [*settled, *packed]:
             ANSWERS.print(note, markup=False)
         if "benchmarks" in workflow.manifests:
             counts = workflow.manifests["benchmarks"].counts
@@ -125,7 +126,7 @@ def run_recipe(
         "stages": [state.to_json() for state in workflow.states],
         "mix": mix,
         "ledger": funnel.ledger(),
-        "notes": [*notes, *shortfalls(workflow.budgets), *packed],
+        "notes": [*notes, *settled, *shortfalls(workflow.budgets), *packed],
     }
 
 

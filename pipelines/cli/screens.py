@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from pipelines.recipe import Fuzzy, Recipe
+    from pipelines.recipe import Fuzzy, Mix, Recipe
     from pipelines.verify import Check
     from pipelines.workflow import StageState, Workflow
     from transforms.datasets import Manifest
@@ -33,6 +33,7 @@ __all__ = [
     "labels_table",
     "mix_table",
     "packing_notes",
+    "settled_notes",
     "shortfalls",
     "stages_table",
 ]
@@ -126,6 +127,35 @@ def shortfalls(budgets: Mapping[str, SourceBudget]) -> list[str]:
     ]
 
 
+def settled_notes(mix: Mix, budgets: Mapping[str, SourceBudget]) -> list[str]:
+    """A sentence for each source that is asked for other than its share, by the recipe's rule of
+    shortage."""
+    from transforms.mixing.budget import divide_tokens
+
+    if mix.shortage == "refuse" or not budgets:
+        return []
+    asked = divide_tokens(mix.tokens, mix.proportions)
+    wanted = {name: budgets[name].wanted_tokens for name in sorted(budgets)}
+    short = [name for name, one in wanted.items() if budgets[name].most_tokens < asked[name]]
+    if mix.shortage == "less":
+        total = sum(wanted.values())
+        if total == mix.tokens:
+            return []
+        least = min(short, key=lambda name: budgets[name].most_tokens / asked[name])
+        return [
+            f"the mix holds {total:,} tokens, not {mix.tokens:,}: {least} can give"
+            f" {budgets[least].most_tokens:,} of the {asked[least]:,} of its share"
+        ]
+    return [
+        f"{name} can give {budgets[name].most_tokens:,} of the {asked[name]:,} tokens of its share"
+        for name in short
+    ] + [
+        f"{name} gives {one - asked[name]:,} tokens more than its share, which others lack"
+        for name, one in wanted.items()
+        if one > asked[name]
+    ]
+
+
 def packing_notes(mix: Manifest | None, asked: Sequencing | None) -> list[str]:
     """A sentence for each source of a mix: how full its sequences are, and what was done to
     documents that are longer."""
@@ -153,12 +183,13 @@ def packing_notes(mix: Manifest | None, asked: Sequencing | None) -> list[str]:
 def budgets_table(
     sources: Mapping[str, Mapping[str, float | None]], short: Sequence[str] = ()
 ) -> Screen:
-    """What a mix would hold of each source, as far as it is known. `short`: see `shortfalls`."""
+    """What a mix would hold of each source, as far as it is known: `asked` by its share, `wanted`
+    after the recipe's rule of shortage. `short`: see `shortfalls`."""
     rows = [
         (name, *("not known yet" if one is None else _number(one) for one in numbers.values()))
         for name, numbers in sources.items()
     ]
-    header = ("source", "available", "wanted", "taken", "epochs")
+    header = ("source", "available", "asked", "wanted", "taken", "epochs")
     return Screen("Mix, in tokens", header, rows, frozenset({"source"}), "\n".join(short))
 
 

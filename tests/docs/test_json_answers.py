@@ -10,7 +10,7 @@ import pytest
 from pipelines.cli import outcomes
 from pipelines.demo.outcome import Finding
 from pipelines.recipe import Problem
-from pipelines.story import Cut, Reason, RuleVerdict, Story
+from pipelines.story import Cut, Draw, Reason, RuleVerdict, Story
 from pipelines.train_classifier import Outcome
 from pipelines.verify import Check
 from pipelines.workflow import StageState
@@ -57,6 +57,7 @@ def test_keys_of_a_story_are_all_named() -> None:
         ("why", "reasons", names_of(Reason)),
         ("why", "rules", names_of(RuleVerdict)),
         ("why", "cuts", names_of(Cut)),
+        ("why", "draws", names_of(Draw)),
         ("demo", "planted", names_of(Finding)),
     ],
 )

@@ -37,14 +37,16 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 import pipelines
 import transforms
 from pipelines.annotate import AnnotateTask, annotate_shard
+from pipelines.budgets import find_budgets
 from pipelines.dedup_graphs import build_exact, build_fuzzy
+from pipelines.eligible import Choice
 from pipelines.filter import CONTAMINATED, Judgement, filter_shard
 from pipelines.mix import MIX_VERSION
 from pipelines.mix_rescan import rescan_parts
 from pipelines.mix_shards import BucketTask, MixTask, write_bucket, write_shard, write_shard_run
 from pipelines.passage_graphs import build_substring, build_units
 from pipelines.recipe import Mix
-from pipelines.select import SELECTION_VERSION, Choice, find_budgets, select_shard
+from pipelines.select import SELECTION_VERSION, select_shard
 from pipelines.tables import TableTask
 from pipelines.tokenize import TOKENS_VERSION, Cuts, tokenize_shard
 from pipelines.workspace import Workspace

@@ -1,6 +1,7 @@
 """Recipes: each kind of mistake is one sentence with file, line, key and what is near."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -215,7 +216,9 @@ def test_a_mistake_is_one_sentence_with_file_line_and_key(check, old, new, key, 
     name = next(part for part in reversed(key.split(".")) if not part.isdigit()) + ":"
     lines_before = GOOD[: GOOD.index(old)] + (new[: new.index(name)] if name in new else "")
     assert problem.line == lines_before.count("\n") + 1
-    assert str(problem) == f"r.yaml:{problem.line}: {problem.message}"
+    assert str(problem) == f"r.yaml:{problem.line}:{problem.column}: {problem.message}"
+    line = text.splitlines()[problem.line - 1]
+    assert re.match(r"[\w{\[<*'\"-]", line[problem.column - 1 :]), "a key or an item begins here"
 
 
 def test_two_benchmarks_of_one_name_are_told(check):

@@ -236,3 +236,70 @@ def test_what_is_no_mapping_extends_nothing(files: Path) -> None:
     assert (file, line) == ("r.yaml", 1)
     assert "names base.yaml, which holds no mapping" in message
     assert read_recipe_tree(write("list.yaml", "- a\n")).tree == ["a"]
+
+
+# Shares from a file
+
+STORED = '{"web": 0.6, "code": 0.4}'
+FROM_FILE = "extends: base.yaml\nname: learned\nmix: {shares: {from: learned.json}}\n"
+
+
+def test_shares_of_a_file_take_the_place_of_all(files: Path) -> None:
+    write("learned.json", STORED)
+    assert tree_of(FROM_FILE)["mix"]["shares"] == {"web": 0.6, "code": 0.4}
+
+
+def test_shares_of_a_file_lie_beside_the_recipe_that_names_them(files: Path) -> None:
+    write("below/learned.json", STORED)
+    write("below/middle.yaml", FROM_FILE.replace("base.yaml", "../base.yaml"))
+    tree = tree_of("extends: below/middle.yaml\nname: top\n")
+    assert tree["mix"]["shares"] == {"web": 0.6, "code": 0.4}
+
+
+def test_a_later_layer_and_the_command_line_change_shares_of_a_file(files: Path) -> None:
+    write("learned.json", STORED)
+    write("middle.yaml", FROM_FILE)
+    tree = tree_of("extends: middle.yaml\nname: top\nmix: {shares: {web: 0.5}}\n")
+    assert tree["mix"]["shares"] == {"web": 0.5, "code": 0.5}
+    tree = tree_of(FROM_FILE, "mix.shares.code=0.7")
+    assert tree["mix"]["shares"] == {"web": pytest.approx(0.3), "code": 0.7}
+    tree = tree_of(ABLATION, "mix.exclude=null", "mix.shares.from=learned.json")
+    assert tree["mix"]["shares"] == {"web": 0.6, "code": 0.4}
+
+
+def test_topics_of_a_file_need_quality_and_go_there(files: Path) -> None:
+    write("learned.json", '{"web:art": 0.3, "web:law": 0.3, "code": 0.4}')
+    tree = tree_of(
+        FROM_FILE + "  # \n", "mix.quality.score=size.words", "mix.quality.topic=code.language"
+    )
+    assert tree["mix"]["shares"] == {"web": pytest.approx(0.6), "code": 0.4}
+    assert tree["mix"]["quality"]["topics"] == {"web": {"art": 0.5, "law": 0.5}}
+    ((file, line, message),) = problems_of(write("r.yaml", FROM_FILE))
+    assert (file, line) == ("learned.json", 1)
+    assert "'mix.quality' lacks the key 'score'" in message
+
+
+def test_mistakes_in_shares_of_a_file_are_told_in_that_file(files: Path) -> None:
+    write("learned.json", '{\n "web": 0.6,\n "cod": 0.4\n}')
+    ((file, line, message),) = problems_of(write("r.yaml", FROM_FILE))
+    assert (file, line) == ("learned.json", 3)
+    assert "'cod' in mix.shares is no source; did you mean 'code'?" in message
+    write("learned.json", '{\n "web": 0.6,\n "code": 0.5\n}')
+    ((file, _, message),) = problems_of(write("r.yaml", FROM_FILE))
+    assert file == "learned.json"
+    assert "shares must sum to 1" in message
+    write("learned.json", '{\n "web": "x"}')
+    ((file, line, message),) = problems_of(write("r.yaml", FROM_FILE))
+    assert (file, line) == ("learned.json", 2)
+
+
+def test_a_file_of_shares_that_is_not_there_is_told_where_it_is_named(files: Path) -> None:
+    ((file, line, message),) = problems_of(write("r.yaml", FROM_FILE))
+    assert (file, line) == ("r.yaml", 3)
+    assert "learned.json, which is not there" in message
+
+
+def test_places_have_columns(files: Path) -> None:
+    with pytest.raises(RecipeError) as raised:
+        load_recipe(write("r.yaml", "extends: base.yaml\nname: x\nmix: {tokens: 5, tokns: 7}\n"))
+    assert str(raised.value).startswith("r.yaml:3:18: unknown key 'tokns'")

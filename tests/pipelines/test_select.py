@@ -1,13 +1,18 @@
 """Selection: the same documents in every split, tokens to within one document, sources by share."""
 
+from dataclasses import replace
+from fractions import Fraction
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.budgets import find_budgets
+from pipelines.eligible import Choice, Grade
 from pipelines.recipe import Mix
-from pipelines.select import SELECTION_SCHEMA, Choice, find_budgets, select_shard, select_stages
+from pipelines.select import SELECTION_SCHEMA, select_shard, select_stages
 from pipelines.tables import TableTask
 from pipelines.tokenize import TOKENS_SCHEMA
 from pipelines.workspace import Workspace
@@ -16,12 +21,15 @@ from transforms.checks.documents import id_hashes
 from transforms.datasets import Dataset, OutputFile
 from transforms.dedup.pool import PoolShard
 from transforms.documents import ROWS_DIGEST_KEY, SCHEMA, rows_digest
-from transforms.mixing.budget import BudgetError, order_key
+from transforms.mixing.budget import BudgetError, divide_tokens, order_key
+from transforms.mixing.cells import GradedBudget
+from transforms.mixing.partition import Quality, Repeat
 from transforms.quality.size import Size
 
 OPTIONS = PipelineOptions(["--direct_num_workers=1"])
 GROUP_ROWS = 40
 SCHEMAS = {"size": Size().schema, "tokens": TOKENS_SCHEMA}
+CHOICE = Choice(None, 0, SCHEMAS)
 
 
 def documents_of(source, rows, seed):
@@ -92,10 +100,10 @@ def mix_of(tokens, **more):
     return Mix(**{**fields, **more})
 
 
-def run(folder, mix, splits=1):
+def run(folder, mix, splits=1, grades=None):
     """Copies by id, budgets and counts by source."""
     shards = write_pool(folder, splits)
-    choice = Choice(mix.where, mix.seed, SCHEMAS)
+    choice = Choice(mix.where, mix.seed, SCHEMAS, grades or {})
     budgets = find_budgets(Workspace(str(folder / "w")), mix, shards, choice, OPTIONS)
     copies, counts = {}, {}
     for shard in shards:
@@ -123,6 +131,85 @@ def test_each_source_is_met_to_within_one_document_below_and_above_an_epoch(tmp_
         assert wanted - longest < taken <= wanted
         assert taken == budgets[source].taken_tokens == counts[source][0]["tokens"]
     assert all(copies[name] == 0 for one in POOL.values() for name, count, _ in one if not count)
+
+
+def by_brute_force(mix):
+    """Copies by id, by following the words of the recipe reference: documents in the order of their
+    hashes, one by one, until the next would pass the number; what one lacks others give token by
+    token."""
+    copies = {}
+    there = {
+        source: sum(count or 0 for _, count, _ in POOL[source]) * mix.max_epochs[source]
+        for source in mix.shares
+    }
+    wanted = divide_tokens(mix.tokens, mix.shares)
+    if mix.shortage == "less":
+        total = mix.tokens
+        scale = sum(Fraction(share) for share in mix.shares.values())
+        while any(total * Fraction(mix.shares[one]) / scale > there[one] for one in there):
+            total -= 1
+        wanted = divide_tokens(total, mix.shares)
+    if mix.shortage == "share_out":
+        full = {}
+        while any(wanted[one] > there[one] for one in wanted):
+            full.update({one: int(there[one]) for one in wanted if wanted[one] > there[one]})
+            others = {one: share for one, share in mix.shares.items() if one not in full}
+            wanted = {**full, **divide_tokens(mix.tokens - sum(full.values()), others)}
+    for source, asked in wanted.items():
+        names = [name for name, count, _ in POOL[source] if count]
+        hashes = order_key(id_hashes(pa.array(names))[0], mix.seed).tolist()
+        counts = {name: count for name, count, _ in POOL[source]}
+        its, taken = dict.fromkeys(names, 0), 0
+        in_order = [name for _, name in sorted(zip(hashes, names, strict=True))]
+        place = 0
+        while taken + counts[in_order[place % len(names)]] <= asked:
+            its[in_order[place % len(names)]] += 1
+            taken += counts[in_order[place % len(names)]]
+            place += 1
+        copies.update(its)
+    return copies
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_random_recipe_takes_what_brute_force_takes(tmp_path, number):
+    random = np.random.default_rng(number)
+    share = float(random.uniform(0.2, 0.8))
+    mix = mix_of(
+        int(random.integers(300, 9000)),
+        shares={"web": share, "code": 1 - share},
+        max_epochs={"web": float(random.integers(1, 4)), "code": float(random.integers(1, 4))},
+        seed=int(random.integers(0, 99)),
+        shortage=str(random.choice(["share_out", "less"])),
+    )
+    copies, budgets, _ = run(tmp_path, mix, splits=int(random.integers(1, 4)))
+    wanted = by_brute_force(mix)
+    assert {name: number for name, number in copies.items() if name in wanted} == wanted
+    for source, budget in budgets.items():
+        assert budget.taken_tokens == tokens_taken(copies, source)
+        assert budget.wanted_tokens - budget.taken_tokens < max(budget.next_document_tokens, 1)
+
+
+def test_a_source_more_changes_no_choice_of_the_others(tmp_path):
+    """As long as they are asked for the same tokens."""
+    two, _, _ = run(tmp_path / "two", mix_of(2000))
+    alone = mix_of(500, shares={"code": 1.0})
+    one, _, _ = run(tmp_path / "one", alone)
+    of_code = {name: number for name, number in two.items() if name.startswith("code-")}
+    assert {name: number for name, number in one.items() if name.startswith("code-")} == of_code
+
+
+@pytest.mark.parametrize("rule", ["share_out", "less"])
+def test_by_a_rule_of_shortage_no_source_is_refused(tmp_path, rule):
+    mix = mix_of(4000, max_epochs={"web": 4.0, "code": 0.25}, shortage=rule)
+    _, budgets, _ = run(tmp_path, mix)
+    code = budgets["code"]
+    assert code.wanted_tokens <= code.most_tokens == int(code.available_tokens * 0.25) < 1000
+    total = sum(budget.wanted_tokens for budget in budgets.values())
+    assert total == 4000 if rule == "share_out" else total < 4000
+    if rule == "less":
+        assert abs(code.wanted_tokens / total - 0.25) < 1 / total
+    else:
+        assert code.wanted_tokens == code.most_tokens
 
 
 def test_the_split_into_shards_changes_no_choice(tmp_path):
@@ -200,7 +287,7 @@ def test_all_sources_that_hold_too_little_are_told_at_once(tmp_path):
 def test_a_stage_depends_on_its_sources_part_of_the_mix_alone(tmp_path):
     def fingerprints(mix, inputs="f"):
         stages = select_stages(
-            Workspace(str(tmp_path)), "tiny", mix, dict.fromkeys(POOL), [],
+            Workspace(str(tmp_path)), "tiny", mix, CHOICE, dict.fromkeys(POOL), [],
             {source: {"tokens": inputs} for source in POOL},
         )  # fmt: skip
         return {source: stage.fingerprint for source, stage in stages.items()}
@@ -211,3 +298,110 @@ def test_a_stage_depends_on_its_sources_part_of_the_mix_alone(tmp_path):
         assert all(fingerprints(other)[source] != before[source] for source in ("web", "code"))
     assert fingerprints(mix_of(1000, file_tokens=5)) == before
     assert all(one != before[source] for source, one in fingerprints(mix_of(1000), "g").items())
+
+
+def test_a_stage_that_may_have_to_give_for_others_depends_on_their_tokens(tmp_path):
+    def fingerprint(mix, of_web):
+        inputs = {"web": {"tokens web": of_web}, "code": {"tokens code": "f"}}
+        its = select_stages(
+            Workspace(str(tmp_path)), "tiny", mix, CHOICE, dict.fromkeys(inputs), [], inputs
+        )
+        return its["code"].fingerprint
+
+    for rule in ("share_out", "less"):
+        mix = mix_of(1000, shortage=rule)
+        assert fingerprint(mix, "f") != fingerprint(mix, "g")
+    assert fingerprint(mix_of(1000), "f") == fingerprint(mix_of(1000), "g")
+
+
+# Quality and repetition: the size in bytes is the score, k % 3 the topic, k % 5 the repetition
+
+QUALITY = Quality("size.bytes", "x", 5, 0.4, 3.0, ("web",), {})
+GRADES = {
+    "web": Grade(
+        "size.bytes",
+        "CASE size.bytes % 3 WHEN 0 THEN 'art' WHEN 1 THEN 'law' END",
+        "size.bytes % 5",
+        ((0, 1), (3, 2)),
+    )
+}
+
+
+def graded(tokens, **more):
+    return mix_of(tokens, quality=QUALITY, repeat=Repeat(None, ((3, 2),)), **more)
+
+
+def test_quality_decides_how_often_each_document_is_taken(tmp_path):
+    copies, budgets, counts = run(tmp_path, graded(3000), grades=GRADES)
+    web, code = budgets["web"], budgets["code"]
+    assert not isinstance(code, GradedBudget)
+    assert tokens_taken(copies, "web") == web.taken_tokens == counts["web"][0]["tokens"]
+    assert 0 <= web.wanted_tokens - web.taken_tokens < web.next_document_tokens
+    assert web.partition.topics == ("", "art", "law")
+    by_cell = {}
+    for name, count, size in POOL["web"]:
+        if count:
+            topic = {0: "art", 1: "law"}.get(size % 3, "")
+            fits = [
+                n
+                for n, cell in enumerate(web.cells)
+                if cell.place.topic == topic
+                and (cell.place.low is None or size > cell.place.low)
+                and (cell.place.high is None or size <= cell.place.high)
+                and cell.place.times == (2 if size % 5 >= 3 else 1)
+            ]
+            by_cell.setdefault(fits[0], []).append((copies[name], count))
+            assert len(fits) == 1
+    for number, its in by_cell.items():
+        cell = web.cells[number]
+        assert sum(count for _, count in its) == cell.budget.available_tokens
+        assert sum(times * count for times, count in its) == cell.budget.taken_tokens
+        assert cell.budget.taken_tokens <= 3.0 * cell.place.times * cell.budget.available_tokens
+    nothing = [n for n, cell in enumerate(web.cells) if not cell.budget.wanted_tokens]
+    assert counts["web"][0]["removed.quality"] == sum(len(by_cell.get(n, ())) for n in nothing) > 0
+
+
+def test_bins_and_choice_do_not_depend_on_the_split(tmp_path):
+    one, budgets, _ = run(tmp_path / "one", graded(3000), 1, GRADES)
+    four, of_four, _ = run(tmp_path / "four", graded(3000), 4, GRADES)
+    assert one == four
+    assert budgets == of_four
+
+
+def test_the_cell_of_each_document_is_stored(tmp_path):
+    run(tmp_path, graded(3000), grades=GRADES)
+    (path,) = (tmp_path / "selection" / "web").rglob("*.parquet")
+    table = pq.read_table(path)
+    assert set(table["cell"].is_null().to_pylist()) == {True, False}
+    assert table["cell"].is_valid().to_pylist() == table["eligible"].to_pylist()
+
+
+def test_a_source_that_quality_leaves_too_little_is_told_with_the_numbers(tmp_path):
+    with pytest.raises(BudgetError) as raised:
+        run(tmp_path, graded(40_000, max_epochs={"web": 9.0, "code": 9.0}), grades=GRADES)
+    assert "web: the recipe asks for 30,000 tokens" in str(raised.value)
+    assert "mix.quality.discard" in str(raised.value)
+
+
+def test_what_quality_leaves_too_little_others_give(tmp_path):
+    mix = graded(12_000, max_epochs={"web": 1.0, "code": 9.0}, shortage="share_out")
+    _, budgets, _ = run(tmp_path, mix, grades=GRADES)
+    assert budgets["web"].wanted_tokens == budgets["web"].most_tokens < 9000
+    assert sum(budget.wanted_tokens for budget in budgets.values()) == 12_000
+
+
+def test_a_stage_depends_on_its_sources_quality(tmp_path):
+    def fingerprints(mix, grades):
+        choice = Choice(None, 0, SCHEMAS, grades)
+        its = {source: {"tokens": "f"} for source in POOL}
+        stages = select_stages(
+            Workspace(str(tmp_path)), "tiny", mix, choice, dict.fromkeys(POOL), [], its
+        )
+        return {source: stage.fingerprint for source, stage in stages.items()}
+
+    before = fingerprints(graded(3000), GRADES)
+    plain = fingerprints(mix_of(3000), {})
+    assert before["web"] != plain["web"]
+    assert before["code"] == plain["code"]
+    other = replace(graded(3000), quality=replace(QUALITY, discard=0.2))
+    assert fingerprints(other, GRADES)["web"] != before["web"]

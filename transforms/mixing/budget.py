@@ -23,6 +23,7 @@ from transforms.kernels.hashing import hash_keys
 
 __all__ = [
     "BINS",
+    "BIN_BITS",
     "BudgetError",
     "Histogram",
     "SourceBudget",
@@ -33,12 +34,15 @@ __all__ = [
     "divide_tokens",
     "find_bin",
     "least_text_bytes",
+    "most_tokens",
     "order_key",
+    "start_cut",
     "tokens_by_bin",
 ]
 
-BINS = 1 << 16  # of the order's upper 16 bits
-_SHIFT = np.uint64(48)
+BIN_BITS = 16  # upper ones of the order, of a source's histogram
+BINS = 1 << BIN_BITS
+_SHIFT = np.uint64(64 - BIN_BITS)
 _LAST = (1 << 64) - 1
 
 
@@ -71,6 +75,8 @@ class SourceBudget:
     taken_documents: int  # copies counted
     # Of the first document beyond the cut (and those of equal order): less than that is missing.
     next_document_tokens: int = 0
+    next_documents: int = 0  # so many have that order: one, but for equal hashes
+    most_tokens: int = 0  # that it can give: what is available, as often as it may be repeated
 
     @property
     def epochs(self) -> float:
@@ -97,9 +103,11 @@ def order_key(hashes: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint6
     return hash_keys(hashes ^ np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & _LAST))
 
 
-def divide_tokens(total: int, proportions: Mapping[str, float]) -> dict[str, int]:
-    """Split `total` tokens by proportions, exactly: the parts sum to `total` (largest
-    remainders).
+def divide_tokens(total: int, proportions: Mapping[str, float | Fraction]) -> dict[str, int]:
+    """Split `total` tokens by proportions, exactly: the parts sum to `total`.
+
+    Hamilton's method: each gets the whole tokens of its exact part, and those of the largest
+    remainders one more, ties by name.
     """
     exact = {name: Fraction(share) for name, share in proportions.items()}
     scale = sum(exact.values())
@@ -109,6 +117,12 @@ def divide_tokens(total: int, proportions: Mapping[str, float]) -> dict[str, int
     for name in sorted(parts, key=lambda name: (whole[name] - parts[name], name))[:left]:
         whole[name] += 1
     return whole
+
+
+def most_tokens(available: int, max_epochs: float) -> int:
+    """What a source can give: its tokens, as often as it may be repeated. 0.6 counts as it is
+    written, not as the float."""
+    return int(available * Fraction(str(max_epochs)))
 
 
 def least_text_bytes(wanted_tokens: int, max_epochs: float) -> int:
@@ -124,7 +138,7 @@ def check_possible(
     `text_bytes`: a bound on the text of `holder`. A token stands for a byte at least, but for the
     one that closes a document.
     """
-    most = int(2 * text_bytes * Fraction(str(max_epochs)))
+    most = most_tokens(2 * text_bytes, max_epochs)
     if wanted_tokens > most:
         raise BudgetError(
             f"{source}: the recipe asks for {count_tokens(wanted_tokens)} but {holder} can hold no"
@@ -150,7 +164,7 @@ def find_bin(
     BudgetError when the source would be repeated more often than `max_epochs`.
     """
     available = int(histogram.tokens.sum())
-    most = int(available * Fraction(str(max_epochs)))  # 0.6 as it is written, not the float
+    most = most_tokens(available, max_epochs)
     if wanted_tokens > most:
         asked = f"{source}: the recipe asks for {count_tokens(wanted_tokens)}"
         enough = math.ceil(Fraction(100 * wanted_tokens, max(available, 1))) / 100
@@ -158,10 +172,21 @@ def find_bin(
             f"{asked} but there are {available:,}"
             f" at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
             f" {wanted_tokens - most:,} too many; lower mix.tokens or its share,"
-            f" or raise mix.max_epochs to {enough:.2f}"
+            f" raise mix.max_epochs to {enough:.2f}, or let mix.shortage be share_out or less"
             if available
             else f"{asked} but no document is left"
         )
+    return start_cut(histogram, wanted_tokens, most)
+
+
+def start_cut(
+    histogram: Histogram, wanted_tokens: int, most: int, bits: int = BIN_BITS
+) -> tuple[SourceBudget, int]:
+    """The budget with its cut at the start of a bin, and that bin, which `cut_in_bin` refines.
+
+    `histogram`: over 2**bits bins of the order's upper bits; `most`: tokens that can be given.
+    """
+    available = int(histogram.tokens.sum())
     whole = wanted_tokens // available if available else 0
     rest = wanted_tokens - whole * available
     below = np.concatenate(([0], np.cumsum(histogram.tokens)))
@@ -172,15 +197,19 @@ def find_bin(
         available_tokens=available,
         wanted_tokens=wanted_tokens,
         whole_epochs=whole,
-        threshold=index << int(_SHIFT),
+        threshold=index << (64 - bits),
         taken_tokens=whole * available + int(below[index]),
         taken_documents=whole * documents + int(histogram.documents[:index].sum()),
+        most_tokens=most,
     )
     return budget, index
 
 
 def cut_in_bin(
-    budget: SourceBudget, order: npt.NDArray[np.uint64], tokens: npt.NDArray[np.int64]
+    budget: SourceBudget,
+    order: npt.NDArray[np.uint64],
+    tokens: npt.NDArray[np.int64],
+    bits: int = BIN_BITS,
 ) -> SourceBudget:
     """Move the cut into its bin, given all documents of that bin (in any order).
 
@@ -195,13 +224,16 @@ def cut_in_bin(
     while 0 < count < len(order) and order[count] == order[count - 1]:
         count -= 1
     if count == len(order):
-        threshold = budget.threshold + (1 << int(_SHIFT))
+        threshold = budget.threshold + (1 << (64 - bits))
+        following = tokens[:0]
     else:
         threshold = int(order[count])
+        following = tokens[order == order[count]]
     return replace(
         budget,
         threshold=threshold,
-        next_document_tokens=int(tokens[order == order[count]].sum()) if count < len(order) else 0,
+        next_document_tokens=int(following.sum()),
+        next_documents=len(following),
         taken_tokens=budget.taken_tokens + (int(sums[count - 1]) if count else 0),
         taken_documents=budget.taken_documents + count,
     )

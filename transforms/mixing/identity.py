@@ -15,7 +15,7 @@ import pyarrow as pa
 from transforms.checks.documents import id_hashes
 from transforms.kernels.hashing import hash_keys, hash_rows
 
-__all__ = ["document_digests", "hash_tokens", "sum_digests"]
+__all__ = ["digest_hashes", "document_digests", "hash_tokens", "sum_digests"]
 
 _TOKEN_BYTES = 4
 
@@ -36,7 +36,15 @@ def hash_tokens(
 
 def document_digests(ids: pa.Array, token_hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """A hash of each document's id and tokens, uint64[documents]."""
-    upper, lower = id_hashes(ids)
+    return digest_hashes(*id_hashes(ids), token_hashes)
+
+
+def digest_hashes(
+    upper: npt.NDArray[np.uint64],
+    lower: npt.NDArray[np.uint64],
+    token_hashes: npt.NDArray[np.uint64],
+) -> npt.NDArray[np.uint64]:
+    """The same from the two halves of the hashes of ids, where these are known."""
     return hash_keys(upper ^ hash_keys(lower ^ hash_keys(token_hashes)))
 
 

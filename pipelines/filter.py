@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from expectations.gate import Verdict, run_gates
 from expectations.metrics import Metrics
+from pipelines.recipe import Recipe, Source
 from pipelines.stage_names import FILTER, TABLES
 from pipelines.stages import Finished, Job, Stage
 from pipelines.tables import TableTask, table_job, table_metrics, table_stages
@@ -18,6 +19,7 @@ from pipelines.workspace import Workspace
 from transforms.attributes import read_aligned, write_table
 from transforms.checks.attributes import count_attributes
 from transforms.datasets import Manifest, TaskRecord, sum_counts
+from transforms.decontamination.annotator import NAME as CONTAMINATION
 from transforms.dedup.pool import PoolShard
 from transforms.environment import environment
 from transforms.quality.candidates import (
@@ -29,9 +31,18 @@ from transforms.quality.candidates import (
 )
 from transforms.quality.conditions import Condition
 
-__all__ = ["CONTAMINATED", "Judgement", "filter_job", "filter_shard"]
+__all__ = ["CONTAMINATED", "Judgement", "filter_job", "filter_shard", "source_conditions"]
 
 CONTAMINATED = "contaminated"  # reason of documents that hold an n-gram of a benchmark
+
+
+def source_conditions(recipe: Recipe, source: Source) -> list[Condition]:
+    """What a document of a source must meet, in the order in which it is asked."""
+    conditions = [condition for rule in source.rules for condition in rule.conditions]
+    decontamination = recipe.decontamination
+    if decontamination and decontamination.remove == "document":
+        conditions.append(Condition(CONTAMINATED, f"{CONTAMINATION}.hits", at_most=0))
+    return conditions
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from transforms import storage
 from transforms.datasets import Dataset, OutputFile, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import SourceBudget
+from transforms.mixing.cells import GradedBudget
 from transforms.mixing.document_order import bucket_count
 from transforms.stored_lists import Afterwards, Listed, StoredList
 from transforms.tokens.loading import Description, as_file, describe_tokenizer
@@ -60,6 +61,7 @@ ABOUT = "about"  # task that stores recipe, tokenizer and index beside the token
 RECIPE_FILE = "about/recipe.json"
 TOKENIZER_FILE = "about/tokenizer"
 INDEX_FILE = "about/benchmarks.arrow"
+QUALITY_PLOT = "about/quality.svg"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class AboutTask:
     memory: str  # see `describe_tokenizer`
     index: tuple[str, str] | None
     recipe: Mapping[str, Any]
+    plots: Mapping[str, bytes]  # by path
     name: str = ABOUT
 
 
@@ -88,6 +91,9 @@ def write_about(task: AboutTask) -> str:
         raise TokenizerError(
             f"tokenizer {task.tokenizer.name!r} has changed since this run began: run again"
         )
+    for path, content in task.plots.items():
+        storage.write_bytes(task.dataset.path(path), content)
+        paths.append(path)
     if task.index:
         storage.write_bytes(task.dataset.path(INDEX_FILE), storage.read_bytes(task.index[0]))
         paths.append(INDEX_FILE)
@@ -119,8 +125,18 @@ def selected_counts(budget: SourceBudget, selected: Mapping[str, int]) -> dict[s
 def _order_parameters(budgets: Mapping[str, SourceBudget]) -> dict[str, Any]:
     """What the order of a shuffled mix is proven by, beside the recipe's seed: no document of a
     source is there more often."""
-    most = {source: budget.whole_epochs + 1 for source, budget in sorted(budgets.items())}
+    most = {source: budget.most_copies for source, budget in sorted(budgets.items())}
     return {"most_copies": most}
+
+
+def _plots(budgets: Mapping[str, SourceBudget]) -> dict[str, bytes]:
+    """How often text was taken by its quality, where that was asked for."""
+    graded = {name: one for name, one in budgets.items() if isinstance(one, GradedBudget)}
+    if not graded:
+        return {}
+    from pipelines.plots import draw_quality  # half a second, of which most mixes need nothing
+
+    return {QUALITY_PLOT: draw_quality(graded)}
 
 
 def _check_lengths(recipe: Recipe, selected: Mapping[str, Mapping[str, int]]) -> None:
@@ -219,7 +235,7 @@ def mix_job(
     whole = sum(budget.wanted_tokens for budget in budgets.values())
     shares = {source: budget.wanted_tokens / whole for source, budget in budgets.items()}
     memory = workspace.tokenizers
-    about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, tree)
+    about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, tree, _plots(budgets))
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         shards = pipeline | "Shards" >> Listed(tasks, stage.dataset.aside)

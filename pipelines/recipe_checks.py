@@ -19,6 +19,7 @@ from transforms.annotators import ReadsFiles
 from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
 from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import PERMUTATIONS, RECALL, choose_bands
+from transforms.quality.conditions import quoted
 from transforms.quality.rule_schemas import RULE_SCHEMAS
 from transforms.quality.rules import Rule, rule
 from transforms.query import QueryError, tables_named
@@ -26,9 +27,18 @@ from transforms.tokens.mds import MOST_TOKENS as MDS_TOKENS
 from transforms.tokens.parts import FILE_TOKENS
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
-__all__ = ["Checks", "benchmark_of", "count_tokens", "rule_item", "places_of"]
+__all__ = [
+    "DIRECTIONS",
+    "Checks",
+    "benchmark_of",
+    "count_tokens",
+    "keep_sql",
+    "places_of",
+    "rule_item",
+]
 
 MOST_TOKENS = 10**18
+DIRECTIONS = (" asc", " desc")  # of `pool.dedup.keep`, behind an attribute
 Path = tuple[str | int, ...]
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _TOKENIZER_FILES = (".json", ".tiktoken")  # other names may be a hub's or an encoding's
@@ -143,8 +153,8 @@ class Checks:
         for index, one in enumerate(keep):
             if one in keep[:index]:
                 yield Violation((*place, "keep", index), f"'{one}' stands twice in pool.dedup.keep")
-            if one.endswith((" asc", " desc")):
-                yield from _sql((*place, "keep"), one.rsplit(" ", 1)[0])
+            if one.endswith(DIRECTIONS):
+                yield from _sql((*place, "keep", index), keep_sql(one))
 
     def _fuzzy(self, place: Path, fuzzy: Mapping[str, Any]) -> Iterator[Violation]:
         """Options that contradict each other, and a recall that cannot be had."""
@@ -291,6 +301,12 @@ class Checks:
             yield ("mix", "tokenizer"), "tokenizer", named
 
 
+def keep_sql(kept: str) -> str:
+    """The SQL of `<attribute> desc` or `asc` in `pool.dedup.keep`; of a table alone, its score."""
+    name = kept.rsplit(" ", 1)[0]
+    return quoted(name if "." in name else f"{name}.score")
+
+
 def rule_problems(place: Path, item: Any) -> Iterator[Violation]:
     """What is wrong with an item of a source's `rules`."""
     name, options = rule_item(item)
@@ -389,9 +405,10 @@ def _unknown(place: tuple[str, ...], names: list[str], known: list[str]) -> Iter
             yield Violation((*place, name), message)
 
 
-def _sql(place: tuple[str, ...], expression: str) -> Iterator[Violation]:
+def _sql(place: Path, expression: str) -> Iterator[Violation]:
     """A violation where an expression is no SQL; what it names is looked at by the workflow."""
     try:
         tables_named([expression])
     except QueryError as error:
-        yield Violation(place, f"{'.'.join(place)}: {error}")
+        named = ".".join(str(one) for one in place)
+        yield Violation(place, f"{named}: {error}")

@@ -2,9 +2,9 @@
 
 In: the path of a recipe. Out: `RecipeTree`, its merged values with the place (file, line, column)
 of each key path. A recipe that extends another is laid over it: mappings are merged key by key,
-`null` deletes a key, every other value takes the place of what was there. In `rules`, a list, a
-mapping changes rules by name. Where a layer changes some of the shares and they no longer sum to
-one, the shares that it leaves alone fill the rest in their proportions.
+`null` deletes a key (a rule's bound it lifts), every other value takes the place of what was there.
+In `rules`, a list, a mapping changes rules by name. Where a layer changes some of the shares and
+they no longer sum to one, the shares that it leaves alone fill the rest in their proportions.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mixes.schema_errors import Violation, nearest
 from pipelines.recipe_paths import moved_paths
 from pipelines.share_files import ShareFileError, read_shares
 from transforms import storage
+from transforms.quality.conditions import BOUNDS
 
 __all__ = ["SHARE_SUM_TOLERANCE", "Problem", "RecipeError", "RecipeTree", "read_recipe_tree"]
 
@@ -140,7 +141,7 @@ class RecipeTree:
         here: a mapping, or a list of rules."""
         for key, value in over.items():
             source = (*over_at, key)
-            if value is None:
+            if value is None and not (isinstance(node, dict) and _is_bound(at, key)):
                 self._delete(node, at, key, places.get(source))
                 continue
             below, part = self._holder(node, at, key)
@@ -247,7 +248,8 @@ class RecipeTree:
             value = parse_scalar(text)
         except YamlError as error:
             raise refuse(f"'{text}' is no YAML value: {error}") from error
-        if value is None and text.strip():
+        lifts = isinstance(node, dict) and _is_bound(at, parts[-1])
+        if value is None and text.strip() and not lifts:
             self._delete(node, at, parts[-1], place)
         else:
             below, _ = self._holder(node, at, parts[-1])
@@ -256,6 +258,8 @@ class RecipeTree:
             here = (*at, *below, parts[-1])
             self._drop_places(here)
             self.places[here] = place
+            # What was said of a name that is missing is mended by giving one.
+            self.found = [one for one in self.found if key != "name" or one.path != ("name",)]
         return {parts[2]} if parts[:2] == _SHARES and len(parts) == 3 else set()
 
 
@@ -263,6 +267,12 @@ def _named_shares(tree: Mapping[str, Any]) -> set[str]:
     mix = tree.get("mix")
     shares = mix.get("shares") if isinstance(mix, dict) else None
     return set(shares) if isinstance(shares, dict) else set()
+
+
+def _is_bound(at: Path, key: str) -> bool:
+    """Whether a key of a mapping is a bound of a rule's option, which null lifts: `at_most` below
+    `pool.sources.web.rules.0.gopher.words`."""
+    return len(at) == 7 and (at[0], at[1], at[3]) == ("pool", "sources", "rules") and key in BOUNDS
 
 
 def _mergeable(base: Any, value: Any, at: Path) -> bool:

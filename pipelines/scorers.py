@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipelines.eligible import Grade
 from pipelines.recipe import Recipe, Source
+from pipelines.recipe_checks import keep_sql
 from pipelines.stage_names import TABLES
 from pipelines.tokenize import TOKENS_SCHEMA
 from transforms.annotators import Annotator
@@ -67,8 +68,7 @@ def _criterion(kept: str, place: int) -> tuple[str, bool]:
         return str(place), False
     if kept in _WORDS:
         return _WORDS[kept], True
-    name, direction = kept.rsplit(" ", 1)
-    return name if "." in name else f"{name}.score", direction == "desc"
+    return keep_sql(kept), kept.endswith(" desc")
 
 
 def grades(recipe: Recipe) -> dict[str, Grade]:

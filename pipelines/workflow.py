@@ -25,12 +25,13 @@ from pipelines.benchmarks import INDEX_FILE, benchmark_job
 from pipelines.budgets import find_budgets
 from pipelines.dedup_jobs import exact_job, fuzzy_job, repeats_job
 from pipelines.eligible import Choice
-from pipelines.filter import CONTAMINATED, Judgement, filter_job
+from pipelines.filter import Judgement, filter_job, source_conditions
 from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
 from pipelines.inputs import InputFile, InputOptions, find_inputs
 from pipelines.mix import mix_job
 from pipelines.recipe import REPEATS, Recipe, RecipeError, Source
+from pipelines.recipe_checks import DIRECTIONS, keep_sql
 from pipelines.rule_files import find_rule_files
 from pipelines.scorers import (
     MEASURABLE,
@@ -60,6 +61,7 @@ from pipelines.stages import Job, Missing, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
 from pipelines.text_bounds import most_text_bytes
 from pipelines.tokenize import Cuts, tokenize_job
+from pipelines.work_estimates import ToDo
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.annotators import Annotator
@@ -77,7 +79,6 @@ from transforms.mixing.budget import (
 )
 from transforms.mixing.cells import budget_from_json
 from transforms.mixing.shortage import settle
-from transforms.quality.conditions import Condition
 from transforms.query import QueryError, check_expressions, tables_named
 from transforms.tokens.fill_in_middle import FillInMiddle, find_token
 from transforms.tokens.loading import Description, describe_tokenizer, load_tokenizer
@@ -86,7 +87,7 @@ from transforms.tokens.specification import TokenizerError, TokenizerSpec
 __all__ = ["StageState", "Workflow"]
 
 DEDUP_TABLES = ("exact", "minhash", "url")  # that no rule judges by
-Place = tuple[str, ...]  # keys that lead to a value of the recipe
+Place = tuple[str | int, ...]  # keys that lead to a value of the recipe
 Shards = Sequence[PoolShard]
 T = TypeVar("T")
 Step = Generator[Job, None, T]
@@ -137,6 +138,8 @@ class Workflow:
     states: list[StageState] = field(default_factory=list)
     budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source
     exchanges: list[dict[str, Any]] = field(default_factory=list)  # that `plan` found
+    input_bytes: dict[str, int] = field(default_factory=dict)  # of files, by source
+    scored: Shards | None = None  # the pool with all that annotate made, where that is up to date
     _loaded: Recipe | None = None
     _datasets: dict[str, Dataset] = field(default_factory=dict)  # by stage name
 
@@ -204,6 +207,31 @@ class Workflow:
                 made = TABLES.get(stage_name)
                 self.states.append(StageState(stage_name, None, made, "to do", {}))
 
+    def todo(self) -> list[ToDo]:
+        """What `plan` found to be done, with the bytes of text that it reads as far as known."""
+        found = []
+        for state in self.states:
+            if state.state != "to do":
+                continue
+            sources = [state.source] if state.source else self._sources
+            for source in sources:
+                kind = self.recipe.source(source).ingest
+                size = self._text_bytes_before(state.stage, source)
+                found.append(ToDo(state.stage, state.table or "", source, size, kind))
+        return found
+
+    def _text_bytes_before(self, stage: str, source: str) -> int | None:
+        """Bytes of a source's text that a stage reads, by the last one before it that tells."""
+        if stage in (INGEST, BENCHMARKS):
+            return self.input_bytes.get(source) if stage == INGEST else 0
+        known = self.input_bytes.get(source)
+        for name in STAGES[: STAGES.index(stage)]:
+            manifest = self.manifests.get(f"{TABLES.get(name, name)} {source}")
+            counter = "text_bytes" if name == INGEST else "kept_text_bytes"
+            if manifest is not None and counter in manifest.counts:
+                known = manifest.counts[counter]
+        return known
+
     def _note(self, stage: str, state: str) -> None:
         manifest = self.manifests.get(stage)
         counts = manifest.counts if manifest else {}
@@ -256,6 +284,8 @@ class Workflow:
             self.recipe = find_rule_files(self._loaded, self.workspace)
             recipe, workspace = self.recipe, self.workspace
             inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
+            for name, its in inputs.items():
+                self.input_bytes[name] = sum(one.file.size_bytes for one in its)
             bounds = {}
             for source in recipe.sources:
                 enough = self._least_text_bytes.get(source.name, 0)
@@ -294,6 +324,7 @@ class Workflow:
             return None
         for table in sorted({name for its in tables.values() for name in its}):
             shards = self._extend(shards, table)
+        self.scored = shards
         judgements = {source.name: self._judgement(source) for source in recipe.sources}
         scored = {
             source: self._inputs(source, *(name for name in its if name not in DEDUP_TABLES))
@@ -513,10 +544,10 @@ class Workflow:
             if not found or not written:
                 raise
             # DuckDB's text is followed by all the SQL that was asked together.
-            place = ".".join(min(written, key=lambda one: one != ("mix", "where")))
-            told = place if len(written) == 1 else "SQL of the mix"
+            place = min(written, key=lambda one: one != ("mix", "where"))
+            told = ".".join(map(str, place)) if len(written) == 1 else "SQL of the mix"
             message = f"{told} fails for a document: {reason}"
-            raise RecipeError([self.recipe.problem(tuple(place.split(".")), message)]) from error
+            raise RecipeError([self.recipe.problem(place, message)]) from error
 
     def _mix_expressions(self) -> dict[Place, str]:
         """The SQL of the mix, by where it stands in the recipe."""
@@ -597,17 +628,22 @@ class Workflow:
                 kind = "text" if at[-1] == "topic" else "number"
                 checks.append((at, [expression], mixing_schemas(self.recipe, graded), kind))
         for source in self.recipe.sources:
-            columns = [column for column, _ in keep_criteria(self.recipe, source)]
-            checks.append((keep, columns, source_schemas(self.recipe, source), "number"))
+            # The documents' times, which `newest` looks at, have no name for users.
+            schemas = source_schemas(self.recipe, source)
+            nameable = {name: one for name, one in schemas.items() if name != "documents"}
+            for index, one in enumerate(self.recipe.keep):
+                if one.endswith(DIRECTIONS):
+                    checks.append(((*keep, index), [keep_sql(one)], nameable, "number"))
             conditions = [one.to_sql() for its in source.rules for one in its.conditions]
             rules = ("pool", "sources", source.name, "rules")
-            checks.append((rules, conditions, source_schemas(self.recipe, source), "boolean"))
+            checks.append((rules, conditions, schemas, "boolean"))
         for place, expressions, schemas, kind in checks:
             try:
                 others = () if place[-1] == "rules" else MEASURABLE
                 check_expressions(expressions, schemas, kind, others)
             except QueryError as error:
-                problems.append(self.recipe.problem(place, f"{'.'.join(place)}: {error}"))
+                named = ".".join(str(part) for part in place)
+                problems.append(self.recipe.problem(place, f"{named}: {error}"))
         if problems:
             raise RecipeError(list(dict.fromkeys(problems)))
 
@@ -620,12 +656,8 @@ class Workflow:
         return list(its.values())
 
     def _judgement(self, source: Source) -> Judgement:
-        conditions = [condition for rule in source.rules for condition in rule.conditions]
-        decontamination = self.recipe.decontamination
-        if decontamination and decontamination.remove == "document":
-            conditions.append(Condition(CONTAMINATED, f"{CONTAMINATION}.hits", at_most=0))
         return Judgement(
-            conditions=tuple(conditions),
+            conditions=tuple(source_conditions(self.recipe, source)),
             criteria=keep_criteria(self.recipe, source),
             schemas=source_schemas(self.recipe, source),
         )

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from pipelines.cli.options import AsJson, Overrides, RecipePath, WorkspaceUri, beam_options
 from pipelines.cli.outcomes import ANSWERS, outcomes, print_json
+from pipelines.cli.plan_screens import (
+    describe_cells,
+    describe_outlook,
+    describe_rules,
+    outlook_table,
+    quality_tables,
+    rules_table,
+    sweep_table,
+    work_table,
+)
 from pipelines.cli.run import telling_funnel
 from pipelines.cli.screens import (
     bands_table,
@@ -21,7 +35,16 @@ from pipelines.cli.screens import (
     stages_table,
 )
 
+if TYPE_CHECKING:
+    from pipelines.recipe import Recipe
+    from pipelines.sweeps import Variant
+    from pipelines.what_if import Outlook
+    from pipelines.workflow import Workflow
+
 __all__ = ["plan"]
+
+PLOTS = ("svg", "png")
+SECONDS_PER_HOUR = 3600
 
 
 def plan(
@@ -29,23 +52,45 @@ def plan(
     recipe: RecipePath,
     workspace: WorkspaceUri = "workspace",
     set_: Overrides = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sweep",
+            metavar="KEY=VALUE,VALUE",
+            help="What several values of a key would leave, from stored scores: "
+            "gopher.words.min=30,50,100 or shares.web=0.2,0.4; repeatable for a grid.",
+        ),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the sweep, else how often text is taken by its quality: .svg or .png.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what `run` would do and what the mix would hold; runs nothing that writes a dataset.
 
     Try a change before you make it: `vineleaf plan mixes/demo.yaml --set mix.shares.web=0.3 --set
-    mix.shares.code=0.3`
+    mix.shares.code=0.3`. Thresholds of rules are asked anew of stored scores: `vineleaf plan
+    mixes/demo.yaml --sweep gopher.words.min=30,50,100 --plot words.svg`
 
     Beam options that choose what carries exchanges follow `--`: `-- --exchange_carrier=groupbykey
     --max_num_workers=20`
     """
     from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
+    from pipelines.work_estimates import estimate_work
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
 
     with outcomes(as_json) as known:
-        loaded = load_recipe(recipe, tuple(set_ or []))
+        kind = _kind_of(plot)
+        overrides = tuple(set_ or [])
+        loaded = load_recipe(recipe, overrides)
+        variants, recipes = _variants(recipe, overrides, sweep or [], loaded)
         options = beam_options("DirectRunner", list(context.args))
         notes: list[str] = []
         # Bound to this stream: while a pipeline runs here another one stands in its place.
@@ -53,40 +98,193 @@ def plan(
         workflow = Workflow(
             loaded, Workspace(workspace), options, phase=progress.phase, tell=notes.append
         )
-        with progress.shown(), telling_funnel(workflow, known):
-            workflow.plan()
-        from transforms.mixing.budget import divide_tokens
-
-        asked = divide_tokens(loaded.mix.tokens, loaded.mix.proportions)
-        sources = {}
-        for name in loaded.mix.proportions:
-            budget = workflow.budgets.get(name)
-            sources[name] = {
-                "available_tokens": budget.available_tokens if budget else None,
-                "asked_tokens": asked[name],
-                "wanted_tokens": budget.wanted_tokens if budget else None,
-                "taken_tokens": budget.taken_tokens if budget else None,
-                "epochs": budget.epochs if budget else None,
-            }
+        told = nullcontext() if variants else telling_funnel(workflow, known)
+        with progress.shown(), told:
+            _plan(workflow, bool(variants), notes)
+            outlooks = _outlooks(workflow, [loaded, *recipes], bool(variants))
+        rules = describe_rules([one.name for one in loaded.sources], workflow.manifests)
+        if outlooks:
+            rules = _effects(outlooks[0])
         short = [*settled_notes(loaded.mix, workflow.budgets), *shortfalls(workflow.budgets)]
         packed = packing_notes(workflow.manifests.get("mix"), loaded.mix.sequence)
+        work = estimate_work(workflow.todo())
+        described = [describe_outlook(one) for one in outlooks]
+        seconds = [one.core_seconds for one in work]
         answer = {
             "stages": [state.to_json() for state in workflow.states],
-            "sources": sources,
+            "sources": _sources(loaded, workflow),
+            "rules": rules,
+            "outlook": described[0] if described and not workflow.budgets else None,
+            "sweep": [
+                {"set": dict(variant.values), "sources": its}
+                for variant, its in zip(variants, described[1:], strict=False)
+            ],
+            "work": [asdict(one) for one in work],
+            "core_hours": None
+            if None in seconds
+            else round(sum(one or 0.0 for one in seconds) / SECONDS_PER_HOUR, 6),
+            "exchanged_bytes": sum(one["most_bytes"] for one in workflow.exchanges),
             "near_duplicates": describe_fuzzy(loaded.fuzzy) if loaded.fuzzy else None,
             "exchanges": workflow.exchanges,
             "notes": [*notes, *short, *packed],
         }
+        if plot:
+            _draw(plot, kind, workflow, loaded, variants, described[1:])
     if as_json:
         print_json(answer)
         return
     for note in notes:
         ANSWERS.print(note, markup=False)
     ANSWERS.print(stages_table(workflow.states))
+    if work:
+        ANSWERS.print(work_table(work))
     if loaded.fuzzy:
         ANSWERS.print(bands_table(describe_fuzzy(loaded.fuzzy)))
     if workflow.exchanges:
         ANSWERS.print(exchanges_table(workflow.exchanges))
-    ANSWERS.print(budgets_table(sources, short))
+    if any(its["rules"] for its in rules.values()):
+        ANSWERS.print(rules_table(rules))
+    if answer["outlook"]:
+        ANSWERS.print(outlook_table(answer["outlook"]))
+    else:
+        ANSWERS.print(budgets_table(_totals(answer["sources"]), short))
+    for name, its in answer["sources"].items():
+        for screen in quality_tables(name, its["cells"] or []):
+            ANSWERS.print(screen)
+    if variants:
+        ANSWERS.print(sweep_table(variants, described[1:]))
     for note in packed:
         ANSWERS.print(note, markup=False)
+    if plot:
+        ANSWERS.print(f"The plot: {plot}", markup=False)
+
+
+def _variants(
+    path: str, overrides: tuple[str, ...], sweeps: Sequence[str], loaded: Recipe
+) -> tuple[list[Variant], list[Recipe]]:
+    """The combinations of a sweep and their recipes; ValueError and RecipeError where one is no
+    recipe or would measure something else."""
+    from pipelines.recipe import load_recipe
+    from pipelines.sweeps import make_grid, parse_sweep
+    from pipelines.what_if import check_comparable
+
+    if not sweeps:
+        return [], []
+    variants = make_grid([parse_sweep(one, loaded) for one in sweeps])
+    recipes = [load_recipe(path, (*overrides, *variant.overrides)) for variant in variants]
+    for one in recipes:
+        check_comparable(loaded, one)
+    return variants, recipes
+
+
+def _plan(workflow: Workflow, sweeping: bool, notes: list[str]) -> None:
+    """Look at what is up to date. A sweep goes on where the recipe itself asks for too much."""
+    from transforms.mixing.budget import BudgetError
+
+    try:
+        workflow.plan()
+    except BudgetError as error:
+        if not sweeping or workflow.scored is None:
+            raise
+        notes += str(error).splitlines()
+
+
+def _outlooks(workflow: Workflow, recipes: Sequence[Recipe], sweeping: bool) -> list[Outlook]:
+    """What recipes would leave, the planned one first; none where it is known without."""
+    from pipelines.what_if import look_ahead
+
+    if workflow.scored is None:
+        if sweeping:
+            raise ValueError(
+                "a sweep looks at stored scores, which are not there yet or not up to date:"
+                " run the recipe first, with the same --workspace"
+            )
+        return []
+    if workflow.budgets and not sweeping:
+        return []
+    documents = {
+        source.name: workflow.manifests[f"documents {source.name}"]
+        for source in workflow.recipe.sources
+    }
+    with workflow.phase("what-if: asking stored scores"):
+        return look_ahead(workflow.workspace, recipes, workflow.scored, documents, workflow.options)
+
+
+def _effects(outlook: Outlook) -> dict[str, Any]:
+    return {
+        source: {
+            "seen": its.documents,
+            "kept": its.kept_documents,
+            "removed": its.documents - its.kept_documents,
+            "rules": [asdict(one) for one in its.rules],
+        }
+        for source, its in outlook.items()
+    }
+
+
+def _sources(loaded: Recipe, workflow: Workflow) -> dict[str, dict[str, Any]]:
+    from transforms.mixing.budget import divide_tokens
+    from transforms.mixing.cells import GradedBudget
+
+    asked = divide_tokens(loaded.mix.tokens, loaded.mix.proportions)
+    sources: dict[str, dict[str, Any]] = {}
+    for name in loaded.mix.proportions:
+        budget = workflow.budgets.get(name)
+        sources[name] = {
+            "available_tokens": budget.available_tokens if budget else None,
+            "asked_tokens": asked[name],
+            "wanted_tokens": budget.wanted_tokens if budget else None,
+            "taken_tokens": budget.taken_tokens if budget else None,
+            "epochs": budget.epochs if budget else None,
+            "cells": describe_cells(budget) if isinstance(budget, GradedBudget) else None,
+        }
+    return sources
+
+
+def _totals(sources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {key: one for key, one in its.items() if key != "cells"}
+        for name, its in sources.items()
+    }
+
+
+def _kind_of(plot: str | None) -> str:
+    kind = (plot or "").rpartition(".")[2].lower()
+    if plot and kind not in PLOTS:
+        raise ValueError(f"--plot writes {' or '.join(PLOTS)}: {plot!r} ends in neither")
+    return kind
+
+
+def _draw(
+    path: str,
+    kind: str,
+    workflow: Workflow,
+    loaded: Recipe,
+    variants: Sequence[Variant],
+    described: Sequence[dict[str, Any]],
+) -> None:
+    from pipelines.plots import draw_quality, draw_sweep
+    from transforms import storage
+    from transforms.mixing.cells import GradedBudget
+
+    if variants:
+        key = variants[0].values[0][0]
+        values = list(dict.fromkeys(variant.values[0][1] for variant in variants))
+        lines: dict[str, list[float | None]] = {}
+        for variant, its in zip(variants, described, strict=True):
+            rest = ", ".join(f"{name}={value}" for name, value in variant.values[1:])
+            for source, one in its.items():
+                label = f"{source}, {rest}" if rest else source
+                lines.setdefault(label, []).append(one["available_tokens"])
+        content = draw_sweep(key, values, lines, loaded.mix.tokens, kind)
+    else:
+        graded = {
+            name: one for name, one in workflow.budgets.items() if isinstance(one, GradedBudget)
+        }
+        if not graded:
+            raise ValueError(
+                "--plot has nothing to draw: name a --sweep, or a recipe with mix.quality whose"
+                " pool is tokenized"
+            )
+        content = draw_quality(graded, kind)
+    storage.write_bytes(path, content)

@@ -303,3 +303,38 @@ def test_places_have_columns(files: Path) -> None:
     with pytest.raises(RecipeError) as raised:
         load_recipe(write("r.yaml", "extends: base.yaml\nname: x\nmix: {tokens: 5, tokns: 7}\n"))
     assert str(raised.value).startswith("r.yaml:3:18: unknown key 'tokns'")
+
+
+# Lifting bounds, and a name from the command line
+
+
+@pytest.mark.parametrize("old", ["gopher: {words: {at_least: 60}}", "gopher"])
+def test_null_lifts_a_rules_bound_in_a_layer_and_on_the_command_line(files: Path, old: str) -> None:
+    write(
+        "base.yaml", BASE.replace("gopher: {words: {at_least: 60}, symbols: {at_most: 0.2}}", old)
+    )
+    rules = "pool: {sources: {web: {rules: {gopher: {words: {at_most: null}}}}}}\n"
+    for text, overrides in (
+        (ABLATION + rules, ()),
+        (ABLATION, ("pool.sources.web.rules.gopher.words.at_most=null",)),
+    ):
+        path = write("r.yaml", text)
+        (words,) = [
+            one
+            for one in load_recipe(path, overrides).source("web").rules[0].conditions
+            if one.reason == "gopher.words"
+        ]
+        assert words.at_most is None
+        assert words.at_least == (60 if "60" in old else 50)
+
+
+def test_null_still_deletes_everything_else_of_a_rule(files: Path) -> None:
+    rules = "pool: {sources: {web: {rules: {gopher: {words: null}}}}}\n"
+    tree = tree_of(ABLATION + rules)
+    assert tree["pool"]["sources"]["web"]["rules"][0] == {"gopher": {"symbols": {"at_most": 0.2}}}
+
+
+def test_a_name_from_the_command_line_is_a_name(files: Path) -> None:
+    path = write("r.yaml", "extends: base.yaml\nmix: {exclude: [wiki]}\n")
+    assert load_recipe(path, ("name=mine",)).name == "mine"
+    assert "'name' is missing" in problems_of(path)[0][2]

@@ -127,3 +127,30 @@ def test_conditions_of_rules_are_checked_before_any_work(workflow, monkeypatch):
     (rule,) = its.recipe.source("b").rules
     monkeypatch.setattr(rule.annotators[0].__class__, "schema", mixing_schemas(its.recipe)["size"])
     assert {line for line, _ in problems_of(its)} == {LINES["RULES"]}
+
+
+def keeping(workflow, keep, rules):
+    its = workflow("size.words > 1", rules, rules)
+    path = its.recipe.folder + "/r.yaml"
+    with open(path) as file:
+        text = file.read().replace("    a:\n", f"    a:\n      rules: {rules}\n")
+    with open(path, "w") as file:
+        file.write(text.replace("mix:\n", f"  dedup: {{keep: [source order, {keep}]}}\nmix:\n"))
+    return Workflow(load_recipe(path), its.workspace, PipelineOptions([]))
+
+
+@pytest.mark.parametrize("name", ["order", "group", "quality"])
+def test_keep_can_name_a_classifier_that_is_called_as_a_keyword_of_sql(workflow, name):
+    rules = f"[{{classifier: {{name: {name}, model: x.bin}}}}]"
+    keeping(workflow, f"{name} desc", rules).check()
+    keeping(workflow, f"{name}.score asc", rules).check()
+
+
+@pytest.mark.parametrize("name", ["documents.created", "nothing", "documents"])
+def test_keep_is_told_with_its_place_and_without_names_that_cannot_be_used(workflow, name):
+    with pytest.raises(RecipeError) as raised:
+        keeping(workflow, f"{name} desc", "[]").check()
+    for problem in raised.value.problems:
+        assert problem.key == "pool.dedup.keep.1"
+        assert "tables: " in problem.message
+        assert "documents" not in problem.message.partition("tables: ")[2].partition(")")[0]

@@ -83,6 +83,11 @@ class SourceBudget:
         """Taken over available tokens."""
         return self.taken_tokens / self.available_tokens if self.available_tokens else 0.0
 
+    @property
+    def most_copies(self) -> int:
+        """No document is taken more often."""
+        return self.whole_epochs + 1
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "epochs": round(self.epochs, 6)}
 

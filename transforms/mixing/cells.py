@@ -66,6 +66,11 @@ class GradedBudget(SourceBudget):
     cells: tuple[Cell, ...] = ()
     curves: Mapping[str, Curve] | None = None
 
+    @property
+    def most_copies(self) -> int:
+        """No document is taken more often."""
+        return max((cell.budget.most_copies for cell in self.cells), default=1)
+
     def to_json(self) -> dict[str, Any]:
         return {
             **{k: v for k, v in asdict(self).items() if k not in ("cells", "curves", "partition")},

@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 
-__all__ = ["BOUNDS", "Condition"]
+__all__ = ["BOUNDS", "Condition", "quoted"]
 
 BOUNDS = ("at_least", "at_most", "below")
 # Tables that need no quotes; a classifier's can have any name, a keyword of SQL too.
@@ -58,7 +58,7 @@ class Condition:
 
     def value_sql(self) -> str:
         """The DuckDB expression whose value is compared."""
-        columns = [_quoted(column) for column in (self.column, *self.or_columns)]
+        columns = [quoted(column) for column in (self.column, *self.or_columns)]
         return columns[0] if len(columns) == 1 else f"greatest({', '.join(columns)})"
 
     def to_sql(self) -> str:
@@ -78,7 +78,8 @@ class Condition:
         return f"coalesce({joined}, true)" if self.keep_unknown else joined
 
 
-def _quoted(column: str) -> str:
+def quoted(column: str) -> str:
+    """`<table>.<column>` as SQL names it: between quotes where it may be a keyword."""
     table, _, name = column.partition(".")
     if table not in _PLAIN_TABLES:
         table = f"{_SQL_QUOTE}{table}{_SQL_QUOTE}"

@@ -1,0 +1,204 @@
+"""Tables of `vineleaf plan`: rules, topics and bins of quality, work, and sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.screens import Screen
+
+if TYPE_CHECKING:
+    from pipelines.sweeps import Variant
+    from pipelines.what_if import Outlook
+    from pipelines.work_estimates import StageWork
+    from transforms.datasets import Manifest
+    from transforms.mixing.cells import GradedBudget
+
+__all__ = [
+    "describe_cells",
+    "describe_outlook",
+    "describe_rules",
+    "outlook_table",
+    "quality_tables",
+    "rules_table",
+    "sweep_table",
+    "work_table",
+]
+
+UNKNOWN = "not known yet"
+SECONDS_PER_HOUR = 3600
+
+
+def describe_rules(sources: Sequence[str], manifests: Mapping[str, Manifest]) -> dict[str, Any]:
+    """Per source what its rules remove, off the manifests of filter: documents `seen` and `kept`,
+    `removed` by all rules together, and per rule those that it would remove `alone` and those that
+    it removes as the `first`. Sources that are not filtered yet are left out."""
+    found = {}
+    for source in sources:
+        manifest = manifests.get(f"candidates {source}")
+        if manifest is None:
+            continue
+        counts = manifest.counts
+        found[source] = {
+            "seen": counts.get("candidates", 0),
+            "kept": counts.get("kept", 0),
+            "removed": counts.get("removed", 0),
+            "rules": [
+                {
+                    "reason": name.removeprefix("found."),
+                    "alone": count,
+                    "only": None,
+                    "first": counts.get(f"removed.{name.removeprefix('found.')}", 0),
+                }
+                for name, count in counts.items()
+                if name.startswith("found.")
+            ],
+        }
+    return found
+
+
+def rules_table(described: Mapping[str, Any]) -> Screen:
+    """The same for a terminal."""
+    rows = []
+    for source, its in described.items():
+        rows.append((source, "all rules together", "", "", f"{its['removed']:,}"))
+        for one in its["rules"]:
+            only = "" if one["only"] is None else f"{one['only']:,}"
+            rows.append((source, one["reason"], f"{one['alone']:,}", only, f"{one['first']:,}"))
+    header = ("source", "rule", "alone", "only it", "in its turn")
+    title = "Documents that rules remove"
+    caption = "alone: were it the only rule; in its turn: what no rule before it removes"
+    return Screen(title, header, rows, frozenset({"source", "rule"}), caption)
+
+
+def describe_cells(budget: GradedBudget) -> list[dict[str, Any]]:
+    """Topics and bins of a source: what is there, wanted and taken."""
+    return [
+        {
+            "topic": cell.place.topic or None,
+            "bin": cell.place.number + 1,
+            "above": cell.place.low,
+            "up_to": cell.place.high,
+            "times": cell.place.times,
+            "available_tokens": cell.budget.available_tokens,
+            "wanted_tokens": cell.budget.wanted_tokens,
+            "taken_tokens": cell.budget.taken_tokens,
+            "epochs": cell.budget.epochs,
+        }
+        for cell in budget.cells
+    ]
+
+
+def quality_tables(source: str, cells: Sequence[Mapping[str, Any]]) -> list[Screen]:
+    """By topic and by bin, summed over the other; `--json` has each alone."""
+    screens = []
+    for key, name in (("topic", "topics"), ("bin", "bins of quality, the best last")):
+        sums: dict[Any, list[int]] = {}
+        for cell in cells:
+            its = sums.setdefault(cell[key], [0, 0, 0])
+            for index, what in enumerate(("available_tokens", "wanted_tokens", "taken_tokens")):
+                its[index] += cell[what]
+        if len(sums) < 2:
+            continue
+        rows = [
+            (
+                str(label or "none"),
+                *(f"{one:,}" for one in its),
+                f"{its[2] / its[0]:.2f}" if its[0] else "",
+            )
+            for label, its in sums.items()
+        ]
+        header = (key, "available", "wanted", "taken", "epochs")
+        screens.append(Screen(f"{source}: {name}", header, rows, frozenset({"topic"})))
+    return screens
+
+
+def work_table(work: Sequence[StageWork]) -> Screen:
+    """What would be computed anew, and about how long that takes."""
+    rows = [
+        (
+            one.stage,
+            UNKNOWN if one.text_bytes is None else f"{one.text_bytes / 1e6:,.1f} MB",
+            UNKNOWN if one.core_seconds is None else f"{one.core_seconds / SECONDS_PER_HOUR:,.3f}",
+        )
+        for one in work
+    ]
+    known = [one.core_seconds for one in work if one.core_seconds is not None]
+    total = f"{sum(known) / SECONDS_PER_HOUR:,.3f} core-hours in all, give or take a factor of two"
+    header = ("stage", "reads", "core-hours")
+    return Screen("To be computed", header, rows, frozenset({"stage"}), total)
+
+
+def describe_outlook(outlook: Outlook) -> dict[str, Any]:
+    """A variant's sources as the command's contract has them."""
+    return {
+        source: {
+            "documents": its.documents,
+            "kept_documents": its.kept_documents,
+            "kept_bytes": its.kept_bytes,
+            "estimated_documents": its.estimated_documents,
+            "available_tokens": its.available_tokens,
+            "wanted_tokens": its.wanted_tokens,
+            "taken_tokens": its.taken_tokens,
+            "missing_tokens": its.missing_tokens,
+            "epochs": its.epochs,
+        }
+        for source, its in outlook.items()
+    }
+
+
+def outlook_table(described: Mapping[str, Mapping[str, Any]]) -> Screen:
+    """What a changed recipe would have of each source."""
+    rows = [
+        (
+            source,
+            f"{its['documents']:,}",
+            f"{its['kept_documents']:,}",
+            _tokens(its["available_tokens"], its["estimated_documents"]),
+            _tokens(its["wanted_tokens"]),
+            _tokens(its["taken_tokens"]),
+            "" if its["epochs"] is None else f"{its['epochs']:.2f}",
+        )
+        for source, its in described.items()
+    ]
+    header = ("source", "documents", "kept by rules", "tokens", "wanted", "taken", "epochs")
+    caption = "~: estimated by bytes where documents were never tokenized"
+    return Screen("What if, from stored scores", header, rows, frozenset({"source"}), caption)
+
+
+def sweep_table(variants: Sequence[Variant], outlooks: Sequence[Mapping[str, Any]]) -> Screen:
+    """One row for each combination: all sources together, and those that lack tokens."""
+    keys = [key for key, _ in variants[0].values]
+    rows = []
+    for variant, described in zip(variants, outlooks, strict=True):
+        its = list(described.values())
+        there = [one["available_tokens"] for one in its]
+        taken = [one["taken_tokens"] for one in its]
+        short = [
+            f"{source} {one['missing_tokens']:,}"
+            for source, one in described.items()
+            if one["missing_tokens"]
+        ]
+        rows.append(
+            (
+                *(value for _, value in variant.values),
+                f"{sum(one['kept_documents'] for one in its):,}",
+                _tokens(_total(there), sum(one["estimated_documents"] for one in its)),
+                _tokens(_total(taken)),
+                "\n".join(short),
+            )
+        )
+    header = (*keys, "documents kept", "tokens", "taken", "lacks")
+    caption = "~: estimated by bytes where documents were never tokenized"
+    return Screen("Sweep, from stored scores", header, rows, frozenset({"lacks"}), caption)
+
+
+def _total(values: Sequence[int | None]) -> int | None:
+    known = [one for one in values if one is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _tokens(value: int | None, estimated: int = 0) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{'~' if estimated else ''}{value:,}"

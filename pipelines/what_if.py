@@ -1,0 +1,343 @@
+"""What if: what other thresholds, queries and shares would leave of the pool, from stored scores.
+
+In: recipes that measure the same (variants) and the tables that annotate has made. Out, for each
+variant and source: documents that its rules keep, and tokens that it would have. Rules and `where`
+are asked anew of every document; nothing is run. Tokens are exact for what the pool held when it
+was tokenized last. A document that only the new rules let in was neither deduplicated nor
+tokenized: its tokens are estimated by its bytes, at the rate at which the bytes of other candidates
+of its source became tokens. What stricter rules do to duplicates (another one may stay) is left
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipelines.filter import source_conditions
+from pipelines.recipe import Mix, Recipe
+from pipelines.scorers import mixing_schemas, scorers, source_schemas
+from pipelines.shard_passes import ShardPasses
+from pipelines.stage_names import ANNOTATE, FILTER, TABLES, TOKENIZE
+from pipelines.tables import with_tables
+from pipelines.workspace import Workspace
+from transforms.attributes import read_aligned
+from transforms.datasets import Dataset, Manifest
+from transforms.dedup.pool import DUPLICATES, PoolShard
+from transforms.exchange import remove_runs
+from transforms.mixing.budget import BudgetError, divide_tokens, most_tokens
+from transforms.mixing.shortage import settle
+from transforms.query import columns_used, evaluate
+
+__all__ = ["Outlook", "RuleEffect", "SourceOutlook", "check_comparable", "look_ahead"]
+
+_LATER = (TABLES[FILTER], *DUPLICATES, TABLES[TOKENIZE])  # tables that may be there already
+_EVALUATED_ROWS = 1 << 16  # documents of which SQL is asked at once
+Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RuleEffect:
+    """What a rule removes: `alone`, were it the only one; `only`, what no other rule removes, so
+    that would stay without it; `first`, what no rule before it removes. Documents each."""
+
+    reason: str
+    alone: int
+    only: int
+    first: int
+
+
+@dataclass(frozen=True)
+class SourceOutlook:
+    """What a variant would leave of a source and take of it. Tokens are None where the source was
+    never tokenized. `estimated`: documents whose tokens are estimated; `missing_tokens`: of what is
+    wanted, beyond what the source can give."""
+
+    documents: int
+    kept_documents: int
+    kept_bytes: int
+    estimated_documents: int
+    available_tokens: int | None
+    wanted_tokens: int
+    taken_tokens: int | None
+    missing_tokens: int | None
+    rules: tuple[RuleEffect, ...]
+
+    @property
+    def epochs(self) -> float | None:
+        """Taken over available tokens."""
+        if self.taken_tokens is None or not self.available_tokens:
+            return None
+        return self.taken_tokens / self.available_tokens
+
+
+Outlook = dict[str, SourceOutlook]  # by source
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Distinct SQL, and which of it each variant asks: its conditions in order, its query."""
+
+    expressions: tuple[str, ...]
+    variants: tuple[tuple[tuple[int, ...], int | None], ...]
+    schemas: Mapping[str, pa.Schema]
+
+
+def check_comparable(base: Recipe, other: Recipe) -> None:
+    """ValueError where a variant would measure something else, which only a run can."""
+    for source in base.sources:
+        if source.name not in {one.name for one in other.sources}:
+            raise ValueError(f"a sweep keeps the sources: {source.name} is gone; run it instead")
+        theirs = {one.name: one for one in scorers(other, other.source(source.name))}
+        ours = {one.name: one for one in scorers(base, source)}
+        changed = sorted(n for n in {*theirs, *ours} if theirs.get(n) != ours.get(n))
+        if changed:
+            raise ValueError(
+                f"this changes what {ANNOTATE} measures ({changed[0]} of {source.name}), which no"
+                " sweep can see: run it with a name of its own"
+            )
+
+
+def look_ahead(
+    workspace: Workspace,
+    variants: Sequence[Recipe],
+    shards: Sequence[PoolShard],
+    documents: Mapping[str, Manifest],
+    options: PipelineOptions,
+) -> list[Outlook]:
+    """The outlook of each variant, over shards with the tables of annotate. `documents`: manifests
+    of the pool by source."""
+    folder = workspace.work("what-if", uuid4().hex)
+    stored = _with_later(workspace, shards, documents)
+    tables = {shard.source: {*shard.tables} for shard in stored}
+    questions = {
+        source: _question(variants, source, tables.get(source, set())) for source in documents
+    }
+    passes = ShardPasses("what-if", workspace, [s for s in stored if s.file.rows], folder, options)
+    try:
+        counted = passes.collect("count", partial(_count, questions=questions), _join)
+    finally:
+        remove_runs(folder)
+    return [_outlook(recipe, index, questions, counted) for index, recipe in enumerate(variants)]
+
+
+def _with_later(
+    workspace: Workspace, shards: Sequence[PoolShard], documents: Mapping[str, Manifest]
+) -> list[PoolShard]:
+    """The shards with the tables of later stages as they were made last of the same documents."""
+    found = list(shards)
+    for table in _LATER:
+        datasets = {}
+        for source, manifest in documents.items():
+            try:
+                dataset, its = Dataset.published(workspace.attributes(table, source))
+            except FileNotFoundError:
+                continue
+            if its.inputs.get(f"documents {source}") == manifest.fingerprint:
+                datasets[source] = dataset
+        found = with_tables(found, table, datasets)
+    return found
+
+
+def _question(variants: Sequence[Recipe], source: str, tables: set[str]) -> _Question:
+    numbers: dict[str, int] = {}
+    asked = []
+    schemas: dict[str, pa.Schema] = {}
+    for recipe in variants:
+        its = recipe.source(source)
+        conditions = [one.to_sql() for one in source_conditions(recipe, its)]
+        schemas |= mixing_schemas(recipe) | source_schemas(recipe, its)
+        where = recipe.mix.where
+        if where and not set(columns_used([where], schemas)) <= tables:
+            where = None  # of tables that are still to be made
+        for sql in [*conditions, *([where] if where else [])]:
+            numbers.setdefault(sql, len(numbers))
+        asked.append((tuple(numbers[one] for one in conditions), numbers[where] if where else None))
+    return _Question(tuple(numbers), tuple(asked), schemas)
+
+
+def _count(shard: PoolShard, questions: Mapping[str, _Question]) -> tuple[str, dict[str, Array]]:
+    """What each variant keeps of a shard; see `_answer`."""
+    question = questions[shard.source]
+    used = columns_used(question.expressions, question.schemas)
+    columns: dict[str, list[str] | None] = {table: list(names) for table, names in used.items()}
+    columns["size"] = sorted({*(columns.get("size") or []), "bytes"})
+    for table, column in ((TABLES[FILTER], "candidate"), (TABLES[TOKENIZE], "count")):
+        if table in shard.tables:
+            columns[table] = sorted({*(columns.get(table) or []), column})
+    paths = {name: shard.tables[name] for name in columns if name in shard.tables}
+    if "documents" in columns:
+        paths["documents"] = shard.documents
+    parts: list[dict[str, Array]] = []
+    for tables in _in_blocks(read_aligned(paths, shard.file.rows_digest, columns)):
+        parts.append(_answer(question, used, tables))
+    joined = _join(parts)
+    return shard.source, joined
+
+
+def _in_blocks(
+    groups: Iterable[Mapping[str, pa.RecordBatch]],
+) -> Iterable[dict[str, pa.RecordBatch]]:
+    """Row groups put together, since each question of the database has its cost."""
+    waiting: list[Mapping[str, pa.RecordBatch]] = []
+    rows = 0
+    for group in groups:
+        waiting.append(group)
+        rows += next(iter(group.values())).num_rows
+        if rows >= _EVALUATED_ROWS:
+            yield _concatenated(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield _concatenated(waiting)
+
+
+def _concatenated(groups: Sequence[Mapping[str, pa.RecordBatch]]) -> dict[str, pa.RecordBatch]:
+    return {
+        name: pa.Table.from_batches([group[name] for group in groups])
+        .combine_chunks()
+        .to_batches(max_chunksize=None)[0]
+        if sum(group[name].num_rows for group in groups)
+        else groups[0][name]
+        for name in groups[0]
+    }
+
+
+def _answer(
+    question: _Question, used: Mapping[str, Any], tables: Mapping[str, pa.RecordBatch]
+) -> dict[str, Array]:
+    """Counts of some documents. `pool`: documents, bytes of candidates, bytes and tokens of the
+    pool; `variants` [variants, 6]: documents and bytes kept by the rules, documents and tokens of
+    these in the pool, documents and bytes of these that were no candidates; `rules` [conditions of
+    the first variant, 3]: documents that each removes alone, only, first."""
+    sizes = tables["size"].column("bytes").to_numpy(zero_copy_only=False).astype(np.int64)
+    rows = len(sizes)
+    values = evaluate(question.expressions, {name: tables[name] for name in used}, rows)
+    met = [one.fill_null(False).to_numpy(zero_copy_only=False) for one in values]
+    candidate = np.zeros(rows, np.bool_)
+    if TABLES[FILTER] in tables:
+        column = tables[TABLES[FILTER]].column("candidate").fill_null(False)
+        candidate = column.to_numpy(zero_copy_only=False)
+    pooled, tokens = np.zeros(rows, np.bool_), np.zeros(rows, np.int64)
+    if TABLES[TOKENIZE] in tables:
+        counts = tables[TABLES[TOKENIZE]].column("count")
+        pooled = counts.is_valid().to_numpy(zero_copy_only=False)
+        tokens = counts.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    variants = []
+    everyone = np.ones(rows, np.bool_)
+    for conditions, where in question.variants:
+        kept = np.logical_and.reduce([everyone, *(met[number] for number in conditions)])
+        asked = kept if where is None else kept & met[where]
+        known, new = asked & pooled, asked & ~candidate
+        variants.append(
+            [
+                int(kept.sum()), int(sizes[kept].sum()),
+                int(known.sum()), int(tokens[known].sum()),
+                int(new.sum()), int(sizes[new].sum()),
+            ]
+        )  # fmt: skip
+    fails = [~met[number] for number in question.variants[0][0]]
+    often = np.sum(fails, axis=0) if fails else np.zeros(rows, np.int64)
+    rules = []
+    before = np.zeros(rows, np.bool_)
+    for one in fails:
+        alone, only, first = one, one & (often == 1), one & ~before
+        rules.append([int(alone.sum()), int(only.sum()), int(first.sum())])
+        before |= one
+    pool = [rows, int(sizes[candidate].sum()), int(sizes[pooled].sum()), int(tokens.sum())]
+    return {
+        "pool": np.array(pool, np.int64),
+        "variants": np.array(variants, np.int64),
+        "rules": np.array(rules, np.int64).reshape(len(fails), 3),
+    }
+
+
+def _join(results: Iterable[dict[str, Array] | None]) -> Any:
+    known = [one for one in results if one is not None]
+    if not known:
+        return None
+    return {name: np.sum([one[name] for one in known], axis=0) for name in known[0]}
+
+
+def _outlook(
+    recipe: Recipe,
+    index: int,
+    questions: Mapping[str, _Question],
+    counted: Mapping[str, dict[str, Array]],
+) -> Outlook:
+    rates = _rates(counted)
+    available: dict[str, int | None] = {}
+    for source, its in counted.items():
+        known, new = int(its["variants"][index][3]), int(its["variants"][index][5])
+        rate = rates[source]
+        available[source] = None if rate is None else known + round(new * rate)
+    shares = recipe.mix.proportions
+    wanted, most = _settled(recipe.mix, available)
+    outlook = {}
+    for source in questions:
+        its = counted.get(source, {})
+        counts = its["variants"][index].tolist() if its else [0] * 6
+        can = most.get(source)
+        taken = None if can is None else min(wanted.get(source, 0), can)
+        missing = None if can is None else max(wanted.get(source, 0) - can, 0)
+        reasons = [one.reason for one in source_conditions(recipe, recipe.source(source))]
+        effects = its["rules"].tolist() if its and index == 0 else []
+        outlook[source] = SourceOutlook(
+            documents=int(its["pool"][0]) if its else 0,
+            kept_documents=counts[0],
+            kept_bytes=counts[1],
+            estimated_documents=counts[4],
+            available_tokens=available.get(source, 0),
+            wanted_tokens=wanted.get(source, 0),
+            taken_tokens=taken if source in shares else 0,
+            missing_tokens=missing if source in shares else 0,
+            rules=tuple(
+                RuleEffect(reason, *numbers)
+                for reason, numbers in zip(reasons, effects, strict=False)
+            ),
+        )
+    return outlook
+
+
+def _rates(counted: Mapping[str, dict[str, Array]]) -> dict[str, float | None]:
+    """Tokens that a byte of a candidate became, by source; of one without candidates, of all."""
+    whole = np.sum([its["pool"] for its in counted.values()], axis=0) if counted else [0] * 4
+    overall = float(whole[3] / whole[1]) if whole[1] and whole[3] else None
+    return {
+        source: float(its["pool"][3] / its["pool"][1])
+        if its["pool"][1] and its["pool"][3]
+        else overall
+        for source, its in counted.items()
+    }
+
+
+def _settled(
+    mix: Mix, available: Mapping[str, int | None]
+) -> tuple[dict[str, int], dict[str, int | None]]:
+    """Tokens wanted of each source, and what each can give; None where that is not known."""
+    most: dict[str, int | None] = {}
+    for source in mix.proportions:
+        its = available.get(source, 0)
+        most[source] = None if its is None else _can_give(mix, source, its)
+    known = {source: its for source, its in most.items() if its is not None}
+    if len(known) == len(most):
+        try:
+            return settle(mix.tokens, mix.proportions, known, mix.shortage), most
+        except BudgetError:
+            pass  # told by what is missing
+    return divide_tokens(mix.tokens, mix.proportions), most
+
+
+def _can_give(mix: Mix, source: str, available: int) -> int:
+    most = most_tokens(available, mix.max_epochs[source])
+    if mix.quality and mix.quality.grades(source):
+        kept = int(available * (1 - mix.quality.discard))
+        most = min(most, most_tokens(kept, mix.quality.max_epochs))
+    return most

@@ -1,0 +1,132 @@
+"""Plan: what it says of changes that were not made comes true when they are."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_pool import Finished, published, run, vineleaf_here, write_recipe
+
+SWEEP = ["--sweep", "gopher.words.min=30,120,200"]
+
+
+@pytest.fixture(scope="module")
+def recipe(finished: Finished) -> Path:
+    return write_recipe(finished.workspace.with_name("planned.yaml"), finished.recipe)
+
+
+def plan(recipe: Path, finished: Finished, *arguments: str) -> dict[str, Any]:
+    told = vineleaf_here(
+        "plan", str(recipe), "-w", str(finished.workspace), "--json", *arguments, small=True
+    )
+    return told.good().answer
+
+
+def test_what_is_up_to_date_takes_no_work_and_rules_are_told(
+    recipe: Path, finished: Finished
+) -> None:
+    answer = plan(recipe, finished)
+    assert answer["work"] == []
+    assert answer["core_hours"] == 0
+    assert answer["outlook"] is None
+    assert answer["sweep"] == []
+    for source, its in answer["rules"].items():
+        _, manifest = published(finished.workspace / "attributes" / "candidates" / source)
+        assert its["seen"] == manifest["counts"]["candidates"]
+        assert its["removed"] == sum(one["first"] for one in its["rules"])
+        assert all(one["first"] <= one["alone"] for one in its["rules"])
+
+
+def test_a_sweep_tells_what_other_thresholds_keep(recipe: Path, finished: Finished) -> None:
+    answer = plan(recipe, finished, *SWEEP)
+    assert [one["set"] for one in answer["sweep"]] == [
+        {"gopher.words.min": value} for value in ("30", "120", "200")
+    ]
+    kept = [one["sources"]["docs"]["kept_documents"] for one in answer["sweep"]]
+    tokens = [one["sources"]["docs"]["available_tokens"] for one in answer["sweep"]]
+    assert kept == sorted(kept, reverse=True)
+    assert kept[0] > kept[-1]
+    assert tokens == sorted(tokens, reverse=True)
+    code = [one["sources"]["code"] for one in answer["sweep"]]
+    assert code[0] == code[1] == code[2]  # it has no such rule
+    for its in answer["rules"].values():
+        for one in its["rules"]:
+            assert one["only"] <= one["first"] <= one["alone"]
+
+
+def test_the_outlook_of_the_recipe_itself_is_what_its_budget_says(
+    recipe: Path, finished: Finished
+) -> None:
+    answer = plan(recipe, finished, "--sweep", "gopher.words.min=50")
+    (variant,) = answer["sweep"]
+    for source, its in answer["sources"].items():
+        assert variant["sources"][source]["available_tokens"] == its["available_tokens"]
+        assert variant["sources"][source]["wanted_tokens"] == its["wanted_tokens"]
+
+
+def test_a_changed_threshold_is_foretold_and_comes_true(finished: Finished, tmp_path: Path) -> None:
+    workspace = finished.copy_to(tmp_path / "workspace")
+    recipe = copy.deepcopy(finished.recipe)
+    recipe["pool"]["sources"]["docs"]["rules"][0] = {"gopher": {"words": {"at_least": 160}}}
+    recipe["mix"]["tokens"] = 6_000
+    path = write_recipe(tmp_path / "stricter.yaml", recipe)
+    told = vineleaf_here("plan", str(path), "-w", str(workspace), "--json", small=True)
+    answer = told.good().answer
+    outlook = answer["outlook"]["docs"]
+    assert 0 < outlook["kept_documents"] < outlook["documents"]
+    assert outlook["estimated_documents"] == 0  # stricter rules let nothing in
+    assert {one["stage"] for one in answer["work"]} >= {"filter", "tokenize", "select", "mix"}
+    assert "annotate" not in {one["stage"] for one in answer["work"]}
+    assert answer["core_hours"] > 0
+    run(recipe, workspace).good()
+    _, manifest = published(workspace / "attributes" / "candidates" / "docs")
+    assert manifest["counts"]["kept"] == outlook["kept_documents"]
+
+
+def test_a_looser_threshold_is_estimated_and_marked(recipe: Path, finished: Finished) -> None:
+    loose = plan(recipe, finished, "--sweep", "gopher.words=false")["sweep"][0]["sources"]["docs"]
+    base = plan(recipe, finished)["sources"]["docs"]
+    assert loose["estimated_documents"] > 0
+    assert loose["available_tokens"] > base["available_tokens"]
+
+
+def test_shares_and_tokens_are_swept_as_a_grid(recipe: Path, finished: Finished) -> None:
+    answer = plan(
+        recipe, finished, "--sweep", "shares.docs=0.4,0.6", "--sweep", "tokens=8000,900000"
+    )
+    assert len(answer["sweep"]) == 4
+    docs = [one["sources"]["docs"]["wanted_tokens"] for one in answer["sweep"]]
+    assert docs == [3200, 360_000, 4800, 540_000]
+    short = [
+        any(its["missing_tokens"] for its in one["sources"].values()) for one in answer["sweep"]
+    ]
+    assert short == [False, True, False, True]
+
+
+def test_a_sweep_that_measures_something_else_is_refused(recipe: Path, finished: Finished) -> None:
+    told = vineleaf_here(
+        "plan", str(recipe), "-w", str(finished.workspace), "--json",
+        "--sweep", "gopher.newlines_kept=1,2", small=True,
+    )  # fmt: skip
+    assert told.code == 2
+    assert "changes what annotate measures (gopher of" in told.answer["errors"][0]
+
+
+def test_plots_are_written(recipe: Path, finished: Finished, tmp_path: Path) -> None:
+    svg = tmp_path / "sweep.svg"
+    plan(recipe, finished, *SWEEP, "--plot", str(svg))
+    assert "gopher.words.min" in svg.read_text()
+    told = vineleaf_here(
+        "plan", str(recipe), "-w", str(finished.workspace), "--plot", str(tmp_path / "x.pdf")
+    )
+    assert told.code == 2
+
+
+def test_a_sweep_of_a_new_workspace_says_what_to_do(recipe: Path, tmp_path: Path) -> None:
+    told = vineleaf_here("plan", str(recipe), "-w", str(tmp_path / "new"), "--json", *SWEEP)
+    assert told.code == 2
+    assert "run the recipe first" in told.answer["errors"][0]
+    fresh = vineleaf_here("plan", str(recipe), "-w", str(tmp_path / "new"), "--json").good().answer
+    assert fresh["core_hours"] > 0
+    assert json.dumps(fresh["rules"]) == "{}"

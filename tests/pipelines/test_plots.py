@@ -1,0 +1,48 @@
+"""Plots: drawn from any budgets and sweeps, the same bytes each time."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from pipelines.plots import draw_quality, draw_sweep
+from transforms.mixing.budget import SourceBudget
+from transforms.mixing.cells import Cell, GradedBudget
+from transforms.mixing.partition import Partition
+from transforms.mixing.upsampling import solve_curve
+
+
+def graded(topics=("art", "law"), steps=((0, 1),)):
+    partition = Partition(topics, tuple((0.25, 0.5) for _ in topics), steps)
+    edges = np.array([0, 0.25, 0.5, 1.0])
+    cells = tuple(
+        Cell(place, 1.0, SourceBudget(4, 100, 50 * place.number, 0, 0, 50 * place.number, 2))
+        for place in partition.places()
+    )
+    return GradedBudget(
+        8, 100 * len(cells), 99, 0, 0, 99, 4, partition=partition, cells=cells,
+        curves={topic: solve_curve(0.5, edges, 1, 3.0) for topic in topics},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "budget", [graded(), graded(("",)), graded(steps=((0, 1), (2, 0), (3, 2)))]
+)
+def test_quality_is_drawn_for_every_source_and_topic(budget):
+    content = draw_quality({"web": budget, "pdf": budget})
+    ET.fromstring(content)
+    text = content.decode()
+    assert "web: 99 of" in text
+    assert "pdf: 99 of" in text
+    for topic in budget.partition.topics:
+        assert (topic or "taken") in text
+    assert draw_quality({"web": budget, "pdf": budget}) == content
+
+
+def test_a_sweep_is_drawn_with_what_is_not_known():
+    lines = {"web": [10, None, 30], "code": [5, 5, 5]}
+    content = draw_sweep("gopher.words.min", ["1", "2", "3"], lines, 25.0)
+    ET.fromstring(content)
+    for part in ("gopher.words.min", "web", "code", "wanted by the mix"):
+        assert part in content.decode()
+    assert draw_sweep("k", ["1"], {"web": [1]}, 1.0, "png").startswith(b"\x89PNG")

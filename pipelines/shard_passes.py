@@ -27,7 +27,8 @@ __all__ = ["ShardPasses"]
 
 @dataclass(frozen=True)
 class ShardPasses:
-    """Passes over some shards. `title`: the stage in whose name they run; `folder`: of scratch."""
+    """Passes over some shards; that none is lost on the way is checked. `title`: the stage in whose
+    name they run; `folder`: of scratch."""
 
     title: str
     workspace: Workspace
@@ -58,7 +59,8 @@ class ShardPasses:
                 pipeline
                 | "Shards" >> Listed(shards, target)
                 | ProcessTasks(function, f"{self.title}, {step}")
-                | "Join per source" >> beam.CombinePerKey(join)
+                | "Count" >> beam.Map(_counted)
+                | "Join per source" >> beam.CombinePerKey(partial(_join, join=join))
                 | "Save" >> beam.Map(partial(_save, folder=target))
             ),
             self.options,
@@ -69,8 +71,26 @@ class ShardPasses:
             path = storage.join(target, source)
             if not storage.exists(path):
                 raise RunFailed(f"{self.title}, {step}: {path} of {source} is gone; run it again")
-            found[source] = pickle.loads(storage.read_bytes(path))
+            joined, found[source] = pickle.loads(storage.read_bytes(path))
+            count = sum(shard.source == source for shard in shards)
+            if joined != count:
+                raise RunFailed(
+                    f"{self.title}, {step}: {joined} of {count} shards of {source} were joined;"
+                    " run it again"
+                )
         return found
+
+
+def _counted(found: tuple[str, Any]) -> tuple[str, tuple[int, Any]]:
+    """A shard's result with the number of shards that it is of."""
+    return found[0], (1, found[1])
+
+
+def _join(
+    results: Iterable[tuple[int, Any]], join: Callable[[Iterable[Any]], Any]
+) -> tuple[int, Any]:
+    known = [one for one in results if one[0]]
+    return sum(count for count, _ in known), join([result for _, result in known])
 
 
 def _save(found: tuple[str, Any], folder: str) -> None:

@@ -422,7 +422,9 @@ class Workflow:
         """The choice of documents by the budget, then the mix."""
         recipe, workspace = self.recipe, self.workspace
         its = grades(recipe)
-        schemas = mixing_schemas(recipe) | (mixing_schemas(recipe, its) if its else {})
+        schemas = mixing_schemas(recipe)
+        for place in self._mix_expressions():
+            schemas = schemas | self._schemas_for(place)
         choice = Choice(recipe.mix.where, recipe.mix.seed, schemas, its)
         named = {
             source: [
@@ -549,11 +551,19 @@ class Workflow:
             message = f"{told} fails for a document: {reason}"
             raise RecipeError([self.recipe.problem(place, message)]) from error
 
+    def _schemas_for(self, place: Place) -> dict[str, pa.Schema]:
+        """What an SQL of the mix may name: what all sources have of which it is asked."""
+        quality = self.recipe.mix.quality if "quality" in place else None
+        asked = [
+            name for name in self.recipe.mix.proportions if quality is None or quality.grades(name)
+        ]
+        return mixing_schemas(self.recipe, () if place == ("mix", "where") else asked)
+
     def _mix_expressions(self) -> dict[Place, str]:
         """The SQL of the mix, by where it stands in the recipe."""
         mix = self.recipe.mix
         written: dict[Place, str | None] = {("mix", "where"): mix.where}
-        if mix.quality:
+        if mix.quality and any(map(mix.quality.grades, mix.proportions)):
             written |= {("mix", "quality", "score"): mix.quality.score}
             written |= {("mix", "quality", "topic"): mix.quality.topic}
         if mix.repeat:
@@ -622,11 +632,10 @@ class Workflow:
         keep: Place = ("pool", "dedup", "keep")
         checks: list[tuple[Place, list[str], dict[str, pa.Schema], str]]
         checks = [(where, where_expressions(self.recipe), mixing_schemas(self.recipe), "boolean")]
-        graded = grades(self.recipe)
         for at, expression in self._mix_expressions().items():
-            if at != where and graded:
+            if at != where:
                 kind = "text" if at[-1] == "topic" else "number"
-                checks.append((at, [expression], mixing_schemas(self.recipe, graded), kind))
+                checks.append((at, [expression], self._schemas_for(at), kind))
         for source in self.recipe.sources:
             # The documents' times, which `newest` looks at, have no name for users.
             schemas = source_schemas(self.recipe, source)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from small_pool import Finished, published, run, vineleaf_here, write_recipe
 
-SWEEP = ["--sweep", "gopher.words.min=30,120,200"]
+SWEEP = ["--sweep", "gopher.words.min=30,150,250"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_what_is_up_to_date_takes_no_work_and_rules_are_told(
 def test_a_sweep_tells_what_other_thresholds_keep(recipe: Path, finished: Finished) -> None:
     answer = plan(recipe, finished, *SWEEP)
     assert [one["set"] for one in answer["sweep"]] == [
-        {"gopher.words.min": value} for value in ("30", "120", "200")
+        {"gopher.words.min": value} for value in ("30", "150", "250")
     ]
     kept = [one["sources"]["docs"]["kept_documents"] for one in answer["sweep"]]
     tokens = [one["sources"]["docs"]["available_tokens"] for one in answer["sweep"]]
@@ -69,7 +69,7 @@ def test_a_changed_threshold_is_foretold_and_comes_true(finished: Finished, tmp_
     workspace = finished.copy_to(tmp_path / "workspace")
     recipe = copy.deepcopy(finished.recipe)
     recipe["pool"]["sources"]["docs"]["rules"][0] = {"gopher": {"words": {"at_least": 160}}}
-    recipe["mix"]["tokens"] = 6_000
+    recipe["mix"]["tokens"] = 9_000
     path = write_recipe(tmp_path / "stricter.yaml", recipe)
     told = vineleaf_here("plan", str(path), "-w", str(workspace), "--json", small=True)
     answer = told.good().answer
@@ -85,7 +85,9 @@ def test_a_changed_threshold_is_foretold_and_comes_true(finished: Finished, tmp_
 
 
 def test_a_looser_threshold_is_estimated_and_marked(recipe: Path, finished: Finished) -> None:
-    loose = plan(recipe, finished, "--sweep", "gopher.words=false")["sweep"][0]["sources"]["docs"]
+    loose = plan(recipe, finished, "--sweep", "gopher.characters=false")["sweep"][0]["sources"][
+        "docs"
+    ]
     base = plan(recipe, finished)["sources"]["docs"]
     assert loose["estimated_documents"] > 0
     assert loose["available_tokens"] > base["available_tokens"]

@@ -198,9 +198,7 @@ def _batch(table: str, schema: pa.Schema, rows: int) -> pa.RecordBatch:
     special: Mapping[str, Any] = {}
     if table == "candidates":
         kept = random.kept()
-        reasons = pa.array(["gopher.words"]).take(
-            pa.array(np.where(kept, None, 0).tolist(), pa.int8())
-        )
+        reasons = pa.array(["gopher.words"]).take(pa.array(np.zeros(rows, np.int8), mask=kept))
         special = {"candidate": pa.array(kept), "reason": reasons}
     elif table == "tokens":
         kept = random.kept() & (random.shares("duplicate") < KEPT)

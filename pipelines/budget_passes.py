@@ -203,46 +203,40 @@ def _joined(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
     return np.concatenate([np.empty(0, dtype), *parts])
 
 
-# How the results of shards are joined: of none they are None
-
-
-def _known(results: Iterable[Result]) -> list[Result]:
-    return [one for one in results if one is not None]
+# How the results of shards are joined
 
 
 def join_first(results: Iterable[Result]) -> Result:
     """Of `first_look`."""
-    known = _known(results)
-    if not known or isinstance(known[0], np.ndarray):
-        return np.sum(known, axis=0) if known else None
+    total = None
     labels: dict[int, str] = {}
-    for its, _ in known:
-        labels |= its
-    return labels, merge_sums([sums for _, sums in known])
+    sums = []
+    for one in results:
+        if isinstance(one, np.ndarray):
+            total = one if total is None else total + one
+        else:
+            labels |= one[0]
+            sums.append(one[1])
+    return (labels, merge_sums(sums)) if total is None else total
 
 
 def join_sums(results: Iterable[Result]) -> Result:
     """Of `lower_sums`."""
-    known = _known(results)
-    return merge_sums(known) if known else None
+    return merge_sums(results)
 
 
 def join_rows(results: Iterable[Result]) -> Result:
     """Of `in_bin`."""
-    known = _known(results)
-    return np.concatenate(known) if known else None
+    return np.concatenate(list(results))
 
 
 def join_cells(results: Iterable[Result]) -> Result:
     """Of `cell_sums`."""
-    known = _known(results)
-    if not known:
-        return None
-    rows = np.concatenate(known)
-    rows = rows[np.argsort(rows["place"], kind="stable")]
-    starts = np.flatnonzero(np.concatenate(([True], np.diff(rows["place"]) != 0)))
+    rows = np.concatenate(list(results))
     if not len(rows):
         return rows
+    rows = rows[np.argsort(rows["place"], kind="stable")]
+    starts = np.flatnonzero(np.concatenate(([True], np.diff(rows["place"]) != 0)))
     merged = rows[starts]
     for name in ("tokens", "documents"):
         merged[name] = np.add.reduceat(rows[name], starts)

@@ -1,13 +1,15 @@
 """Passes over the pool that write no dataset: a function of each shard, results joined by source.
 
 They look at what is stored, for `plan` and for the choice of documents. Each pass is a pipeline;
-its results are small (sums) and go through files of a scratch folder, which the caller removes.
+each shard's result is a file of a scratch folder, which the caller removes, and every one of them
+must be there when results are joined. (Beam's in-process runner, on several threads of a busy
+machine, was seen to lose values on their way through a combiner.)
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,15 +22,25 @@ from pipelines.submission import RunFailed, run_pipeline
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.dedup.pool import PoolShard
-from transforms.stored_lists import Listed
+from transforms.stored_lists import Afterwards, Listed
 
 __all__ = ["ShardPasses"]
+
+BLOCK_SHARDS = 256  # whose results one task joins; where there are no more, nobody else does
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Results of some shards of a source, by the shards' numbers, that are joined into a file."""
+
+    name: str
+    source: str
+    numbers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class ShardPasses:
-    """Passes over some shards; that none is lost on the way is checked. `title`: the stage in whose
-    name they run; `folder`: of scratch."""
+    """Passes over some shards. `title`: the stage in whose name they run; `folder`: of scratch."""
 
     title: str
     workspace: Workspace
@@ -46,52 +58,72 @@ class ShardPasses:
         """Source -> the joined results of its shards; no entry for one without a shard.
 
         `function` gives (source, result). `join` takes results, and what it gave itself, in any
-        order; of none it gives None.
+        order. RunFailed where a result is gone.
         """
         wanted = None if sources is None else set(sources)
         shards = [one for one in self.shards if wanted is None or one.source in wanted]
         if not shards:
             return {}
         target = storage.join(self.folder, step)
-        run_pipeline(
-            self.title,
-            lambda pipeline: (
+        blocks = list(_blocks(shards))
+        label = f"{self.title}, {step}"
+        join_block = partial(_join_block, join=join, target=target)
+        elsewhere = len(shards) > BLOCK_SHARDS
+
+        def build(pipeline: beam.Pipeline) -> None:
+            done = (
                 pipeline
                 | "Shards" >> Listed(shards, target)
-                | ProcessTasks(function, f"{self.title}, {step}")
-                | "Count" >> beam.Map(_counted)
-                | "Join per source" >> beam.CombinePerKey(partial(_join, join=join))
-                | "Save" >> beam.Map(partial(_save, folder=target))
-            ),
-            self.options,
-            place=self.workspace.uri,
-        )
-        found = {}
-        for source in sorted({shard.source for shard in shards}):
-            path = storage.join(target, source)
-            if not storage.exists(path):
-                raise RunFailed(f"{self.title}, {step}: {path} of {source} is gone; run it again")
-            joined, found[source] = pickle.loads(storage.read_bytes(path))
-            count = sum(shard.source == source for shard in shards)
-            if joined != count:
-                raise RunFailed(
-                    f"{self.title}, {step}: {joined} of {count} shards of {source} were joined;"
-                    " run it again"
-                )
-        return found
+                | "Look" >> ProcessTasks(partial(_look, function=function, target=target), label)
+            )
+            if elsewhere:
+                joined = done | "Blocks" >> Afterwards(blocks, target)
+                joined | "Join" >> ProcessTasks(join_block, f"{label}, joining")
+
+        run_pipeline(self.title, build, self.options, place=self.workspace.uri)
+        try:
+            if not elsewhere:
+                for block in blocks:
+                    join_block(block)
+            found: dict[str, list[Any]] = {}
+            for block in blocks:
+                found.setdefault(block.source, []).append(_load(_block_path(target, block.name)))
+        except FileNotFoundError as error:
+            raise RunFailed(f"{label}: {error}; run it again") from error
+        return {source: join(results) for source, results in found.items()}
 
 
-def _counted(found: tuple[str, Any]) -> tuple[str, tuple[int, Any]]:
-    """A shard's result with the number of shards that it is of."""
-    return found[0], (1, found[1])
+def _blocks(shards: Sequence[PoolShard]) -> Iterator[_Block]:
+    by_source: dict[str, list[int]] = {}
+    for shard in shards:
+        by_source.setdefault(shard.source, []).append(shard.number)
+    for source, numbers in sorted(by_source.items()):
+        for first in range(0, len(numbers), BLOCK_SHARDS):
+            its = tuple(numbers[first : first + BLOCK_SHARDS])
+            yield _Block(f"{source}-{first}", source, its)
 
 
-def _join(
-    results: Iterable[tuple[int, Any]], join: Callable[[Iterable[Any]], Any]
-) -> tuple[int, Any]:
-    known = [one for one in results if one[0]]
-    return sum(count for count, _ in known), join([result for _, result in known])
+def _look(shard: PoolShard, function: Callable[[PoolShard], tuple[str, Any]], target: str) -> int:
+    """Store what the function gives of a shard."""
+    storage.write_bytes(_shard_path(target, shard.number), pickle.dumps(function(shard)[1]))
+    return shard.number
 
 
-def _save(found: tuple[str, Any], folder: str) -> None:
-    storage.write_bytes(storage.join(folder, found[0]), pickle.dumps(found[1]))
+def _join_block(block: _Block, join: Callable[[Iterable[Any]], Any], target: str) -> str:
+    results = join(_load(_shard_path(target, number)) for number in block.numbers)
+    storage.write_bytes(_block_path(target, block.name), pickle.dumps(results))
+    return block.name
+
+
+def _shard_path(target: str, number: int) -> str:
+    return storage.join(target, "shards", f"{number:08d}")
+
+
+def _block_path(target: str, name: str) -> str:
+    return storage.join(target, "blocks", name)
+
+
+def _load(path: str) -> Any:
+    if not storage.exists(path):
+        raise FileNotFoundError(f"{path} is gone")
+    return pickle.loads(storage.read_bytes(path))

@@ -179,8 +179,7 @@ def _count(shard: PoolShard, questions: Mapping[str, _Question]) -> tuple[str, d
     parts: list[dict[str, Array]] = []
     for tables in _in_blocks(read_aligned(paths, shard.file.rows_digest, columns)):
         parts.append(_answer(question, used, tables))
-    joined = _join(parts)
-    return shard.source, joined
+    return shard.source, _join(parts)
 
 
 def _in_blocks(
@@ -259,11 +258,11 @@ def _answer(
     }
 
 
-def _join(results: Iterable[dict[str, Array] | None]) -> Any:
-    known = [one for one in results if one is not None]
-    if not known:
-        return None
-    return {name: np.sum([one[name] for one in known], axis=0) for name in known[0]}
+def _join(results: Iterable[dict[str, Array]]) -> dict[str, Array]:
+    total: dict[str, Array] = {}
+    for one in results:
+        total = {name: its + total[name] if total else its for name, its in one.items()}
+    return total
 
 
 def _outlook(

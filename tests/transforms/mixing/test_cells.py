@@ -1,6 +1,7 @@
 """Budgets of cells: sums exact, caps held, the source met to within one document."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_better_bins_are_taken_more_often(partition, seed, part):
     for topic in partition.topics:
         its = [c for c in budget.cells if c.place.topic == topic and c.place.times == 1 and c.rate]
         rates = [c.rate for c in its]
-        assert rates == sorted(rates)
+        assert all(low <= high + 1e-9 for low, high in pairwise(rates))
     assert any(cell.rate for cell in budget.cells) == (budget.wanted_tokens > 0)
 
 

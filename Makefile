@@ -9,7 +9,7 @@ WORKERS ?= auto
 
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench runners prism lint format clean help
+.PHONY: demo test bench runners readers prism lint format clean help
 
 help:
 	@echo "make demo [WORKSPACE=workspace]  make the demo's sources and a gated, tokenized mix of them"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench [BENCH=...]           measure every stage beside peers: benchmarks/RESULTS.md"
 	@echo "make runners                     fetch Flink and an S3 server: their tests skip without"
 	@echo "make prism                       build Prism with Go: its test skips without"
+	@echo "make readers                     install trainers' own readers with torch: some gigabytes"
 	@echo "make lint                        ruff and mypy alone"
 	@echo "make format                      let ruff format the code"
 	@echo "make clean                       delete $(VENV) and all caches; workspaces stay"
@@ -34,6 +35,9 @@ bench: $(VENV)/bench.installed
 runners: $(VENV)/test.installed
 	$(BIN)/python tests/runners/fetch_flink.py
 	$(BIN)/python tests/stores/fetch_s3.py
+
+readers: $(VENV)/test.installed
+	$(BIN)/python tests/readers/fetch_readers.py
 
 prism: $(VENV)/test.installed
 	$(BIN)/python tests/runners/fetch_prism.py

@@ -52,6 +52,7 @@ def vineleaf(texts: Sequence[str], bands: int, rows: int) -> Removed:
         rank_ids(pa.array([str(one) for one in seen]), SEED)[:, None],
         band_matrix(column)[seen],
         find_shingles(part.words, NGRAM),
+        np.ones(len(seen), np.uint64),
     )
     survivor = np.arange(len(texts))
     found = find_near_duplicates(members, SIMILARITY)

@@ -103,6 +103,7 @@ class Planted:
                     np.stack([np.zeros(len(here), np.uint64), _hash(number, 5)], axis=1),
                     self._bands(number),
                     sets,
+                    np.ones(len(here), np.uint64),
                 )
             )
 

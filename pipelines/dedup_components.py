@@ -45,7 +45,7 @@ from transforms.dedup.components import (
     star_components,
 )
 from transforms.dedup.minhash import band_matrix
-from transforms.dedup.pool import PoolShard, in_pool
+from transforms.dedup.pool import PoolShard, in_pool, published_from
 from transforms.exchange import (
     MOST_PARTITION_BYTES,
     Exchange,
@@ -111,7 +111,8 @@ class Linking:
         if self._documents <= self.most_nodes:
             sources = (
                 self._banded(pipeline)
-                | "Links" >> Exchange(storage.join(self.work, "links"), LINK, _link, buckets=1)
+                | "Links"
+                >> Exchange(storage.join(self.work, "links"), LINK, self._by(_link), buckets=1)
                 | "NameLinks" >> beam.Map(lambda links: ("all", [links]))
             )
             rows: Callable[..., Iterator[Rows]] = _join
@@ -135,6 +136,9 @@ class Linking:
         exchange = by_shard(self.work, "components", COMPONENT, rows, self.shards, carrier)
         partitions: PCollection[Partition] = sources | "Components" >> exchange
         return partitions
+
+    def _by(self, link: Callable[..., Iterator[Rows]]) -> Callable[[Partition], Iterator[Rows]]:
+        return partial(link, published_from=published_from(self.shards))
 
     @property
     def _documents(self) -> int:
@@ -191,7 +195,8 @@ class Linking:
 
     def _link_pool(self, pipeline: beam.Pipeline) -> None:
         arcs = 2 * self._documents * self.bands
-        _ = self._banded(pipeline) | self._by_key(self._arcs(0), ARC, _link_both_ways, arcs)
+        link = self._by(_link_both_ways)
+        _ = self._banded(pipeline) | self._by_key(self._arcs(0), ARC, link, arcs)
 
     def _round(self, pipeline: beam.Pipeline, number: int, arcs: Stored) -> None:
         counts = storage.join(self._folder(number), "open")
@@ -228,12 +233,12 @@ def band_exchanges(shards: Sequence[PoolShard], bands: int) -> dict[str, Planned
     }
 
 
-def _link(partition: Partition) -> Iterator[Rows]:
-    return link_bands(partition.pieces())
+def _link(partition: Partition, published_from: np.uint64) -> Iterator[Rows]:
+    return link_bands(partition.pieces(), published_from)
 
 
-def _link_both_ways(partition: Partition) -> Iterator[Rows]:
-    return map(both_ways, link_bands(partition.pieces()))
+def _link_both_ways(partition: Partition, published_from: np.uint64) -> Iterator[Rows]:
+    return map(both_ways, link_bands(partition.pieces(), published_from))
 
 
 def _join(partitions: Sequence[Partition]) -> Iterator[Rows]:

@@ -5,7 +5,9 @@ Exact: hashes of candidates -> Exchange by hash -> survivor of each group -> Exc
 tables. Fuzzy: band keys -> Exchange by key -> links -> components -> Exchange by shard -> second
 read of the text, of linked documents alone -> packed shingle sets -> Exchange by component -> pairs
 verified, survivors -> Exchange by shard -> tables. Text stays where it is; what is
-exchanged is 16 bytes per document and band, then some 8 per word of linked documents.
+exchanged is 16 bytes per document and band, then some 8 per word of linked documents. Shards of
+earlier runs (transforms.dedup.published) take part by their stored keys, and are not written to,
+but for tables of exact duplicates: they count for whom their documents stand by now.
 
 Runs are kept below `work` until `exchange.remove_runs(work)`; a killed job called again with the
 same inputs takes up what is there.
@@ -24,6 +26,7 @@ from apache_beam.pvalue import PCollection
 
 from pipelines.beam_options import PlannedExchange, choose_carrier
 from pipelines.dedup_components import MOST_NODES, Linking, band_exchanges
+from pipelines.gone_documents import GONE, count_gone, read_gone
 from pipelines.pool_graphs import (
     by_number,
     by_shard,
@@ -37,26 +40,37 @@ from transforms import storage
 from transforms.datasets import Dataset
 from transforms.dedup.exact import EXACT_SCHEMA, FOUND, exact_dtype, group_exact, hash_halves
 from transforms.dedup.fuzzy import FUZZY_SCHEMA, NEAR, SIMILARITY
-from transforms.dedup.members import BLOCK_VALUES, Members, member_dtype, pack_members
+from transforms.dedup.members import (
+    BLOCK_VALUES,
+    Members,
+    head_values,
+    member_dtype,
+    pack_members,
+)
 from transforms.dedup.minhash import BANDS, NGRAM, band_matrix
 from transforms.dedup.passes import compare_components
 from transforms.dedup.pool import (
     DUPLICATES,
+    NONE_PUBLISHED,
     PoolShard,
     in_pool,
+    published_from,
     rank_matrix,
     read_selected,
     stood_for,
 )
 from transforms.dedup.slices import slice_components
+from transforms.dedup.stored_sets import unpack_sets
 from transforms.documents import DocumentBatch
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
-from transforms.kernels.shingles import find_shingles
+from transforms.kernels.shingles import Sets, find_shingles
 from transforms.rows import Rows
 from transforms.stored_lists import StoredList
 
 __all__ = ["build_exact", "build_fuzzy", "compare_linked", "exact_exchanges", "fuzzy_exchanges"]
 
+# Counters of a pool that is compared with earlier runs.
+_REPEATS_OWN, _REPEATS_PUBLISHED = "removed.duplicate", "removed.duplicate of published"
 COUNTED = ("candidates", "kept_text_bytes", "largest_cluster")  # in all records
 LEAST_BYTES_PER_BLOCK = 2 * BLOCK_VALUES  # of text: a word, and so a shingle, has 2 or more
 
@@ -105,7 +119,8 @@ def build_exact(
         )
     )
     evidence = _url_columns if hashed[0] == "url" else _exact_columns
-    fill = partial(_fill, schema=EXACT_SCHEMA, evidence=evidence)
+    published = published_from(shards)
+    fill = partial(_fill, schema=EXACT_SCHEMA, evidence=evidence, published_from=published)
     write_tables(found, by_number(shards, work), outputs, EXACT_SCHEMA, fill, COUNTED)
 
 
@@ -134,32 +149,37 @@ def build_fuzzy(
 
     Shards need the tables `size`, `candidates` and `minhash`, whose `ngram` and `bands` must be
     these. `similarity`: true Jaccard, 0..1, inclusive. `most_nodes`: see `Linking`, whose `prepare`
-    must have run. Otherwise as `build_exact`.
+    must have run, as must `gone_documents.gather_gone`. Published shards have `shingles`, and no
+    table is written of them. Otherwise as `build_exact`.
     """
     if not 0.0 < similarity <= 1.0:
         raise ValueError(f"similarity must be above 0 and at most 1 (got {similarity})")
-    numbered = by_number(shards, work)
+    own = [shard for shard in shards if not shard.is_published]
     partitions = compare_linked(
         Linking(shards, work, bands, most_bytes, most_nodes),
         pipeline,
-        partial(_read_members, shards=numbered, ranks=ranks, ngram=ngram),
+        partial(_read_members, shards=by_number(shards, work), ranks=ranks, ngram=ngram, work=work),
         _count_blocks(shards, bands),
         ranks,
         similarity,
     )
-    fill = partial(_fill, schema=FUZZY_SCHEMA, evidence=_fuzzy_columns)
-    write_tables(partitions, numbered, outputs, FUZZY_SCHEMA, fill, COUNTED)
+    published = published_from(shards)
+    fill = partial(_fill, schema=FUZZY_SCHEMA, evidence=_fuzzy_columns, published_from=published)
+    write_tables(partitions, by_number(own, work), outputs, FUZZY_SCHEMA, fill, COUNTED)
 
 
 def fuzzy_exchanges(
     shards: Sequence[PoolShard], ranks: int, bands: int
 ) -> dict[str, PlannedExchange]:
     """What `build_fuzzy` exchanges, at most."""
-    documents = sum(shard.file.rows for shard in shards)
+    own = sum(shard.file.rows for shard in shards if not shard.is_published)
+    published = sum(shard.file.rows for shard in shards) - own
+    gone = PlannedExchange(published * GONE.itemsize, by_files=True)
     return {
+        **({"gone": gone} if published else {}),
         **band_exchanges(shards, bands),
         "members": _plan_members(_count_blocks(shards, bands), ranks),
-        "found": PlannedExchange(documents * NEAR.itemsize),
+        "found": PlannedExchange(own * NEAR.itemsize),
     }
 
 
@@ -170,7 +190,7 @@ def _plan_members(blocks: int, ranks: int) -> PlannedExchange:
 def _count_blocks(shards: Sequence[PoolShard], bands: int) -> int:
     """Rows of `member_dtype` of all documents, at most."""
     text_bytes = sum(shard.file.text_bytes for shard in shards)
-    heads = -(-(1 + bands) // BLOCK_VALUES) + 1  # that a document begins
+    heads = -(-head_values(bands) // BLOCK_VALUES) + 1  # that a document begins
     return text_bytes // LEAST_BYTES_PER_BLOCK + heads * sum(one.file.rows for one in shards)
 
 
@@ -188,7 +208,8 @@ def compare_linked(
     in all, at most.
     """
     work, most_bytes = linking.work, linking.most_bytes
-    documents = sum(shard.file.rows for shard in linking.shards)
+    own = [shard for shard in linking.shards if not shard.is_published]
+    documents = sum(shard.file.rows for shard in own)
     dtype = member_dtype(ranks)
     found_planned = PlannedExchange(documents * NEAR.itemsize)
     found: PCollection[Partition] = (
@@ -209,8 +230,13 @@ def compare_linked(
             work,
             "found",
             NEAR,
-            partial(_find_near, bands=linking.bands, similarity=similarity),
-            linking.shards,
+            partial(
+                _find_near,
+                bands=linking.bands,
+                similarity=similarity,
+                published_from=published_from(linking.shards),
+            ),
+            own,
             choose_carrier(pipeline.options, found_planned),
         )
     )
@@ -223,7 +249,7 @@ def _read_hashes(shard: PoolShard, ranks: int, hashed: tuple[str, str]) -> Itera
         column = batches[table].column(name)
         wanted = in_pool(batches) & is_valid(column)
         key, low = hash_halves(column)
-        matrix = rank_matrix(batches["candidates"], ranks)
+        matrix = rank_matrix(batches["candidates"], ranks, shard.place)
         rows = np.empty(len(address), exact_dtype(ranks))
         rows["key"], rows["low"], rows["address"] = key, low, address
         for rank in range(ranks):
@@ -237,18 +263,24 @@ def _group_exact(partition: Partition) -> Iterator[Rows]:
 
 
 def _read_members(
-    partition: Partition, shards: StoredList[PoolShard | None], ranks: int, ngram: int
+    partition: Partition,
+    shards: StoredList[PoolShard | None],
+    ranks: int,
+    ngram: int,
+    work: str,
 ) -> Iterator[Rows]:
-    """Read the text of a shard's linked documents and pack what their comparison needs."""
+    """Read the text of a shard's linked documents, or what is stored of them, and pack what their
+    comparison needs."""
     linked = partition.read()
     if len(linked) == 0:
         return
     shard = shards[partition.first_bucket]
     assert shard is not None  # documents that are linked lie somewhere
     numbers = (linked["address"] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    columns = {
-        "documents": ["text"],
-        "candidates": [f"rank_{rank}" for rank in range(ranks)],
+    gone = read_gone(work, shard)
+    columns: dict[str, list[str] | None] = {
+        **({"shingles": ["gaps"]} if shard.is_published else {"documents": ["text"]}),
+        "candidates": None,
         "minhash": ["bands"],
         **{name: ["stands_for"] for name in shard.judged_by[-1:] if name in DUPLICATES},
     }
@@ -256,21 +288,31 @@ def _read_members(
     for inside, batches in read_selected(shard, columns, numbers):
         here = linked[first : first + len(inside)]
         first += len(inside)
-        sets = find_shingles(DocumentBatch(batches["documents"]).words, ngram)
+        sets = _shingles(batches, ngram)
+        sizes, stands_for = count_gone(gone, here["address"])
         yield pack_members(
             Members(
                 slice_components(here["component"], here["documents"], sets),
                 here["address"],
-                stood_for(batches).astype(np.uint64),
-                rank_matrix(batches["candidates"], ranks),
+                stands_for + stood_for(batches),
+                rank_matrix(batches["candidates"], ranks, shard.place),
                 band_matrix(batches["minhash"].column("bands")),
                 sets,
+                sizes + np.uint64(1),
             )
         )
 
 
-def _find_near(partition: Partition, bands: int, similarity: float) -> Iterator[Rows]:
-    return compare_components(partition.pieces(), bands, similarity)
+def _shingles(batches: Mapping[str, pa.RecordBatch], ngram: int) -> Sets:
+    if "shingles" in batches:
+        return unpack_sets(batches["shingles"].column("gaps"))
+    return find_shingles(DocumentBatch(batches["documents"]).words, ngram)
+
+
+def _find_near(
+    partition: Partition, bands: int, similarity: float, published_from: np.uint64
+) -> Iterator[Rows]:
+    return compare_components(partition.pieces(), bands, similarity, published_from=published_from)
 
 
 def _fill(
@@ -278,6 +320,7 @@ def _fill(
     found: Rows,
     schema: pa.Schema,
     evidence: Callable[[Rows], dict[str, pa.Array]],
+    published_from: np.uint64,
 ) -> Iterator[tuple[pa.RecordBatch, dict[str, int]]]:
     """A shard's table of duplicates, batch by batch, each with its counts."""
     for address, tables in with_addresses(shard, (*shard.judged_by, "size")):
@@ -295,11 +338,18 @@ def _fill(
             columns[name] = pa.array(sizes, mask=~mask)
         kept = mask & columns["duplicate_of"].is_null().to_numpy(zero_copy_only=False)
         largest = columns["cluster_size"].filter(pa.array(kept)).to_numpy().max(initial=0)
+        gave_way = columns["duplicate_of"].drop_null().to_numpy()
+        reasons = {}
+        if published_from != NONE_PUBLISHED and not shard.is_published:
+            of_published = int((gave_way >= published_from).sum())
+            reasons[_REPEATS_PUBLISHED] = of_published
+            reasons[_REPEATS_OWN] = len(gave_way) - of_published
         yield (
             pa.record_batch([columns[name] for name in schema.names], schema=schema),
             {
+                **reasons,
                 "candidates": int(mask.sum()),
-                "removed": len(address) - columns["duplicate_of"].null_count,
+                "removed": len(gave_way),
                 "kept_text_bytes": int(tables["size"].column("bytes").to_numpy()[kept].sum()),
                 "largest_cluster": int(largest),
             },

@@ -14,7 +14,13 @@ from expectations.gate import Verdict
 from pipelines.beam_options import PlannedExchange
 from pipelines.cluster_gate import judge_clusters
 from pipelines.dedup_components import Linking, RunPipeline
-from pipelines.dedup_graphs import build_exact, build_fuzzy, exact_exchanges, fuzzy_exchanges
+from pipelines.dedup_graphs import (
+    build_exact,
+    build_fuzzy,
+    exact_exchanges,
+    fuzzy_exchanges,
+)
+from pipelines.gone_documents import gather_gone
 from pipelines.passage_graphs import (
     build_substring,
     build_units,
@@ -70,7 +76,8 @@ def exact_job(
     inputs: Mapping[str, str],
 ) -> Job:
     """The job of a `stage` that finds documents whose hashes are equal, of texts or of URLs.
-    `inputs`: fingerprints of all that the pool is made of.
+    `inputs`: fingerprints of all that the pool is made of. Published shards of earlier runs, whose
+    sources `documents` then holds too, get their tables as well, which no bound judges.
     """
     stages = _stages(workspace, TABLES[stage], EXACT_VERSION, documents, shards, {}, inputs)
     work = _work(workspace, _HASHED[stage][0], stages)
@@ -78,7 +85,8 @@ def exact_job(
     def build(pipeline: beam.Pipeline, outputs: Outputs) -> None:
         build_exact(pipeline, shards, outputs, work, ranks, _HASHED[stage])
 
-    gate = table_gate(documents, recipe, "duplicates")
+    published = frozenset(shard.source for shard in shards if shard.is_published)
+    gate = table_gate(documents, recipe, "duplicates", published)
     planned = exact_exchanges(shards, ranks)
     return _job(stage, stages, build, gate, work, _EXACT_STEPS, planned)
 
@@ -105,9 +113,16 @@ def fuzzy_job(
         )
 
     gate = partial(judge_clusters, documents=documents, recipe=recipe, shards=shards)
-    before = Linking(shards, work, fuzzy.bands).prepare
+
+    def before(run: RunPipeline) -> None:
+        gather_gone(run, shards, work)
+        Linking(shards, work, fuzzy.bands).prepare(run)
+
     planned = fuzzy_exchanges(shards, ranks, fuzzy.bands)
-    return _job(FUZZY_DEDUP, stages, build, gate, work, _FUZZY_STEPS, planned, before)
+    steps = _FUZZY_STEPS
+    if any(shard.is_published for shard in shards):
+        steps = {"gone": "counting published clusters", **steps}
+    return _job(FUZZY_DEDUP, stages, build, gate, work, steps, planned, before)
 
 
 def repeats_job(

@@ -242,7 +242,8 @@ def _steps(source: str, manifests: Mapping[str, Manifest]) -> Iterator[FunnelSte
             counts = manifests[f"{table} {source}"].counts
             removed = _by_reason(counts, "removed.")
             if name in (URL_DEDUP, EXACT_DEDUP, FUZZY_DEDUP):
-                removed = {"duplicate": counts.get("removed", 0)}
+                # By reason where the pool is compared with earlier runs.
+                removed = removed or {"duplicate": counts.get("removed", 0)}
             yield _step(source, name, counts, removed)
 
 

@@ -8,6 +8,9 @@ is 16 bytes per anchor, then 8 per place that meets another and 22 per piece tha
 of the text. Lines and paragraphs: keys of their words -> Exchange by key -> all but the first ->
 Exchange by shard -> tables.
 
+Shards of earlier runs (transforms.dedup.published) take part in lines and paragraphs by their
+stored keys.
+
 Runs and excerpts are kept below `work` until `exchange.remove_runs(work)`; a killed job called
 again with the same inputs takes up what is there.
 """
@@ -26,7 +29,13 @@ import pyarrow.compute as pc
 from apache_beam.pvalue import AsList
 
 from pipelines.beam_options import PlannedExchange, choose_carrier
-from pipelines.pool_graphs import by_number, by_shard, named_partition, pool_sources
+from pipelines.pool_graphs import (
+    by_number,
+    by_shard,
+    named_partition,
+    pool_sources,
+    with_addresses,
+)
 from pipelines.pool_tables import write_tables
 from transforms import storage
 from transforms.attributes import read_aligned
@@ -46,7 +55,14 @@ from transforms.dedup.passages import (
     passage_columns,
     place_of,
 )
-from transforms.dedup.pool import PoolShard, in_pool, rank_matrix, read_selected
+from transforms.dedup.pool import (
+    PoolShard,
+    in_pool,
+    published_from,
+    rank_matrix,
+    read_selected,
+)
+from transforms.dedup.stored_sets import unpack_sets
 from transforms.dedup.substring import (
     ANCHOR,
     EDGE_BYTES,
@@ -144,6 +160,7 @@ def build_units(
     """
     dtype = unit_dtype(ranks)
     planned = unit_exchanges(shards, ranks, words)
+    own = [shard for shard in shards if not shard.is_published]
     found = (
         pool_sources(pipeline, shards, work)
         | "Units"
@@ -161,13 +178,13 @@ def build_units(
             work,
             "found",
             FOUND_PASSAGE,
-            _group_units,
-            shards,
+            partial(_group_units, published_from=published_from(shards)),
+            own,
             choose_carrier(pipeline.options, planned["found"]),
         )
     )
     fill = partial(_fill, joined_from=None, more=None)
-    write_tables(found, by_number(shards, work), outputs, PASSAGES_SCHEMA, fill)
+    write_tables(found, by_number(own, work), outputs, PASSAGES_SCHEMA, fill)
 
 
 def _count_anchors(shards: Sequence[PoolShard], size: int) -> int:
@@ -314,6 +331,9 @@ def _read_units(shard: PoolShard, ranks: int, paragraphs: bool, words: int) -> I
     columns: dict[str, list[str] | None] = {"documents": ["text"]}
     everyone = addresses(shard.number, shard.file.rows)
     first_row, first_byte = 0, 0
+    if shard.is_published:
+        yield from _published_units(shard, ranks, "paragraphs" if paragraphs else "lines")
+        return
     for tables in read_aligned(
         shard.paths("documents", *shard.judged_by), shard.file.rows_digest, columns
     ):
@@ -324,7 +344,7 @@ def _read_units(shard: PoolShard, ranks: int, paragraphs: bool, words: int) -> I
             rows = np.empty(int(kept.sum()), unit_dtype(ranks))
             its = units.rows[kept]
             rows["key"], rows["address"] = units.keys[kept], everyone[first_row:][its]
-            matrix = rank_matrix(tables["candidates"], ranks)
+            matrix = rank_matrix(tables["candidates"], ranks, shard.place)
             for k in range(ranks):
                 rows[f"rank_{k}"] = matrix[its, k]
             rows["offset"] = first_byte + units.starts[kept]
@@ -334,8 +354,23 @@ def _read_units(shard: PoolShard, ranks: int, paragraphs: bool, words: int) -> I
         first_row += batch.rows
 
 
-def _group_units(partition: Partition) -> Iterator[Rows]:
-    return group_units(partition.pieces())
+def _published_units(shard: PoolShard, ranks: int, table: str) -> Iterator[Rows]:
+    """Those that a published shard keeps; no byte of them is cut, so where they stand is not
+    known."""
+    for address, tables in with_addresses(shard, ("candidates", table)):
+        sets = unpack_sets(tables[table].column("gaps"))
+        its = np.repeat(np.arange(len(address)), np.diff(sets.bounds))
+        rows = np.zeros(len(its), unit_dtype(ranks))
+        rows["key"], rows["address"] = sets.values, address[its]
+        matrix = rank_matrix(tables["candidates"], ranks, shard.place)
+        for k in range(ranks):
+            rows[f"rank_{k}"] = matrix[its, k]
+        yield rows
+
+
+def _group_units(partition: Partition, published_from: np.uint64) -> Iterator[Rows]:
+    for found in group_units(partition.pieces()):
+        yield found[found["start"] < published_from]
 
 
 def _fill(

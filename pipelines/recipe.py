@@ -158,6 +158,8 @@ class Recipe:
     fuzzy: Fuzzy | None
     repeats: tuple[Repeats, ...]
     keep: tuple[str, ...]
+    keys: bool  # whether they are published
+    against: tuple[str, ...]  # published keys of earlier runs
     decontamination: Decontamination | None
     mix: Mix
     gates: Mapping[str, Mapping[str, float]]
@@ -174,6 +176,10 @@ class Recipe:
         """A path of the recipe as a glob pattern: `{workspace}` filled in, else relative to the
         recipe's folder."""
         return _pattern(self.folder, path, workspace)
+
+    def place(self, path: str, workspace: str) -> str:
+        """A path of the recipe that names one thing, found as `pattern` finds files."""
+        return _below(self.folder, path.replace("{workspace}", _absolute(workspace)))
 
     def missing_files(self, workspace: str) -> list[Problem]:
         """A problem for each path that matches no file."""
@@ -285,6 +291,8 @@ class _Reading:
             fuzzy=_fuzzy(dedup.get("fuzzy", False)),
             repeats=_repeats(dedup),
             keep=tuple(dedup.get("keep", ["source order"])),
+            keys=dedup.get("keys", False),
+            against=tuple(dedup.get("against", [])),
             decontamination=_decontamination(pool.get("decontaminate")),
             mix=read_mix(mix),
             gates=self.tree.get("gates", {}),

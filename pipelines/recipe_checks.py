@@ -149,6 +149,16 @@ class Checks:
             yield Violation((*place, "exact"), message)
         if isinstance(fuzzy, Mapping):
             yield from self._fuzzy((*place, "fuzzy"), fuzzy)
+        against = self._get(*place, "against") or []
+        if against and self._get(*place, "substring") not in (None, False):
+            message = (
+                "'substring' cannot be asked of published keys, since passages are compared byte"
+                " by byte and keys hold no text: leave out 'substring' or 'against'"
+            )
+            yield Violation((*place, "substring"), message)
+        for index, one in enumerate(against):
+            if one in against[:index]:
+                yield Violation((*place, "against", index), f"'{one}' stands twice in 'against'")
         keep = self._get(*place, "keep") or []
         for index, one in enumerate(keep):
             if one in keep[:index]:

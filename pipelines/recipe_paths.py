@@ -37,6 +37,10 @@ def spelled_alike(recipe: Recipe, workspace: str) -> dict[str, Any]:
 
     tree = _changed(dict(recipe.tree), lambda path: _spelled(path, recipe.folder), tokenizer)
     tree.pop("gates", None)  # bounds make no other mix: its gate judges the same one again
+    dedup = tree["pool"].get("dedup")
+    if isinstance(dedup, Mapping):  # nor does what is published beside it
+        kept = {key: one for key, one in dedup.items() if key != "keys"}
+        tree["pool"] = {**tree["pool"], "dedup": kept}
     return tree
 
 
@@ -70,6 +74,9 @@ def _changed(tree: dict[str, Any], change: Change, tokenizer: Change) -> dict[st
             pool["sources"] = {
                 name: _source(source, change) for name, source in pool["sources"].items()
             }
+        dedup = pool.get("dedup")
+        if isinstance(dedup, Mapping) and "against" in dedup:
+            pool["dedup"] = {**dedup, "against": _files(dedup["against"], change)}
         decontaminate = pool.get("decontaminate")
         if isinstance(decontaminate, Mapping) and isinstance(decontaminate.get("benchmarks"), list):
             benchmarks = [_with_paths(one, change) for one in decontaminate["benchmarks"]]

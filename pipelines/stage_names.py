@@ -14,6 +14,7 @@ __all__ = [
     "FILTER",
     "FUZZY_DEDUP",
     "INGEST",
+    "KEYS",
     "LINE_DEDUP",
     "MIX",
     "PARAGRAPH_DEDUP",
@@ -37,6 +38,7 @@ FUZZY_DEDUP = "fuzzy-dedup"
 SUBSTRING_DEDUP = "substring-dedup"
 LINE_DEDUP = "line-dedup"
 PARAGRAPH_DEDUP = "paragraph-dedup"
+KEYS = "keys"
 TOKENIZE = "tokenize"
 SELECT = "select"
 MIX = "mix"
@@ -53,6 +55,7 @@ STAGES = (
     SUBSTRING_DEDUP,
     LINE_DEDUP,
     PARAGRAPH_DEDUP,
+    KEYS,
     TOKENIZE,
     SELECT,
     MIX,
@@ -67,6 +70,7 @@ TABLES = {
     SUBSTRING_DEDUP: "repeated_passages",
     LINE_DEDUP: "repeated_lines",
     PARAGRAPH_DEDUP: "repeated_paragraphs",
+    KEYS: "keys",
     TOKENIZE: "tokens",
     SELECT: "selection",
     MIX: "mix",

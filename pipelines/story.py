@@ -106,6 +106,7 @@ class Story:
     repeated: tuple[Repeated, ...] = ()
     reasons: list[Reason] = field(default_factory=list)  # why it was removed, in order
     duplicate_of: str | None = None
+    published_in: Mapping[str, str] | None = None  # the earlier run whose document that is
     similarity: float | None = None
     cluster_size: int | None = None
     contamination: list[dict[str, Any]] = field(default_factory=list)
@@ -124,6 +125,7 @@ class Story:
             "kept": self.kept,
             "reasons": [asdict(one) for one in self.reasons],
             "duplicate_of": self.duplicate_of,
+            "published_in": dict(self.published_in) if self.published_in else None,
             "similarity": self.similarity,
             "cluster_size": self.cluster_size,
             "contamination": self.contamination,

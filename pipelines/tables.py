@@ -4,7 +4,7 @@ and select share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,11 +82,12 @@ def table_gate(
     documents: Mapping[str, Manifest],
     recipe: Mapping[str, Any],
     removes: str | None = None,
+    unbounded: Collection[str] = (),
 ) -> Callable[[Sequence[Finished]], Sequence[Verdict]]:
     """The gate of attribute tables: aligned, scored, and removing no more than the recipe allows.
 
-    `removes`: name of the recipe's bounds under `gates`, None for tables that only score. Stage
-    names are '<table> <source>'.
+    `removes`: name of the recipe's bounds under `gates`, None for tables that only score;
+    `unbounded`: sources that these do not speak of. Stage names are '<table> <source>'.
     """
 
     def gate(finished: Sequence[Finished]) -> list[Verdict]:
@@ -94,7 +95,8 @@ def table_gate(
 
     def metrics(stage: Stage, records: Sequence[TaskRecord]) -> Metrics:
         table, source = stage.name.split(" ")
-        return table_metrics(table, source, documents[source], records, recipe, removes)
+        bounds = None if source in unbounded else removes
+        return table_metrics(table, source, documents[source], records, recipe, bounds)
 
     return gate
 

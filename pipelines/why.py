@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
@@ -30,6 +30,7 @@ from pipelines.story import Cut, Draw, Reason, Repeated, RuleVerdict, Story, wan
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
+from transforms.dedup.published import IDS, keys_path
 from transforms.documents import StoredTable, read_batches, split_address
 from transforms.quality.conditions import Condition
 from transforms.query import QueryError, evaluate
@@ -89,18 +90,19 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
     text = document["text"]
     rules = _rules(tables)
     reasons = list(_removals(tables, rules))
-    duplicate_of = similarity = cluster_size = None
+    duplicate_of = similarity = cluster_size = published_in = None
     for stage in _DEDUP:
         its = tables.get(TABLES[stage])
         values = its.values if its else {}
         if values.get("cluster_size") is not None and not duplicate_of:
             cluster_size = max(cluster_size or 0, values["cluster_size"])
         if its and values.get("duplicate_of") is not None:
-            duplicate_of = _identifier(workspace, its.manifest.inputs, values["duplicate_of"])
+            named = _named(workspace, its.manifest, values["duplicate_of"])
+            duplicate_of, published_in = named.id, named.run
             similarity, cluster_size = values["similarity"], values["cluster_size"]
             seen = "same URL" if similarity is None else f"similarity {similarity:.3f}"
             told = (
-                f"removed by {stage}: duplicate of {duplicate_of}, {seen},"
+                f"removed by {stage}: duplicate of {named.shown}, {seen},"
                 f" one of {cluster_size} documents alike"
             )
             reasons.append(Reason(stage, f"duplicate of {duplicate_of}", told, value=similarity))
@@ -129,6 +131,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         repeated=tuple(_repeated(workspace, tables)),
         reasons=reasons,
         duplicate_of=duplicate_of,
+        published_in=published_in,
         similarity=similarity,
         cluster_size=cluster_size,
         contamination=_contamination(tables, text),
@@ -240,7 +243,7 @@ def _repeated(workspace: Workspace, tables: Mapping[str, _Row]) -> Iterator[Repe
         values = its.values if its else {}
         if its and values["spans"]:
             for span, address in zip(values["spans"], values["first_in"], strict=True):
-                first_in = _identifier(workspace, its.manifest.inputs, address)
+                first_in = _named(workspace, its.manifest, address).shown
                 yield Repeated(stage, span["start"], span["end"], first_in)
 
 
@@ -316,20 +319,48 @@ def _row_of(path: str, row: int) -> pa.RecordBatch:
     raise ValueError(f"{path} has fewer rows than its documents")
 
 
-def _identifier(workspace: Workspace, inputs: Mapping[str, str], address: int) -> str:
-    """The id at an address in the pool that a table was made from.
+class _Named(NamedTuple):
+    """Another document: its id, and the published run that it is of, {"recipe", "keys"}."""
 
-    That pool's shards are numbered over its own sources in the order of their names; the workspace
-    may hold more sources, and other versions of these.
+    id: str
+    run: Mapping[str, str] | None = None
+
+    @property
+    def shown(self) -> str:
+        if self.run is None:
+            return self.id
+        return f"{self.id} of the published run {self.run['recipe']} (keys at {self.run['keys']})"
+
+
+def _named(workspace: Workspace, made: Manifest, address: int) -> _Named:
+    """The document at an address in the pool that a table, of this manifest, was made from.
+
+    That pool's shards are numbered over its own sources in the order of their names, then over the
+    earlier runs that it was compared with; the workspace may hold more sources, and other versions
+    of these.
     """
     number, row = split_address(address)
     shards = []
-    for name, fingerprint in sorted(inputs.items()):
+    for name, fingerprint in sorted(made.inputs.items()):
         if name.startswith("documents "):
             dataset = Dataset(workspace.documents(name.removeprefix("documents ")), fingerprint)
             manifest = dataset.manifest()
             shards += [dataset.path(file.path) for file in manifest.files] if manifest else []
-    return str(_row_of(shards[number], row).column("id")[0].as_py())
+    if number < len(shards):
+        return _Named(str(_row_of(shards[number], row).column("id")[0].as_py()))
+    number -= len(shards)
+    runs = made.details["published"]
+    for place, run in enumerate(runs):
+        if number < run["shards"]:
+            where = {"recipe": run["recipe"], "keys": run["keys"]}
+            version = Dataset(run["keys"], made.inputs[f"keys {place}"])
+            try:
+                batch = _row_of(version.path(keys_path(IDS, number)), row)
+            except FileNotFoundError:
+                return _Named(f"row {row} of shard {number}, whose keys are gone,", where)
+            return _Named(str(batch.column("id")[0].as_py()), where)
+        number -= run["shards"]
+    raise ValueError(f"no document has the address {address} in the pool of {made.stage}")
 
 
 def _scores(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The workflow: a recipe's jobs in their order, each made from the manifests of those before it.
 
 ingest, benchmarks -> annotate -> filter -> exact-dedup -> fuzzy-dedup -> substring-, line-,
-paragraph-dedup -> tokenize -> select -> mix
+paragraph-dedup -> keys -> tokenize -> select -> mix
 
 A job is made only when its inputs are published, so a stage's fingerprint holds those of all that
 it comes from. `run` runs what is not up to date; `plan` stops at the first job that would have to
@@ -19,6 +19,7 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.suites import check_suites
+from pipelines.against import find_published
 from pipelines.annotate import annotate_job
 from pipelines.beam_options import choose_carrier
 from pipelines.benchmarks import INDEX_FILE, benchmark_job
@@ -30,6 +31,7 @@ from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
 from pipelines.inputs import InputFile, InputOptions, find_inputs
 from pipelines.mix import mix_job
+from pipelines.publish_keys import keys_job
 from pipelines.recipe import REPEATS, Recipe, RecipeError, Source
 from pipelines.recipe_checks import DIRECTIONS, keep_sql
 from pipelines.rule_files import find_rule_files
@@ -49,6 +51,7 @@ from pipelines.stage_names import (
     EXACT_DEDUP,
     FUZZY_DEDUP,
     INGEST,
+    KEYS,
     SELECT,
     STAGES,
     TABLES,
@@ -69,6 +72,7 @@ from transforms.datasets import Dataset, Manifest, TaskRecord
 from transforms.decontamination.annotator import NAME as CONTAMINATION
 from transforms.decontamination.annotator import Decontaminate
 from transforms.dedup.pool import PoolShard
+from transforms.dedup.published import Published, published_shards
 from transforms.mixing.budget import (
     BudgetError,
     SourceBudget,
@@ -140,6 +144,7 @@ class Workflow:
     exchanges: list[dict[str, Any]] = field(default_factory=list)  # that `plan` found
     input_bytes: dict[str, int] = field(default_factory=dict)  # of files, by source
     scored: Shards | None = None  # the pool with all that annotate made, where that is up to date
+    published: tuple[Published, ...] = ()  # earlier runs, once they are found
     _loaded: Recipe | None = None
     _datasets: dict[str, Dataset] = field(default_factory=dict)  # by stage name
 
@@ -156,6 +161,7 @@ class Workflow:
             except RunFailed as error:
                 damaged = self._damaged(str(error)) - mended
                 if not damaged:
+                    self._check_published(str(error))
                     raise
             for path in sorted(damaged):
                 self.tell(f"{path} was cut or changed since it was written: it is made anew.")
@@ -182,6 +188,13 @@ class Workflow:
             for name, manifest in self.manifests.items()
             for path in self._datasets[name].lost(manifest.files, error)
         }
+
+    def _check_published(self, error: str) -> None:
+        """RunFailed where an error is about published keys that are not as they were made."""
+        for run in self.published:
+            for path in run.dataset.lost(run.manifest.files, error)[:1]:
+                message = f"{path} was cut or changed since it was published: get the keys at"
+                raise RunFailed(f"{message} {run.uri} again, then run this again")
 
     def plan(self) -> None:
         """Look at what is up to date, and at the budget where the pool is known."""
@@ -236,6 +249,8 @@ class Workflow:
         manifest = self.manifests.get(stage)
         counts = manifest.counts if manifest else {}
         table, source = split_name(stage)
+        if source in [run.source for run in self.published]:
+            return  # a table that only counts on for the next step
         self.states.append(StageState(stage_of(table), source or None, table, state, counts))
 
     def _wants(self, stage: str) -> bool:
@@ -244,6 +259,7 @@ class Workflow:
             URL_DEDUP: self.recipe.urls,
             EXACT_DEDUP: self.recipe.exact is not None,
             FUZZY_DEDUP: self.recipe.fuzzy is not None,
+            KEYS: self.recipe.keys,
             **dict.fromkeys(REPEATS.values(), False),
             **{repeats.stage: True for repeats in self.recipe.repeats},
         }.get(stage, True)
@@ -261,6 +277,7 @@ class Workflow:
         """As `_jobs`. Each step gives the pool's shards with the tables that it made, None where
         the next one cannot be made."""
         self.check()
+        self.published = find_published(self.recipe, self.workspace)
         tokenizer = self.recipe.tokenizer(self.workspace.uri)
         described, shards = yield from self._ingest(tokenizer)
         if shards is not None:
@@ -338,12 +355,14 @@ class Workflow:
 
     def _deduplicate(self, shards: Shards) -> Step[Shards | None]:
         recipe, workspace, tree = self.recipe, self.workspace, self.recipe.tree
-        ranks = len(recipe.keep) + 1  # and the id
+        shards, ranks = self._with_published(shards)
+        everyone = {**self._documents, **{one.source: one.documents for one in self.published}}
         removal = "candidates"  # the last table that removes documents
         for stage, hashed in ((URL_DEDUP, "url"), (EXACT_DEDUP, "exact")):
             if self._wants(stage):
                 pool = self._pool(removal, hashed)
-                yield exact_job(workspace, tree, self._documents, shards, ranks, stage, pool)
+                job = exact_job(workspace, tree, everyone, shards, ranks, stage, pool)
+                yield self._told(job)
                 removal = TABLES[stage]
                 if not self._have(removal):
                     return None
@@ -351,7 +370,8 @@ class Workflow:
                 shards = self._extend(shards, removal)
         if recipe.fuzzy:
             pool = self._pool("exact_duplicates", "minhash")
-            yield fuzzy_job(workspace, tree, self._documents, shards, ranks, recipe.fuzzy, pool)
+            job = fuzzy_job(workspace, tree, self._documents, shards, ranks, recipe.fuzzy, pool)
+            yield self._told(job)
             if not self._have("fuzzy_duplicates"):
                 return None
             self._check_kept("fuzzy_duplicates", "kept_text_bytes", "what is no duplicate")
@@ -359,12 +379,40 @@ class Workflow:
         pool = self._pool(self._last_removal)
         for repeats in recipe.repeats:
             table = TABLES[repeats.stage]
-            yield repeats_job(workspace, tree, self._documents, shards, ranks, repeats, pool)
+            job = repeats_job(workspace, tree, self._documents, shards, ranks, repeats, pool)
+            yield self._told(job)
             if not self._have(table):
                 return None
             self._check_kept(table, "kept_text_bytes", "what does not stand there twice")
             shards = self._extend(shards, table)
+        shards = [shard for shard in shards if not shard.is_published]
+        if recipe.keys:
+            made = [table for table in ("url", "exact", "minhash") if self._have(table)]
+            tables = [TABLES[repeats.stage] for repeats in recipe.repeats]
+            pool = self._pool(*made, self._last_removal, *tables)
+            yield keys_job(workspace, recipe, shards, self.published, pool)
         return shards
+
+    def _with_published(self, shards: Shards) -> tuple[Shards, int]:
+        """The pool, and the shards of earlier runs behind it; rank columns that all need: places
+        in `keep`, the id and, where there are earlier runs, the run."""
+        ranks = len(self.recipe.keep) + 1
+        if not self.published:
+            return shards, ranks
+        runs = self.published
+        own = [replace(shard, place=len(runs)) for shard in shards]
+        widest = max([ranks, *(run.ranks for run in runs)])
+        return [*own, *published_shards(runs, len(own))], 1 + widest
+
+    def _told(self, job: Job) -> Job:
+        """A job of deduplication whose manifests tell where its published documents are."""
+        if not self.published:
+            return job
+        told = [
+            {"recipe": run.name, "keys": run.uri, "shards": len(run.shards)}
+            for run in self.published
+        ]
+        return replace(job, details=lambda stage, records: {"published": told})
 
     @property
     def _last_removal(self) -> str:
@@ -480,7 +528,13 @@ class Workflow:
         return [source.name for source in self.recipe.sources]
 
     def _have(self, table: str) -> bool:
-        return all(f"{table} {source}" in self.manifests for source in self._sources)
+        sources = [*self._sources, *(self._published_sources(table))]
+        return all(f"{table} {source}" in self.manifests for source in sources)
+
+    def _published_sources(self, table: str) -> list[str]:
+        """Sources of earlier runs that have a table of their own in this pool."""
+        in_pool = table in (TABLES[URL_DEDUP], TABLES[EXACT_DEDUP])
+        return [run.source for run in self.published if in_pool]
 
     def _inputs(self, source: str, *tables: str) -> dict[str, str]:
         names = [f"{table} {source}" for table in ("documents", *tables)]
@@ -492,7 +546,7 @@ class Workflow:
             name: fingerprint
             for source in self._sources
             for name, fingerprint in self._inputs(source, *tables).items()
-        }
+        } | {f"keys {place}": run.manifest.fingerprint for place, run in enumerate(self.published)}
 
     @property
     def _documents(self) -> dict[str, Manifest]:
@@ -515,7 +569,7 @@ class Workflow:
                 self.workspace.attributes(folder or table, source),
                 self.manifests[f"{table} {source}"].fingerprint,
             )
-            for source in self._sources
+            for source in [*self._sources, *(run.source for run in self.published)]
             if f"{table} {source}" in self.manifests
         }
         return with_tables(shards, table, datasets)

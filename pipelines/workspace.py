@@ -29,6 +29,10 @@ class Workspace:
         """The n-gram index of a recipe's benchmarks."""
         return storage.join(self.uri, "benchmarks", recipe)
 
+    def keys(self, recipe: str) -> str:
+        """The keys of a recipe's pool that later runs are compared with."""
+        return storage.join(self.uri, "keys", recipe)
+
     def mix(self, recipe: str) -> str:
         """The mix of a recipe."""
         return storage.join(self.uri, "mixes", recipe)

@@ -45,8 +45,14 @@ class TableWriter:
 
 
 @contextmanager
-def open_table(dataset: Dataset, documents: OutputFile, schema: pa.Schema) -> Iterator[TableWriter]:
-    """Write the attributes of one shard of documents under the shard's own name.
+def open_table(
+    dataset: Dataset,
+    documents: OutputFile,
+    schema: pa.Schema,
+    encodings: Mapping[str, str] | None = None,
+) -> Iterator[TableWriter]:
+    """Write the attributes of one shard of documents under the shard's own name. `encodings`: of
+    Parquet, by column; without them dictionaries where they pay.
 
     AlignmentError at the end of the block when the rows are not as many as the documents; the table
     then does not exist.
@@ -55,7 +61,13 @@ def open_table(dataset: Dataset, documents: OutputFile, schema: pa.Schema) -> It
     schema = schema.with_metadata({ROWS_DIGEST_KEY: documents.rows_digest.encode()})
     with storage.write_aside(path) as file:
         with pq.ParquetWriter(
-            file, schema, compression="zstd", compression_level=ZSTD_LEVEL, write_page_checksum=True
+            file,
+            schema,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            write_page_checksum=True,
+            use_dictionary=encodings is None,
+            column_encoding=encodings,
         ) as writer:
             table = TableWriter(writer, schema)
             yield table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -80,6 +81,7 @@ def _problems_of_the_whole(
 ) -> list[Problem]:
     """What can be told only of a recipe whose keys and values are good: columns that SQL names,
     gates, and the contents of benchmarks."""
+    from pipelines.against import find_published
     from pipelines.benchmarks import check_benchmarks
     from pipelines.recipe import Problem, RecipeError, load_recipe
     from pipelines.workflow import Workflow
@@ -90,9 +92,13 @@ def _problems_of_the_whole(
     except RecipeError:
         return []  # told already
     somewhere = Workspace(workspace or "workspace")
-    checks = [Workflow(loaded, somewhere, beam_options("DirectRunner", [])).check]
+    checks: list[Callable[[], object]] = [
+        Workflow(loaded, somewhere, beam_options("DirectRunner", [])).check
+    ]
     if files and (workspace or "{workspace}" not in str(loaded.mix.tokenizer)):
         checks.append(partial(_load_tokenizer, loaded, somewhere))
+    if files and (workspace or not any("{workspace}" in one for one in loaded.against)):
+        checks.append(partial(find_published, loaded, somewhere))
     if files and loaded.decontamination is not None:
         checks.append(partial(check_benchmarks, loaded, somewhere))
     problems: list[Problem] = []

@@ -30,6 +30,7 @@ from pipelines.cli.screens import (
     describe_fuzzy,
     exchanges_table,
     packing_notes,
+    published_table,
     settled_notes,
     shortfalls,
     stages_table,
@@ -80,6 +81,7 @@ def plan(
     Beam options that choose what carries exchanges follow `--`: `-- --exchange_carrier=groupbykey
     --max_num_workers=20`
     """
+    from pipelines.against import describe_published
     from pipelines.progress import RunProgress
     from pipelines.recipe import load_recipe
     from pipelines.work_estimates import estimate_work
@@ -110,6 +112,7 @@ def plan(
         work = estimate_work(workflow.todo())
         described = [describe_outlook(one) for one in outlooks]
         seconds = [one.core_seconds for one in work]
+        compared_with = describe_published(workflow.published)
         answer = {
             "stages": [state.to_json() for state in workflow.states],
             "sources": _sources(loaded, workflow),
@@ -125,6 +128,7 @@ def plan(
             else round(sum(one or 0.0 for one in seconds) / SECONDS_PER_HOUR, 6),
             "exchanged_bytes": sum(one["most_bytes"] for one in workflow.exchanges),
             "near_duplicates": describe_fuzzy(loaded.fuzzy) if loaded.fuzzy else None,
+            "against": compared_with,
             "exchanges": workflow.exchanges,
             "notes": [*notes, *short, *packed],
         }
@@ -140,6 +144,8 @@ def plan(
         ANSWERS.print(work_table(work))
     if loaded.fuzzy:
         ANSWERS.print(bands_table(describe_fuzzy(loaded.fuzzy)))
+    if workflow.published:
+        ANSWERS.print(published_table(compared_with))
     if workflow.exchanges:
         ANSWERS.print(exchanges_table(workflow.exchanges))
     if any(its["rules"] for its in rules.values()):

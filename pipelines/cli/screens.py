@@ -34,6 +34,7 @@ __all__ = [
     "mix_table",
     "packing_notes",
     "settled_notes",
+    "published_table",
     "shortfalls",
     "stages_table",
 ]
@@ -252,6 +253,22 @@ def exchanges_table(exchanges: Iterable[Mapping[str, Any]]) -> Screen:
     ]
     header = ("stage", "exchange", "at most", "carrier")
     return Screen("Exchanges", header, rows, frozenset({"stage", "exchange", "carrier"}))
+
+
+def published_table(runs: Iterable[Mapping[str, Any]]) -> Screen:
+    """The earlier runs with whose published keys the pool is compared."""
+    rows = [
+        (
+            one["recipe"],
+            f"{one['documents']:,}",
+            f"{one['survivors']:,}",
+            f"{one['bytes'] / 1e6:,.1f} MB",
+            one["keys"],
+        )
+        for one in runs
+    ]
+    header = ("run", "documents", "that stay", "keys", "at")
+    return Screen("Compared with, and after", header, rows, frozenset({"run", "at"}))
 
 
 def _removals(counts: Mapping[str, int]) -> list[str]:

@@ -45,7 +45,8 @@ from pipelines.mix import MIX_VERSION
 from pipelines.mix_rescan import rescan_parts
 from pipelines.mix_shards import BucketTask, MixTask, write_bucket, write_shard, write_shard_run
 from pipelines.passage_graphs import build_substring, build_units
-from pipelines.recipe import Mix
+from pipelines.publish_keys import Compared, KeysTask, keys_shard
+from pipelines.recipe import Fuzzy, Mix
 from pipelines.select import SELECTION_VERSION, select_shard
 from pipelines.tables import TableTask
 from pipelines.tokenize import TOKENS_VERSION, Cuts, tokenize_shard
@@ -60,6 +61,7 @@ from transforms.dedup.exact import EXACT_VERSION, ExactHash
 from transforms.dedup.fuzzy import FUZZY_VERSION
 from transforms.dedup.minhash import MinHash
 from transforms.dedup.pool import PoolShard
+from transforms.dedup.published import KEYS_VERSION, keys_path
 from transforms.dedup.substring import SUBSTRING_VERSION
 from transforms.dedup.units import UNITS_VERSION
 from transforms.dedup.url import UrlHash
@@ -488,6 +490,22 @@ def test_fuzzy_duplicates(fuzzy):
     compare("fuzzy-duplicates", FUZZY_VERSION, fuzzy.output("fuzzy_duplicates"))
 
 
+def test_keys(fuzzy):
+    deduplicate(fuzzy, "repeated_lines", build_units, paragraphs=False, words=2)
+    compared = Compared(False, "text", Fuzzy(5, 3, 2, 0.7), {"lines": 2})
+    dataset = Dataset(f"{fuzzy.folder}/keys", "f")
+    output = {}
+    for shard in fuzzy.shards:
+        keys_shard(KeysTask(shard, dataset, compared, 3))
+        tables = {
+            name: pq.read_table(dataset.path(keys_path(name, shard.number))).to_pylist()
+            for name in compared.schemas(3)
+        }
+        counts = dataset.read_record(f"{shard.number:05d}").counts
+        output[shard.source] = {"tables": tables, "counts": counts}
+    compare("keys", KEYS_VERSION, output)
+
+
 @pytest.fixture(scope="module")
 def everyone(pool):
     """The pool with all documents as candidates, copies too, so that much is repeated."""
@@ -777,8 +795,8 @@ def test_every_annotator_reader_and_version_has_an_output(index):
                 if (scores or (reads and hasattr(value, "group"))) and hasattr(value, "version"):
                     classes.add(value.__name__)
     assert constants == {
-        "CANDIDATES_VERSION", "EXACT_VERSION", "FUZZY_VERSION", "INDEX_VERSION", "MIX_VERSION",
-        "SELECTION_VERSION", "SUBSTRING_VERSION", "TOKENS_VERSION", "UNITS_VERSION",
+        "CANDIDATES_VERSION", "EXACT_VERSION", "FUZZY_VERSION", "INDEX_VERSION", "KEYS_VERSION",
+        "MIX_VERSION", "SELECTION_VERSION", "SUBSTRING_VERSION", "TOKENS_VERSION", "UNITS_VERSION",
         "WORDS_VERSION", "WRITER_VERSION",
     }  # fmt: skip
     covered = {type(one).__name__ for one in annotators(index)}

@@ -71,16 +71,16 @@ class Candidates:
         return pa.record_batch({"candidate": candidate, **ranks})
 
 
-def make_pool(folder, shards, group_rows=SMALL_GROUP_ROWS):
+def make_pool(folder, shards, group_rows=SMALL_GROUP_ROWS, sources=SOURCES):
     """Shards with their annotations. `shards`: (source, [(id, text) or (id, text, False)]) each;
-    False: no candidate."""
+    False: no candidate. `sources`: in the recipe's order."""
     pool = []
     for number, (source, documents) in enumerate(shards):
         path = folder / "documents" / source / f"{number:05d}.parquet"
         file = write_documents(path, source, documents, group_rows)
         refused = frozenset(d[0] for d in documents if len(d) == 3 and not d[2])
         tables = {}
-        for rule in (Size(), ExactHash(), MinHash(), Candidates(SOURCES.index(source), refused)):
+        for rule in (Size(), ExactHash(), MinHash(), Candidates(sources.index(source), refused)):
             dataset = Dataset(str(folder / "attributes" / rule.name / source), "f")
             batches = (rule.annotate(DocumentBatch(batch)) for batch in read_batches(str(path)))
             write_table(dataset, file, rule.schema, batches)

@@ -252,7 +252,10 @@ def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp
     result = invoke("plan", recipe, "--workspace", tmp_path / "w", "--json")
     assert result.exit_code == 0, result.output
     answer = only_json(result)
-    assert set(answer) == {"stages", "sources", "near_duplicates", "exchanges", "notes"}
+    assert set(answer) == {
+        "stages", "sources", "rules", "outlook", "sweep", "work", "core_hours", "exchanged_bytes",
+        "near_duplicates", "against", "exchanges", "notes",
+    }  # fmt: skip
     assert answer["notes"] == []
     assert {one["state"] for one in answer["stages"]} == {"to do"}
     assert answer["sources"] == {

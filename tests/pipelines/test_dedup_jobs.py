@@ -6,7 +6,8 @@ from pipelines.dedup_jobs import exact_job, fuzzy_job, repeats_job
 from pipelines.recipe import Fuzzy, Repeats
 from pipelines.stage_names import EXACT_DEDUP, URL_DEDUP
 from pipelines.workspace import Workspace
-from transforms.datasets import Manifest
+from transforms.datasets import Manifest, OutputFile
+from transforms.dedup.pool import PoolShard
 
 DOCUMENTS = {"web": Manifest("documents web", "f", 1, {}, {}, [], {}, {}, {}, "0")}
 
@@ -53,6 +54,19 @@ def test_the_last_step_that_has_written_is_told(tmp_path, name, steps, told):
     for step, number in steps.items():
         write_runs(tmp_path, name, step, number)
     assert jobs(tmp_path)[name].step() == told
+
+
+def test_clusters_of_earlier_runs_are_counted_first(tmp_path):
+    file = OutputFile("00000.parquet", 0, "", 0)
+    shards = [PoolShard(0, "@old", "ids.parquet", file, {}, numbering=((0, 0),))]
+    workspace = Workspace(str(tmp_path))
+    job = fuzzy_job(workspace, {}, DOCUMENTS, shards, 2, Fuzzy(5, 26, 11, 0.8), {})
+    run = tmp_path.joinpath(job.cleanup.args[0], "gone/00000000-1.run")
+    run.parent.mkdir(parents=True)
+    run.write_bytes(b"x")
+    assert job.step() == "step 1 of 7, counting published clusters: 1 written"
+    job.cleanup()
+    assert not run.exists()
 
 
 def test_nothing_of_it_is_left_when_the_job_is_done(tmp_path):

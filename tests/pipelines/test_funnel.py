@@ -87,6 +87,16 @@ def test_passages_that_are_cut_are_counted_and_remove_no_document():
     assert "12  passages cut" in out.getvalue()
 
 
+def test_what_repeats_an_earlier_run_has_a_reason_of_its_own():
+    counts = {"candidates": 9, "removed": 3, "removed.duplicate": 1}
+    counts["removed.duplicate of published"] = 2
+    name = "exact_duplicates web"
+    made = [manifest("documents web", records=9, documents=9), manifest(name, **counts)]
+    *_, step = steps_of({one.stage: one for one in made}).steps
+    assert (step.seen, step.kept) == (9, 6)
+    assert step.removed == {"duplicate": 1, "duplicate of published": 2}
+
+
 def test_stages_that_a_recipe_leaves_out_are_no_steps():
     manifests = {k: v for k, v in MANIFESTS.items() if "duplicates" not in k}
     manifests["tokens web"] = manifest("tokens web", candidates=60, removed=0, tokens=1)

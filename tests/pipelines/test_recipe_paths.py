@@ -65,6 +65,21 @@ def test_relative_absolute_and_roundabout_paths_are_one(folder: Path, name: str,
         assert tree_of(folder, **{name: spelled}) == wanted
 
 
+def test_keys_are_found_from_the_recipe_and_publishing_them_makes_no_other_mix(
+    folder: Path,
+) -> None:
+    tree_of(folder)
+    path = folder / "recipe.yaml"
+    recipe = yaml.safe_load(path.read_text())
+    trees = []
+    for against, keys in (("old/keys/a", True), (f"{folder}/x/../old/keys/a/", False)):
+        recipe["pool"]["dedup"] = {"against": [against], "keys": keys}
+        path.write_text(yaml.safe_dump(recipe))
+        trees.append(spelled_alike(load_recipe(str(path)), str(folder / "workspace")))
+    assert trees[0] == trees[1]
+    assert trees[0]["pool"]["dedup"] == {"against": ["old/keys/a"]}
+
+
 @pytest.mark.parametrize(
     "path", ["other/*.gz", "../data/docs/*.gz", "/else/docs/*.gz", "s3://b/./c"]
 )

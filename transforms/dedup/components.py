@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
+from transforms.dedup.pool import NONE_PUBLISHED
 from transforms.kernels.clusters import find_roots, join_pairs
 from transforms.rows import Rows
 from transforms.sorted_pieces import with_heads
@@ -48,15 +49,18 @@ PIECE_ROWS = 1 << 20  # rows of COMPONENT given at once
 NODE_BYTES = 42  # held by `find_components` for a document with a link, while nodes are merged
 
 
-def link_bands(pieces: Iterable[Rows]) -> Iterator[Rows]:
+def link_bands(
+    pieces: Iterable[Rows], published_from: np.uint64 = NONE_PUBLISHED
+) -> Iterator[Rows]:
     """Sorted pieces of `BAND` -> rows of `LINK`: each document of a group with the group's least
-    address; distinct within each array that is given."""
+    address; distinct within each array that is given. A group of published documents alone
+    (addresses from `published_from` on), which are not compared anew, gives none."""
     for rows in with_heads(pieces, ["key"]):
         starts = np.flatnonzero(_begins(rows, "key"))
         links = np.empty(len(rows), LINK)
         links["address"] = np.repeat(rows["address"][starts], np.diff(starts, append=len(rows)))
         links["other"] = rows["address"]
-        links = links[links["address"] != links["other"]]
+        links = links[(links["address"] != links["other"]) & (links["address"] < published_from)]
         yield _fresh(links[np.lexsort([links["other"], links["address"]])])
 
 

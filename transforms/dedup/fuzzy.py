@@ -5,7 +5,8 @@ same for a component that does not. Who survives is decided in the order of thei
 (kernels.survivors): a document gives way to the best survivor with which it shares a band and whose
 true Jaccard similarity reaches the threshold. So no chain of links and no boilerplate that many
 share removes a document that is unlike its survivor, and a pool of survivors can be extended: later
-documents of worse ranks change nothing about it.
+documents of worse ranks change nothing about it. Published survivors are such a pool: they rank
+before all others, and stay.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.dedup.members import Members, take_members
+from transforms.dedup.pool import NONE_PUBLISHED
 from transforms.kernels.survivors import choose_survivors
 from transforms.rows import Rows
 
 __all__ = ["FUZZY_SCHEMA", "FUZZY_VERSION", "NEAR", "SIMILARITY", "find_near_duplicates"]
 
 SIMILARITY = 0.8  # Jaccard, inclusive (Dolma 3)
-FUZZY_VERSION = 4  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
+FUZZY_VERSION = 5  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
 
 FUZZY_SCHEMA = pa.schema(
     [
@@ -47,20 +49,27 @@ NEAR = np.dtype(
 )
 
 
-def find_near_duplicates(members: Members, at_least: float) -> Rows:
-    """Rows of `NEAR` for each member of a cluster of two or more.
+def find_near_duplicates(
+    members: Members, at_least: float, published_from: np.uint64 = NONE_PUBLISHED
+) -> Rows:
+    """Rows of `NEAR` for each member of a cluster of two or more that is not published.
 
-    `at_least`: Jaccard similarity, inclusive. The result depends on ranks, bands and shingles
-    alone; addresses decide only between members all of whose ranks are equal.
+    `at_least`: Jaccard similarity, inclusive. `published_from`: the least address of a published
+    document; those here have survived, and their ranks come before all others. The result depends
+    on ranks, bands and shingles alone; addresses decide only between members all of whose ranks are
+    equal.
     """
     order = np.lexsort([members.address, *reversed(members.ranks.T)])
     members = take_members(members, order)
     bands, address = members.bands, members.address
-    survivor, similarity = choose_survivors(bands, members.sets, at_least)
-    sizes = np.bincount(survivor, minlength=len(order))
-    stands_for = np.zeros(len(order), np.uint64)
+    is_published = address >= published_from
+    survivor, similarity = choose_survivors(
+        bands, members.sets, at_least, settled=int(is_published.sum())
+    )
+    sizes, stands_for = np.zeros((2, len(order)), np.uint64)
+    np.add.at(sizes, survivor, members.sizes)
     np.add.at(stands_for, survivor, members.stands_for)
-    inside = np.flatnonzero(sizes[survivor] > 1)
+    inside = np.flatnonzero((sizes[survivor] > 1) & ~is_published)
     root = survivor[inside]
     found = np.empty(len(inside), NEAR)
     found["address"] = address[inside]

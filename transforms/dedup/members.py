@@ -1,7 +1,8 @@
 """Members: what is needed to compare the documents of a component, packed into rows of an Exchange.
 
-A document is a stream of uint64 (for how many it stands, band keys, shingles) cut into blocks of
-`BLOCK_VALUES`, one row each, so that documents of any length are rows of one fixed size. Sorted,
+A document is a stream of uint64 (for how many it stands, of how many its cluster is, band keys,
+shingles) cut into blocks of `BLOCK_VALUES`, one row each, so that documents of any length are rows
+of one fixed size. Sorted,
 they stand by component and then in the order in which they survive. A block costs 24 bytes and 8 a
 rank beside its values, and a document's last block is padded.
 """
@@ -20,6 +21,7 @@ from transforms.rows import Rows
 __all__ = [
     "BLOCK_VALUES",
     "Members",
+    "head_values",
     "join_members",
     "member_dtype",
     "pack_members",
@@ -48,7 +50,8 @@ def member_dtype(ranks: int) -> np.dtype[Any]:
 class Members(NamedTuple):
     """Documents to compare. `component`, `address` uint64[members]; `stands_for` uint64[members]:
     documents that it stands for since earlier stages, itself included; `ranks` uint64[members,
-    ranks]; `bands` uint64[members, bands]; `sets`: their shingles."""
+    ranks]; `bands` uint64[members, bands]; `sets`: their shingles; `sizes` uint64[members]: the
+    documents of its cluster so far, 1 where it is not known to have any."""
 
     component: npt.NDArray[np.uint64]
     address: npt.NDArray[np.uint64]
@@ -56,6 +59,7 @@ class Members(NamedTuple):
     ranks: npt.NDArray[np.uint64]
     bands: npt.NDArray[np.uint64]
     sets: Sets
+    sizes: npt.NDArray[np.uint64]
 
 
 def take_members(members: Members, which: npt.NDArray[np.int64]) -> Members:
@@ -72,6 +76,7 @@ def take_members(members: Members, which: npt.NDArray[np.int64]) -> Members:
         members.ranks[which],
         members.bands[which],
         Sets(sets.values[source], bounds),
+        members.sizes[which],
     )
 
 
@@ -87,6 +92,7 @@ def join_members(parts: Sequence[Members]) -> Members:
         np.concatenate([one.ranks for one in parts]),
         np.concatenate([one.bands for one in parts]),
         Sets(np.concatenate([one.sets.values for one in parts]), bounds),
+        np.concatenate([one.sizes for one in parts]),
     )
 
 
@@ -96,9 +102,15 @@ def _within(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
 
 
+def head_values(bands: int) -> int:
+    """Values of a document's stream before its shingles."""
+    return 2 + bands
+
+
 def pack_members(members: Members) -> Rows:
     """Rows of `member_dtype`, by member and block."""
-    head = np.concatenate([members.stands_for[:, None], members.bands], axis=1)
+    counts = np.stack([members.stands_for, members.sizes], axis=1)
+    head = np.concatenate([counts, members.bands], axis=1)
     sizes = np.diff(members.sets.bounds)
     lengths = head.shape[1] + sizes
     blocks = -(-lengths // BLOCK_VALUES)
@@ -125,7 +137,7 @@ def unpack_members(rows: Rows, bands: int) -> Members:
     used = rows["used"].astype(np.int64)
     is_used = np.arange(BLOCK_VALUES) < used[:, None]
     lengths = np.add.reduceat(used, first) if len(first) else np.empty(0, np.int64)
-    head = 1 + bands
+    head = head_values(bands)
     ranks = [rows[name][first] for name in rows.dtype.names or () if name.startswith("rank_")]
     if len(first):
         # A member's first values may lie in several blocks: take its head from its stream.
@@ -143,6 +155,7 @@ def unpack_members(rows: Rows, bands: int) -> Members:
         rows["address"][first],
         heads[:, 0],
         np.stack(ranks, axis=1),
-        heads[:, 1:],
+        heads[:, 2:],
         Sets(values, bounds),
+        heads[:, 1],
     )

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from transforms.dedup.fuzzy import NEAR, find_near_duplicates
 from transforms.dedup.members import Members, join_members, take_members, unpack_members
+from transforms.dedup.pool import NONE_PUBLISHED
 from transforms.kernels.survivors import choose_survivors
 from transforms.rows import Rows
 from transforms.spools import Spool
@@ -32,9 +33,14 @@ CHUNKS = 4  # in so many parts of that a component is read that takes passes
 
 
 def compare_components(
-    pieces: Iterable[Rows], bands: int, at_least: float, most_bytes: int = MOST_HELD_BYTES
+    pieces: Iterable[Rows],
+    bands: int,
+    at_least: float,
+    most_bytes: int = MOST_HELD_BYTES,
+    published_from: np.uint64 = NONE_PUBLISHED,
 ) -> Iterator[Rows]:
-    """Rows of `NEAR` for each member of a cluster of two or more.
+    """Rows of `NEAR` for each member of a cluster of two or more that is not published
+    (`fuzzy.find_near_duplicates`).
 
     `pieces`: sorted rows of `member_dtype`, of members with so many bands. `at_least`: Jaccard
     similarity, inclusive. Holds some five times `most_bytes`, a document and a piece; what is set
@@ -47,13 +53,16 @@ def compare_components(
         rows = piece if held is None else np.concatenate([held, piece])
         last = int(np.searchsorted(rows["component"], rows["component"][-1]))
         if last:
-            yield find_near_duplicates(unpack_members(rows[:last], bands), at_least)
+            members = unpack_members(rows[:last], bands)
+            yield find_near_duplicates(members, at_least, published_from)
         held = rows[last:]
         if held.nbytes >= most_bytes:
             component, held = _component(held, source, ahead), None
-            yield from _in_passes(component, rows.dtype, bands, at_least, most_bytes)
+            yield from _in_passes(
+                component, rows.dtype, bands, at_least, most_bytes, published_from
+            )
     if held is not None:
-        yield find_near_duplicates(unpack_members(held, bands), at_least)
+        yield find_near_duplicates(unpack_members(held, bands), at_least, published_from)
 
 
 def _whole_members(pieces: Iterable[Rows]) -> Iterator[Rows]:
@@ -83,14 +92,19 @@ def _component(rows: Rows, source: Iterator[Rows], ahead: list[Rows]) -> Iterato
 
 
 def _in_passes(
-    parts: Iterator[Rows], dtype: np.dtype[Any], bands: int, at_least: float, most_bytes: int
+    parts: Iterator[Rows],
+    dtype: np.dtype[Any],
+    bands: int,
+    at_least: float,
+    most_bytes: int,
+    published_from: np.uint64,
 ) -> Iterator[Rows]:
     """As `compare_components`, of one component."""
     chunk_rows = max(1, most_bytes // CHUNKS // dtype.itemsize)
     with Spool(NEAR) as removed, Spool(dtype) as one, Spool(dtype) as other:
         source, aside = one, other
         while True:
-            held = _Held(at_least, most_bytes)
+            held = _Held(at_least, most_bytes, published_from)
             for rows in _chunks(parts, chunk_rows):
                 members = unpack_members(rows, bands)
                 met = held.meet(members)
@@ -136,11 +150,12 @@ class _Met(NamedTuple):
 class _Held:
     """Survivors of a pass, best first, and how many documents each stands for so far."""
 
-    def __init__(self, at_least: float, most_bytes: int) -> None:
+    def __init__(self, at_least: float, most_bytes: int, published_from: np.uint64) -> None:
         self._at_least, self._most_bytes = at_least, most_bytes
+        self._published_from = published_from
         self._members: Members | None = None
         self._bytes = 0
-        self._sizes = np.empty(0, np.int64)  # documents of each cluster, the survivor included
+        self._sizes = np.empty(0, np.uint64)  # documents of each cluster, the survivor included
         self._stands_for = np.empty(0, np.uint64)
 
     def meet(self, members: Members) -> _Met:
@@ -149,8 +164,10 @@ class _Held:
         known = len(self._sizes)
         both = members if self._members is None else join_members([self._members, members])
         is_full = self._bytes >= self._most_bytes
+        # Published ones come first, and survive.
+        settled_here = known + int((members.address >= self._published_from).sum())
         survivor, similarity = choose_survivors(
-            both.bands, both.sets, self._at_least, settled=known, closed=is_full
+            both.bands, both.sets, self._at_least, settled=settled_here, closed=is_full
         )
         survivor, similarity = survivor[known:], similarity[known:]
         itself = survivor == np.arange(known, known + len(survivor))
@@ -166,10 +183,10 @@ class _Held:
             self._bytes = int(reached[len(taken) - 1])
             new = take_members(members, taken)
             self._members = new if self._members is None else join_members([self._members, new])
-            self._sizes = np.append(self._sizes, np.zeros(len(taken), np.int64))
+            self._sizes = np.append(self._sizes, np.zeros(len(taken), np.uint64))
             self._stands_for = np.append(self._stands_for, np.zeros(len(taken), np.uint64))
         settled = np.flatnonzero(number >= 0)
-        np.add.at(self._sizes, number[settled], 1)
+        np.add.at(self._sizes, number[settled], members.sizes[settled])
         np.add.at(self._stands_for, number[settled], members.stands_for[settled])
         return _Met(number, similarity, (number >= 0) & ~itself)
 
@@ -197,6 +214,8 @@ class _Held:
     def found(self) -> Rows:
         """Rows of `NEAR` of survivors that somebody gave way to, once all members have come."""
         several = np.flatnonzero(self._sizes > 1)
+        if self._members is not None:
+            several = several[self._members.address[several] < self._published_from]
         rows = np.zeros(len(several), NEAR)
         if len(several):
             assert self._members is not None

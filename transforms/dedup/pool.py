@@ -2,12 +2,14 @@
 
 A pool shard is one file of documents with its attribute tables. Candidates are the documents that
 the pool's rules kept (table `candidates`: `candidate` bool, `rank_0`, `rank_1` ... uint64, see
-survivors.py). The shard's number in the pool is the upper half of its documents' addresses.
+survivors.py). The shard's number in the pool is the upper half of its documents' addresses. Shards
+of earlier runs may follow those of the pool's own sources: in place of documents they have the keys
+that were published (published.py), and their documents rank before all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -22,8 +24,10 @@ from transforms.documents import StoredTable
 
 __all__ = [
     "DUPLICATES",
+    "NONE_PUBLISHED",
     "PoolShard",
     "in_pool",
+    "published_from",
     "rank_matrix",
     "read_selected",
     "stood_for",
@@ -32,18 +36,28 @@ __all__ = [
 DOCUMENTS = "documents"  # name of the documents' own table in `PoolShard.paths`
 # Tables whose `duplicate_of` removes documents, in the order in which they are made.
 DUPLICATES = ("url_duplicates", "exact_duplicates", "fuzzy_duplicates")
+NONE_PUBLISHED = np.uint64(0xFFFFFFFFFFFFFFFF)  # above every address
 
 
 @dataclass(frozen=True)
 class PoolShard:
     """One shard of the pool. `tables`: name of an attribute table -> its file for this shard;
-    `file`: the documents' own entry in their manifest."""
+    `file`: the documents' own entry in their manifest. `place`: of its run among the runs whose
+    documents rank before each other; 0 where there is one run. `numbering`, of a published shard
+    alone: (first number in its run, first number in this pool) of each row of shards, rising."""
 
     number: int
     source: str
     documents: str
     file: OutputFile
     tables: Mapping[str, str]
+    place: int = 0
+    numbering: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is of an earlier run, of which only keys are there."""
+        return bool(self.numbering)
 
     @property
     def task(self) -> str:
@@ -80,21 +94,35 @@ def stood_for(tables: Mapping[str, pa.RecordBatch]) -> npt.NDArray[np.uint32]:
     return counted.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
-def rank_matrix(candidates: pa.RecordBatch, ranks: int) -> npt.NDArray[np.uint64]:
-    """The rank columns, uint64[rows, ranks]."""
-    return np.stack(
-        [candidates.column(f"rank_{k}").to_numpy(zero_copy_only=False) for k in range(ranks)],
-        axis=1,
-    ).astype(np.uint64)
+def published_from(shards: Sequence[PoolShard]) -> np.uint64:
+    """The least address of a published document; they follow all others."""
+    numbers = [shard.number for shard in shards if shard.is_published]
+    return np.uint64(min(numbers) << 32) if numbers else NONE_PUBLISHED
+
+
+def rank_matrix(candidates: pa.RecordBatch, ranks: int, place: int = 0) -> npt.NDArray[np.uint64]:
+    """The ranks of documents, uint64[rows, ranks]. Where a table has fewer columns, they are the
+    last ones: before them stand the place of the run and zeros. Ranks of two runs are compared by
+    that place alone. ValueError for a table with more columns."""
+    names = [name for name in candidates.schema.names if name.startswith("rank_")]
+    if len(names) > ranks:
+        raise ValueError(f"{len(names)} rank columns, of {ranks}")
+    matrix = np.zeros((candidates.num_rows, ranks), np.uint64)
+    if len(names) < ranks:
+        matrix[:, 0] = place
+    for k in range(len(names)):
+        column = candidates.column(f"rank_{k}").fill_null(0)
+        matrix[:, ranks - len(names) + k] = column.to_numpy(zero_copy_only=False)
+    return matrix
 
 
 def read_selected(
-    shard: PoolShard, columns: Mapping[str, list[str]], rows: npt.NDArray[np.int64]
+    shard: PoolShard, columns: Mapping[str, list[str] | None], rows: npt.NDArray[np.int64]
 ) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, pa.RecordBatch]]]:
     """Read some rows of some tables of a shard; row groups without any of them are not read.
 
-    `columns`: table -> its columns; `rows`: rising row numbers. Yields per row group (the row
-    numbers in it, table -> those rows). AlignmentError and DamagedFile as in
+    `columns`: table -> its columns, None for all; `rows`: rising row numbers. Yields per row group
+    (the row numbers in it, table -> those rows). AlignmentError and DamagedFile as in
     `attributes.read_aligned`.
     """
     with ExitStack() as stack:

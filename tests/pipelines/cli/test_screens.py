@@ -13,6 +13,7 @@ from pipelines.cli.screens import (
     checks_table,
     describe_fuzzy,
     labels_table,
+    published_table,
     shortfalls,
     stages_table,
 )
@@ -89,6 +90,12 @@ def test_bands_are_shown_with_the_probability_to_find_a_pair():
     assert rows_of(screen)[4:6] == [
         ("0.7", "0.4050", "stays, once compared"), ("0.72", "0.5086", "removed")
     ]  # fmt: skip
+
+
+def test_earlier_runs_are_shown_with_where_their_keys_are():
+    run = {"recipe": "old", "keys": "s3://b/keys/old", "fingerprint": "f", "documents": 12_000}
+    screen = published_table([{**run, "survivors": 9_000, "bytes": 3_210_000}])
+    assert rows_of(screen) == [("old", "12,000", "9,000", "3.2 MB", "s3://b/keys/old")]
 
 
 def test_what_is_not_known_of_a_budget_is_said():

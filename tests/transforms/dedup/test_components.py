@@ -88,6 +88,21 @@ def test_links(rows, expected):
     ] == expected
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 12)), max_size=40),
+    st.integers(0, 13),
+    st.integers(1, 9),
+)
+def test_a_band_of_published_documents_alone_links_nothing(rows, first, size):
+    bands = np.array(sorted(set(rows)), BAND)
+    groups = {key: sorted(a for k, a in set(rows) if k == key) for key, _ in rows}
+    expected = {
+        (group[0], other) for group in groups.values() for other in group[1:] if group[0] < first
+    }
+    found = link_bands(in_pieces(bands, size), np.uint64(first))
+    assert {row for some in found for row in some.tolist()} == expected
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), max_size=40), st.integers(1, 9))
 def test_a_band_may_go_on_over_any_number_of_pieces(rows, size):
     bands = np.array(sorted(set(rows)), BAND)

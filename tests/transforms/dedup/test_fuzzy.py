@@ -10,7 +10,7 @@ from transforms.dedup.members import Members
 from transforms.kernels.shingles import Sets
 
 
-def members_of(sets, ranks, bands=None, addresses=None, stands_for=None):
+def members_of(sets, ranks, bands=None, addresses=None, stands_for=None, sizes=None):
     count = len(sets)
     values = np.array([v for one in sets for v in sorted(one)], np.uint64)
     return Members(
@@ -22,6 +22,7 @@ def members_of(sets, ranks, bands=None, addresses=None, stands_for=None):
             count, -1 if count else 2
         ),
         Sets(values, np.cumsum([0, *map(len, sets)]).astype(np.int64)),
+        np.array([1] * count if sizes is None else sizes, np.uint64),
     )
 
 
@@ -42,6 +43,15 @@ def test_a_survivor_stands_for_all_that_earlier_stages_removed_for_its_cluster()
     members = members_of([{1}, {1}, {2}, {1}], [1, 2, 3, 4], stands_for=[1, 5, 9, 2])
     sizes = {address: row[3:] for address, row in found_of(members, 0.8).items()}
     assert sizes == {100: (3, 8), 101: (3, 8), 103: (3, 8)}
+
+
+def test_published_members_stay_count_their_clusters_and_are_not_told_of():
+    members = members_of(
+        [{1}, {1}, {1}, {2}], [0, 1, 2, 3], addresses=[900, 901, 5, 6], stands_for=[7, 4, 2, 1],
+        sizes=[3, 1, 1, 1],
+    )  # fmt: skip
+    rows = find_near_duplicates(members, 0.8, np.uint64(900))
+    assert rows.tolist() == [(5, 900, 1.0, 1, 4, 9)]
 
 
 def test_ranks_are_compared_in_order():

@@ -19,7 +19,8 @@ from transforms.kernels.shingles import Sets
 def members_of(sizes, ranks, bands, seed=0):
     rng = np.random.default_rng(seed)
     count = len(sizes)
-    numbers = rng.integers(0, 1 << 64, sum(sizes) + count * (ranks + bands + 2), dtype=np.uint64)
+    numbers = rng.integers(0, 1 << 64, sum(sizes) + count * (ranks + bands + 3), dtype=np.uint64)
+    counts, numbers = numbers[:count], numbers[count:]
     values, heads = numbers[: sum(sizes)], numbers[sum(sizes) :]
     return Members(
         heads[:count] % np.uint64(3),
@@ -28,11 +29,12 @@ def members_of(sizes, ranks, bands, seed=0):
         heads[2 * count : count * (2 + ranks)].reshape(count, ranks),
         heads[count * (2 + ranks) :].reshape(count, bands),
         Sets(values, np.cumsum([0, *sizes]).astype(np.int64)),
+        counts,
     )
 
 
 def assert_equal(seen, wanted):
-    for name in ("component", "address", "stands_for", "ranks", "bands"):
+    for name in ("component", "address", "stands_for", "ranks", "bands", "sizes"):
         assert getattr(seen, name).tolist() == getattr(wanted, name).tolist(), name
     assert seen.sets.values.tolist() == wanted.sets.values.tolist()
     assert seen.sets.bounds.tolist() == wanted.sets.bounds.tolist()
@@ -63,8 +65,8 @@ def test_blocks_may_arrive_in_any_order_of_members():
 def test_a_row_is_512_bytes_and_a_short_document_has_one():
     assert member_dtype(2).itemsize == 512
     assert len(pack_members(members_of([1], 3, 26))) == 1
-    assert len(pack_members(members_of([BLOCK_VALUES - 27], 3, 26))) == 1
-    assert len(pack_members(members_of([BLOCK_VALUES - 26], 3, 26))) == 2
+    assert len(pack_members(members_of([BLOCK_VALUES - 28], 3, 26))) == 1
+    assert len(pack_members(members_of([BLOCK_VALUES - 27], 3, 26))) == 2
 
 
 def test_members_are_taken_and_joined():

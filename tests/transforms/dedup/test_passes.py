@@ -33,14 +33,18 @@ DOCUMENTS = st.lists(
 )
 
 
-def rows_of(documents):
-    """Sorted rows, as an exchange gives them; documents of a component stand by their ranks."""
+PUBLISHED_FROM = np.uint64(10_000)
+
+
+def rows_of(documents, published=0):
+    """Sorted rows, as an exchange gives them; documents of a component stand by their ranks. The
+    first ones are `published`, and of clusters of three."""
     documents = sorted(documents, key=lambda one: one[:2])
     sets = [sorted(one[3]) for one in documents]
     return pack_members(
         Members(
             np.array([one[0] for one in documents], np.uint64),
-            np.array([100 + k for k in range(len(documents))], np.uint64),
+            np.array([(100, 10_000)[k < published] + k for k in range(len(documents))], np.uint64),
             np.array([1 + k % 3 for k in range(len(documents))], np.uint64),
             np.array([one[1] for one in documents], np.uint64),
             np.array([[one[0] * 10 + b for b in one[2]] for one in documents], np.uint64),
@@ -48,6 +52,7 @@ def rows_of(documents):
                 np.array([v for one in sets for v in one], np.uint64),
                 np.cumsum([0, *map(len, sets)]).astype(np.int64),
             ),
+            np.array([(1, 3)[k < published] for k in range(len(documents))], np.uint64),
         )
     )
 
@@ -57,12 +62,13 @@ def in_pieces(rows, piece_rows):
 
 
 def found_in(pieces, at_least, most_bytes):
-    found = np.concatenate(list(compare_components(pieces, BANDS, at_least, most_bytes)))
+    given = compare_components(pieces, BANDS, at_least, most_bytes, PUBLISHED_FROM)
+    found = np.concatenate(list(given))
     return found[np.argsort(found["address"])].tolist()
 
 
 def found_at_once(rows, at_least):
-    found = find_near_duplicates(unpack_members(rows, BANDS), at_least)
+    found = find_near_duplicates(unpack_members(rows, BANDS), at_least, PUBLISHED_FROM)
     return found[np.argsort(found["address"])].tolist()
 
 
@@ -77,6 +83,17 @@ def test_what_fits_memory_changes_nothing(documents, at_least, piece_rows, most_
     rows = rows_of(documents)
     seen = found_in(in_pieces(rows, piece_rows), at_least, most_bytes)
     assert seen == found_at_once(rows, at_least)
+
+
+@settings(max_examples=100, deadline=None)
+@given(DOCUMENTS, st.integers(1, 30), st.sampled_from([1, 100, 700, 1 << 20]), st.integers(0, 24))
+def test_published_documents_stay_in_any_number_of_passes(
+    documents, piece_rows, most_bytes, published
+):
+    rows = rows_of([(0, *one[1:]) for one in documents], published)
+    seen = found_in(in_pieces(rows, piece_rows), 0.5, most_bytes)
+    assert seen == found_at_once(rows, 0.5)
+    assert all(row[0] < PUBLISHED_FROM for row in seen)
 
 
 @settings(max_examples=100, deadline=None)

@@ -100,3 +100,10 @@ def test_ranks_stand_in_order():
         {"rank_1": pa.array([3, 4], pa.uint64()), "rank_0": pa.array([1, 2**64 - 1], pa.uint64())}
     )
     assert rank_matrix(batch, 2).tolist() == [[1, 3], [2**64 - 1, 4]]
+
+
+def test_the_place_of_a_run_stands_before_ranks_that_only_it_knows():
+    batch = pa.record_batch({"rank_0": pa.array([7, None], pa.uint64())})
+    assert rank_matrix(batch, 3, place=2).tolist() == [[2, 0, 7], [2, 0, 0]]
+    with pytest.raises(ValueError, match="1 rank columns, of 0"):
+        rank_matrix(batch, 0)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.documents import DocumentBatch
-from transforms.kernels.shingles import Sets, find_shingles, jaccard
+from transforms.kernels.shingles import SHINGLE_BITS, Sets, find_shingles, jaccard
 from transforms.kernels.words import hash_words
 
 TEXTS = st.lists(
@@ -42,6 +42,7 @@ def word_ngrams(text, n):
 def test_shingles_are_sorted_distinct_and_as_many_as_word_ngrams(texts, n):
     for text, found in zip(texts, as_sets(find_shingles(batch_of(texts).words, n)), strict=True):
         assert found == sorted(set(found))
+        assert max(found, default=0) < 1 << SHINGLE_BITS
         assert len(found) == len(word_ngrams(text, n))
 
 

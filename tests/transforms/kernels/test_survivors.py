@@ -67,6 +67,17 @@ def test_every_cluster_has_a_survivor_and_worse_items_change_nothing(items, at_l
     left = [i for i in range(len(items)) if i >= first or survivor[i] == i]
     again = choose_survivors(bands[left], sets_of([members[i] for i in left]), at_least, met)
     assert [left[s] for s in again.survivor] == [survivor[i] for i in left]
+    # The same where it is known of the first ones that they survive.
+    settled = sum(i < first for i in left)
+    told = choose_survivors(
+        bands[left], sets_of([members[i] for i in left]), at_least, met, settled
+    )
+    assert told.survivor.tolist() == again.survivor.tolist()
+
+
+def test_settled_items_survive_whatever_they_are_like():
+    found = choose_survivors(np.zeros((4, 1), np.uint64), sets_of([{1}] * 4), 0.8, settled=2)
+    assert found.survivor.tolist() == [0, 1, 0, 0]
 
 
 @settings(max_examples=100, deadline=None)

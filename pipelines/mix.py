@@ -21,6 +21,7 @@ from pipelines.beam_options import PlannedExchange
 from pipelines.mix_outputs import of_source
 from pipelines.mix_rescan import nothing_scanned, rescan_parts
 from pipelines.mix_shards import (
+    MIX_VERSION,
     BucketTask,
     IndexTask,
     MixTask,
@@ -55,7 +56,6 @@ __all__ = [
     "selected_counts",
 ]
 
-MIX_VERSION = 4
 MOVED_BYTES = 150  # of a document beside its tokens, that are moved with it into the order
 ABOUT = "about"  # task that stores recipe, tokenizer and index beside the tokens
 RECIPE_FILE = "about/recipe.json"
@@ -175,8 +175,10 @@ def mix_job(
     index: tuple[str, str] | None,
     budgets: Mapping[str, SourceBudget],
     selected: Mapping[str, Mapping[str, int]],
+    reuse_tokens: bool = False,
 ) -> Job:
-    """The job that writes the mix. `index`: (path, fingerprint) of the benchmark n-grams.
+    """The job that writes the mix. `index`: (path, fingerprint) of the benchmark n-grams;
+    `reuse_tokens`: parts that an earlier mix of the workspace holds are shared.
     RecipeError where documents are longer than the recipe lets them be.
 
     `budgets` and `selected` (counts of the stage `selection`) are by source.
@@ -227,6 +229,9 @@ def mix_job(
             group=f"{shard.number:03d}",
             buckets=buckets,
             seed=recipe.mix.seed,
+            slices=1 if shuffled else recipe.mix.slices,
+            memory=workspace.parts,
+            reuse=reuse_tokens,
             **common,
         )
         for name, shard in zip(of_shard, mixed, strict=True)

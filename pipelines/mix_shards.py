@@ -9,20 +9,26 @@ places of the order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.mix_outputs import csv_of, is_token_file, of_source
+from pipelines.mix_reuse import Written, remember_parts, reuse_parts
 from transforms import storage
 from transforms.attributes import read_aligned
-from transforms.datasets import Dataset, OutputFile, TaskRecord, sum_counts
+from transforms.checks.documents import id_hashes
+from transforms.datasets import Dataset, OutputFile, TaskRecord, fingerprint_of, sum_counts
 from transforms.dedup.pool import PoolShard
-from transforms.mixing.document_order import document_order
+from transforms.mixing.budget import order_key
+from transforms.mixing.document_order import buckets_of, document_order
 from transforms.mixing.order_runs import read_bucket, write_run
 from transforms.mixing.sequences import Sequencing, write_sequences
 from transforms.stored_lists import StoredList
@@ -43,6 +49,7 @@ from transforms.tokens.tokenizer import Tokenizer
 __all__ = [
     "BucketTask",
     "IndexTask",
+    "MIX_VERSION",
     "MixTask",
     "PartsTask",
     "write_bucket",
@@ -51,6 +58,8 @@ __all__ = [
     "write_shard_run",
 ]
 
+MIX_VERSION = 4
+SLICES_AT_ONCE = 8  # whose files are open, some tens of MB each on an object store
 _TEXT_OUTPUTS = frozenset({"jsonl", "parquet"})
 
 
@@ -81,12 +90,20 @@ class PartsTask:
 
 @dataclass(frozen=True, kw_only=True)
 class MixTask(PartsTask):
-    """The documents of one shard of the pool. With `buckets`, and the `seed` of their order, they
-    become a run (order_runs) instead of parts."""
+    """The documents of one shard of the pool. With `buckets` they become a run (order_runs) in the
+    order of `seed` instead of parts.
+
+    `slices`: into how many groups of parts they are divided, a power of two, by the order of `seed`
+    by which documents are chosen. `memory`: folder that knows parts by what they hold; with `reuse`
+    those that it knows are shared (mix_reuse).
+    """
 
     shard: PoolShard
     buckets: int = 0
     seed: int = 0
+    slices: int = 1
+    memory: str
+    reuse: bool = False
 
     @property
     def run(self) -> str:
@@ -103,13 +120,90 @@ class BucketTask(PartsTask):
 
 
 def write_shard(task: MixTask) -> MixTask:
-    """Write the parts of a shard and their record, unless it exists."""
-    if not storage.exists(task.dataset.record_path(task.name)):
-        tokenizer = load_tokenizer(task.tokenizer, task.fingerprint)
-        copies = range(_most_copies(task.shard))
-        chosen = (its for copy in copies for its in _chosen(task, tokenizer, copy))
-        _write_parts(task, tokenizer, chosen)
+    """Write the parts of a shard, or share those of an earlier mix, and their record, unless it
+    exists."""
+    if storage.exists(task.dataset.record_path(task.name)):
+        return task
+    tokenizer = load_tokenizer(task.tokenizer, task.fingerprint)
+    contents = _contents(task)
+    written: dict[int, Written] = {}
+    for number, content in enumerate(contents):
+        known = task.reuse and content["rows"]
+        key, group = fingerprint_of(content), _group(task, number)
+        found = reuse_parts(task.memory, key, task.dataset, group) if known else None
+        if found is not None:
+            written[number] = found
+    new = [number for number, its in enumerate(contents) if its["rows"] and number not in written]
+    for first in range(0, len(new), SLICES_AT_ONCE):
+        its = new[first : first + SLICES_AT_ONCE]
+        copies = range(max(contents[number]["most_copies"] for number in its))
+        chosen = (one for copy in copies for one in _chosen(task, tokenizer, copy, its))
+        made = _write_files(
+            task, tokenizer, {_group(task, number): number for number in its}, chosen
+        )
+        for number, parts in made.items():
+            written[number] = parts
+            key = fingerprint_of(contents[number])
+            remember_parts(task.memory, key, task.dataset, _group(task, number), parts)
+    files = [file for number in sorted(written) for file in written[number].files]
+    nothing = {"documents": 0, "tokens": 0, "files": 0}
+    counts = sum_counts([nothing, *(its.counts for its in written.values())])
+    task.dataset.write_record(TaskRecord(task.name, files, counts))
     return task
+
+
+def _group(task: MixTask, number: int) -> str:
+    """What is in the names of a slice's parts."""
+    return task.group if task.slices == 1 else f"{task.group}s{number:03d}"
+
+
+def _contents(task: MixTask) -> list[dict[str, Any]]:
+    """All that the parts of each slice depend on; `rows`: documents in it."""
+    columns: dict[str, list[str] | None] = {"documents": ["id"], "selection": ["copies"]}
+    shard, first = task.shard, 0
+    slices = range(task.slices)
+    digests = [hashlib.blake2b(digest_size=16) for _ in slices]
+    rows, most = [0 for _ in slices], [0 for _ in slices]
+    for batches in read_aligned(shard.paths(*columns), shard.file.rows_digest, columns):
+        copies, of_slice = _copies_in(task, batches)
+        for number in slices:
+            its = np.flatnonzero((copies > 0) & (of_slice == number))
+            digests[number].update((its + first).astype("<i8").tobytes())
+            digests[number].update(copies[its].astype("<i8").tobytes())
+            rows[number] += len(its)
+            most[number] = max(most[number], int(copies[its].max(initial=0)))
+        first += len(copies)
+    common = {
+        "version": MIX_VERSION,
+        "shards": [_origin(path) for path in shard.paths("documents", "tokens").values()],
+        "tokenizer": task.fingerprint,
+        "file_tokens": task.file_tokens,
+        "outputs": sorted(task.outputs),
+        "sequence": asdict(task.sequence) if task.sequence else None,
+    }
+    return [
+        {
+            **common,
+            "taken": digests[number].hexdigest(),
+            "rows": rows[number],
+            "most_copies": most[number],
+        }
+        for number in slices
+    ]
+
+
+def _copies_in(
+    task: MixTask, batches: Mapping[str, pa.RecordBatch]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """How often each document is taken, and its slice."""
+    copies = batches["selection"].column("copies").to_numpy().astype(np.int64)
+    order = order_key(id_hashes(batches["documents"].column("id"))[0], task.seed)
+    return copies, buckets_of(order, task.slices)
+
+
+def _origin(path: str) -> str:
+    """Where a shard's file lies in its workspace."""
+    return "/".join(path.rsplit("/", 4)[1:])
 
 
 def write_shard_run(task: MixTask) -> str:
@@ -117,8 +211,8 @@ def write_shard_run(task: MixTask) -> str:
     tokenizer = load_tokenizer(task.tokenizer, task.fingerprint)
     chosen = (
         (document_order(its.rows.column("id"), task.seed, copy), its)
-        for copy in range(_most_copies(task.shard))
-        for its in _chosen(task, tokenizer, copy)
+        for copy in range(_contents(task)[0]["most_copies"])
+        for _, its in _chosen(task, tokenizer, copy, [0])
     )
     write_run(task.run, chosen, task.buckets)
     return task.run
@@ -131,35 +225,56 @@ def write_bucket(task: BucketTask) -> BucketTask:
         chosen = read_bucket(task.runs, task.number)
         if _TEXT_OUTPUTS & {*task.outputs}:
             chosen = (_with_texts(its, tokenizer) for its in chosen)
-        _write_parts(task, tokenizer, chosen)
+        numbered = ((task.number, its) for its in chosen)
+        written = _write_files(task, tokenizer, {task.group: task.number}, numbered)[task.number]
+        task.dataset.write_record(TaskRecord(task.name, *written))
     return task
 
 
-def _write_parts(task: PartsTask, tokenizer: Tokenizer, chosen: Iterable[MixedDocuments]) -> None:
-    """Write documents in every format, their sequences, and the task's record."""
-    documents = tokens = 0
+def _write_files(
+    task: PartsTask,
+    tokenizer: Tokenizer,
+    groups: Mapping[str, int],
+    chosen: Iterable[tuple[int, MixedDocuments]],
+) -> dict[int, Written]:
+    """Write documents in every format, and their sequences. `groups`: the numbers with which
+    documents come, by what is in the names of their parts."""
+    counts = {number: {"documents": 0, "tokens": 0} for number in groups.values()}
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(
-                PartsWriter(opened, f"{output}/{task.folder}", task.group, task.file_tokens)
-            )
-            for output, opened in _openers(task, tokenizer)
-        ]
-        for its in chosen:
-            for writer in writers:
+        writers = {
+            number: [
+                stack.enter_context(
+                    PartsWriter(opened, f"{output}/{task.folder}", group, task.file_tokens)
+                )
+                for output, opened in _openers(task, tokenizer)
+            ]
+            for group, number in groups.items()
+        }
+        for number, its in chosen:
+            for writer in writers[number]:
                 writer.write(its)
-            documents += len(its.rows)
-            tokens += len(its.tokens)
-    files = [file for writer in writers for file in writer.files]
+            counts[number]["documents"] += len(its.rows)
+            counts[number]["tokens"] += len(its.tokens)
+    written = {}
+    for number, its_writers in writers.items():
+        files = [file for writer in its_writers for file in writer.files]
+        written[number] = _finish(task, tokenizer, files, counts[number])
+    return written
+
+
+def _finish(
+    task: PartsTask, tokenizer: Tokenizer, files: list[OutputFile], counts: dict[str, int]
+) -> Written:
+    """Files with the sequences of the token files among them, and all that is counted."""
     token_files = [file.path for file in files if is_token_file(file.path)]
-    counts = {"documents": documents, "tokens": tokens, "files": len(token_files)}
+    counts = {**counts, "files": len(token_files)}
     if task.shuffled:
         counts = sum_counts(_files_by_source(task, path) for path in token_files)
     for path in token_files if task.sequence else ():
         packed, its_counts = _pack(task, path, tokenizer)
-        files += packed
+        files = files + packed
         counts = sum_counts([counts, its_counts])
-    task.dataset.write_record(TaskRecord(task.name, files, counts))
+    return Written(files, counts)
 
 
 def _files_by_source(task: PartsTask, path: str) -> dict[str, int]:
@@ -196,18 +311,13 @@ def _openers(task: PartsTask, tokenizer: Tokenizer) -> Iterator[tuple[str, Calla
             yield output, one
 
 
-def _most_copies(shard: PoolShard) -> int:
-    columns: dict[str, list[str] | None] = {"selection": ["copies"]}
-    most = 0
-    for batches in read_aligned(shard.paths("selection"), shard.file.rows_digest, columns):
-        most = max(most, pc.max(batches["selection"].column("copies")).as_py() or 0)
-    return most
-
-
-def _chosen(task: MixTask, tokenizer: Tokenizer, epoch: int) -> Iterator[MixedDocuments]:
-    """The documents that are taken more than `epoch` times, row group by row group."""
+def _chosen(
+    task: MixTask, tokenizer: Tokenizer, epoch: int, numbers: Sequence[int]
+) -> Iterator[tuple[int, MixedDocuments]]:
+    """The documents of some slices that are taken more than `epoch` times, row group by row group,
+    with the slice's number."""
     shard, is_text = task.shard, bool(_TEXT_OUTPUTS & {*task.outputs})
-    origin = "/".join(shard.documents.rsplit("/", 4)[1:])
+    origin = _origin(shard.documents)
     stored = ["id", *(TEXT_COLUMNS[1:] if is_text else ())]  # the text is what the tokens say
     columns: dict[str, list[str] | None] = {
         "documents": stored,
@@ -216,21 +326,23 @@ def _chosen(task: MixTask, tokenizer: Tokenizer, epoch: int) -> Iterator[MixedDo
     }
     first = 1
     for batches in read_aligned(shard.paths(*columns), shard.file.rows_digest, columns):
-        copies = batches["selection"].column("copies").to_numpy()
-        rows = np.flatnonzero(copies > epoch)
-        if len(rows):
+        copies, of_slice = _copies_in(task, batches)
+        for number in numbers:
+            rows = np.flatnonzero((copies > epoch) & (of_slice == number))
+            if not len(rows):
+                continue
             taken = batches["tokens"].column("tokens").take(pa.array(rows))
             bounds = np.concatenate(([0], np.cumsum(pc.list_value_length(taken).to_numpy())))
-            bounds = bounds.astype(np.int64)
-            tokens = taken.flatten().to_numpy()
             its = batches["documents"].take(pa.array(rows))
             arrays = {name: its.column(name) for name in stored}
             arrays["path"] = pa.array([origin] * len(rows))
             arrays["line"] = pa.array(rows + first, pa.int64())
             named = pa.RecordBatch.from_pydict(arrays)
-            closed = close_documents(tokens, bounds, tokenizer.identity.eos, named)
+            tokens = taken.flatten().to_numpy()
+            eos = tokenizer.identity.eos
+            closed = close_documents(tokens, bounds.astype(np.int64), eos, named)
             # Text never moves between shards: the tokens say it.
-            yield _with_texts(closed, tokenizer) if is_text and not task.buckets else closed
+            yield number, _with_texts(closed, tokenizer) if is_text and not task.buckets else closed
         first += len(copies)
 
 

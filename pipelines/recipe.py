@@ -134,6 +134,7 @@ class Mix:
     sequence: Sequencing | None = None
     order: str = "shards"  # or shuffled
     middles: Middles | None = None
+    slices: int = 1  # groups of parts a shard's documents are divided into, a power of two
     long_documents: str = "own_file"  # or refuse: what becomes of one longer than `file_tokens`
     shortage: str = "refuse"  # see transforms.mixing.shortage
     quality: Quality | None = None
@@ -379,6 +380,7 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         outputs=tuple(tree.get("outputs", ["tokens"])),
         sequence=_sequence(tree.get("sequence")),
         order=tree.get("order", "shards"),
+        slices=tree.get("slices", 1),
         long_documents=tree.get("long_documents", "own_file"),
         middles=_middles(tree.get("fill_in_middle")),
         shortage=tree.get("shortage", "refuse"),

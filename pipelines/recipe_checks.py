@@ -275,6 +275,9 @@ class Checks:
         if sequence is not None and sequence["length"] > most:
             message = f"a sequence must not be longer than 'mix.file_tokens', which is {most:,}"
             yield Violation(("mix", "sequence"), f"{message}: token files are packed one by one")
+        if self._get("mix", "order") == "shuffled" and (self._get("mix", "slices") or 1) > 1:
+            message = "'slices' divide the files of a shard; a shuffled mix has none"
+            yield Violation(("mix", "slices"), message)
         middles = self._get("mix", "fill_in_middle")
         if middles is not None and self._names():
             place = ("mix", "fill_in_middle", "sources")

@@ -138,6 +138,7 @@ class Workflow:
     phase: Callable[[str], AbstractContextManager[None]] = lambda title: nullcontext()
     observe: Callable[[Stage, TaskRecord], None] = lambda stage, record: None  # of finished tasks
     tell: Callable[[str], None] = lambda sentence: None  # what a user should know before the work
+    reuse_tokens: bool = False  # share what an earlier mix of the workspace holds already
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
     states: list[StageState] = field(default_factory=list)
     budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source
@@ -509,8 +510,9 @@ class Workflow:
         index = (self._index_path, self._index_fingerprint) if recipe.decontamination else None
         pool = self._pool("selection")
         yield mix_job(
-            workspace, recipe, tokenizer, described, shards, pool, index, self.budgets, selected
-        )
+            workspace, recipe, tokenizer, described, shards, pool, index, self.budgets, selected,
+            self.reuse_tokens,
+        )  # fmt: skip
 
     @property
     def funnel(self) -> Funnel:

@@ -46,6 +46,11 @@ class Workspace:
         """What tokenizers said of themselves; see `describe_tokenizer`."""
         return storage.join(self.uri, "work", "tokenizers")
 
+    @property
+    def parts(self) -> str:
+        """Where parts of mixes lie, by what they hold; see `pipelines.mix_reuse`."""
+        return storage.join(self.uri, "work", "parts")
+
     def report(self, recipe: str) -> str:
         """The funnel of a recipe's last run, as JSON."""
         return storage.join(self.uri, "reports", f"{recipe}.json")

@@ -32,6 +32,7 @@ __all__ = [
     "Look",
     "S3Writer",
     "checksum",
+    "copy_object",
     "delete_objects",
     "is_s3",
     "list_objects",
@@ -133,6 +134,14 @@ def delete_objects(paths: Sequence[str]) -> None:
                 )
             for one in answer.get("Errors", ()):
                 raise OSError(f"s3://{bucket}/{one['Key']} was not deleted: {one.get('Message')}")
+
+
+def copy_object(source: str, target: str) -> None:
+    """Let the store copy an object; in parts where it is large."""
+    bucket, key = _split(source)
+    its_bucket, its_key = _split(target)
+    with _telling(source):
+        _client().copy({"Bucket": bucket, "Key": key}, its_bucket, its_key)
 
 
 def put_object(

@@ -51,6 +51,7 @@ __all__ = [
     "remove_asides",
     "remove_empty_aside",
     "sha256_of",
+    "share",
     "touch",
     "write_aside",
     "write_bytes",
@@ -425,6 +426,25 @@ def _move(source: str, target: str) -> None:
             raise
         FileSystems.delete([target])
         FileSystems.rename([source], [target])
+
+
+def share(source: str, target: str) -> None:
+    """Let `target` be the same content as the file `source`, without writing it again: a link to it
+    on local disks that have links; a copy that an object store makes by itself."""
+    if s3.is_s3(source) and s3.is_s3(target):
+        s3.copy_object(source, target)
+        return
+    if "://" not in source and "://" not in target:
+        folder, slash, name = target.rpartition("/")
+        aside = f"{folder}{slash}aside/{name}.{secrets.token_hex(8)}"
+        os.makedirs(os.path.dirname(aside), exist_ok=True)
+        with suppress(OSError):  # another disk, or a file system without links
+            os.link(source, aside)
+            os.replace(aside, target)
+            return
+    with open_read(source) as file, write_aside(target) as copy:
+        while block := file.read(_COPY_BYTES):
+            copy.write(block)
 
 
 def write_bytes(path: str, data: bytes) -> None:

@@ -30,6 +30,13 @@ Overrides = Annotated[
         help="Change a key of the recipe, as mix.tokens=2M; null deletes it; repeatable.",
     ),
 ]
+ReuseTokens = Annotated[
+    bool,
+    typer.Option(
+        "--reuse-tokens",
+        help="Link files that an earlier mix of the workspace holds alike, write only the others.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Runner = Annotated[
     str,

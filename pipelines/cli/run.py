@@ -15,6 +15,7 @@ from pipelines.cli.options import (
     AsJson,
     Overrides,
     RecipePath,
+    ReuseTokens,
     Runner,
     WorkspaceUri,
     beam_options,
@@ -36,6 +37,7 @@ def run(
     runner: Runner = "DirectRunner",
     set_: Overrides = None,
     as_json: AsJson = False,
+    reuse_tokens: ReuseTokens = False,
 ) -> None:
     """Make the mix of a recipe: run or submit whatever is not up to date.
 
@@ -46,7 +48,9 @@ def run(
     """
     with outcomes(as_json) as known:
         beam = list(context.args)
-        answer = run_recipe(recipe, workspace, runner, beam, set_ or [], as_json, known)
+        answer = run_recipe(
+            recipe, workspace, runner, beam, set_ or [], as_json, known, reuse_tokens
+        )
     if as_json:
         print_json(answer)
 
@@ -59,6 +63,7 @@ def run_recipe(
     overrides: list[str],
     as_json: bool,
     known: dict[str, Any],
+    reuse_tokens: bool = False,
 ) -> dict[str, Any]:
     """Run a recipe and show what came of it; gives the answer of `--json`. What `known` holds is
     told in the answer of a failure."""
@@ -91,7 +96,14 @@ def run_recipe(
         console.print(sentence, markup=False)
 
     workflow = Workflow(
-        recipe, workspace, options, progress.job, progress.phase, progress.observe, tell
+        recipe,
+        workspace,
+        options,
+        progress.job,
+        progress.phase,
+        progress.observe,
+        tell,
+        reuse_tokens,
     )
     with (
         locked(workspace.uri),

@@ -428,6 +428,7 @@ def run(
     recipe: Mapping[str, Any],
     workspace: Path,
     *,
+    options: Iterable[str] = (),
     beam: Iterable[str] = (),
     env: Mapping[str, str] | None = None,
     here: bool = True,
@@ -435,7 +436,7 @@ def run(
 ) -> Outcome:
     """`vineleaf run` of a recipe that is written beside the workspace; small tasks unless told."""
     path = write_recipe(workspace.with_name(workspace.name + ".yaml"), recipe)
-    arguments = ["run", str(path), "--workspace", str(workspace), "--json"]
+    arguments = ["run", str(path), "--workspace", str(workspace), "--json", *options]
     arguments += ["--", *beam] if beam else []
     if here:
         return vineleaf_here(*arguments, small=small)

@@ -565,6 +565,7 @@ def test_mix(selection, tokenizer, index, tmp_path):
     for shard in pool.shards:
         task = MixTask(
             name=shard.source, shard=shard, folder=shard.source, group=f"{shard.number:03d}",
+            memory=f"{tmp_path}/parts",
             **common,
         )  # fmt: skip
         rescan_parts(write_shard(task))

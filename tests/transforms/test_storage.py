@@ -254,3 +254,27 @@ def test_links_that_lead_in_circles_or_nowhere_are_no_files(tmp_path):
     (tmp_path / "in/gone").symlink_to(tmp_path / "nothing")
     storage.write_bytes(str(tmp_path / "in/deep/file"), b"y")
     assert set(storage.files_below(str(tmp_path / "in"))) - {"aside"} == {"file", "deep/file"}
+
+
+def test_a_file_is_shared_on_any_filesystem(folder):
+    source, target = f"{folder}/a/file", f"{folder}/b/c/file"
+    storage.write_bytes(source, b"content")
+    storage.write_bytes(target, b"another")
+    storage.share(source, target)
+    assert storage.read_bytes(target) == b"content"
+    if "://" not in folder:
+        assert os.path.samefile(source, target)
+    # What is written in its place leaves the other alone.
+    storage.write_bytes(target, b"new")
+    assert storage.read_bytes(source) == b"content"
+
+
+def test_a_file_is_copied_where_there_are_no_links(tmp_path, monkeypatch):
+    def refuse(*paths):
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    storage.write_bytes(str(tmp_path / "a"), b"content")
+    storage.share(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert (tmp_path / "b").read_bytes() == b"content"
+    assert not os.path.samefile(tmp_path / "a", tmp_path / "b")

@@ -9,7 +9,7 @@ moves the cut within one slice of each source: with `slices` in the recipe the o
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from transforms import storage
@@ -27,7 +27,7 @@ class Written(NamedTuple):
 
 def remember_parts(memory: str, key: str, dataset: Dataset, group: str, written: Written) -> None:
     """Note where parts lie whose names have `group` in them. A later note replaces an earlier."""
-    files = [vars(file) for file in written.files]
+    files = [asdict(file) for file in written.files]
     entry = {"base": dataset.base, "group": group, "files": files, "counts": written.counts}
     storage.write_json(storage.join(memory, f"{key}.json"), entry)
 

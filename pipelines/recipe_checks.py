@@ -276,7 +276,7 @@ class Checks:
             message = f"a sequence must not be longer than 'mix.file_tokens', which is {most:,}"
             yield Violation(("mix", "sequence"), f"{message}: token files are packed one by one")
         if self._get("mix", "order") == "shuffled" and (self._get("mix", "slices") or 1) > 1:
-            message = "'slices' divide the files of a shard; a shuffled mix has none"
+            message = "'mix.slices' divide the files of a shard; a shuffled mix has none"
             yield Violation(("mix", "slices"), message)
         middles = self._get("mix", "fill_in_middle")
         if middles is not None and self._names():
@@ -379,15 +379,16 @@ def _sequence(sequence: Mapping[str, Any]) -> Iterator[Violation]:
         message = "'long' is for best_fit: in buckets a longer document is several sequences"
         yield Violation((*place, "long"), message)
     if packing != "buckets" and "shortest" in sequence:
-        message = f"'shortest' is for packing: buckets (it is {packing})"
+        message = f"'mix.sequence.shortest' is for packing: buckets (it is {packing})"
         yield Violation((*place, "shortest"), message)
     if packing == "buckets":
         for key in ("length", "shortest"):
             value = sequence.get(key, 256)
             if value & (value - 1):
                 lower = 1 << (value.bit_length() - 1)
-                message = f"'{key}' must be a power of two with packing: buckets (got {value})"
-                yield Violation((*place, key), f"{message}; {lower} or {2 * lower} is")
+                message = f"'mix.sequence.{key}' must be a power of two with packing: buckets"
+                told = f"{message} (got {value}); {lower} or {2 * lower} is"
+                yield Violation((*place, key), told)
         if sequence.get("shortest", 0) > length:
             message = f"'shortest' must not be above 'length', which is {length:,}"
             yield Violation((*place, "shortest"), message)

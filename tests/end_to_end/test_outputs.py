@@ -145,7 +145,7 @@ def test_other_documents_in_one_format_are_found(
         ({"outputs": ["tokens", "json"]}, "mix.outputs.1", "did you mean 'jsonl'"),
         ({"sequence": {"length": 400}, "file_tokens": 300}, "mix", "packed one by one"),
         ({"outputs": ["tokens", "mds"], "file_tokens": 1 << 30}, "mix.file_tokens", "4 GiB"),
-        ({"order": "shuffled", "slices": 4}, "mix", "'slices' divide the files of a shard"),
+        ({"order": "shuffled", "slices": 4}, "mix", "slices' divide the files of a shard"),
         ({"sequence": {"length": 500, "packing": "buckets"}}, "mix", "256 or 512 is"),
         ({"sequence": {"length": 512, "shortest": 64}}, "mix", "is for packing: buckets"),
     ],

@@ -22,10 +22,12 @@ from benchmarks.corpus import DEFAULT_TEXT_BYTES, Corpus, build_corpus
 from benchmarks.environments import InstallError, environment_python
 from benchmarks.machine import describe_machine, installed_versions
 from benchmarks.measure import Measurement, measure_side
+from benchmarks.ours.contamination import benchmarks
 from benchmarks.processors import measure_gain
 from benchmarks.report import Results, StageResult, compare, render_markdown, to_json
 from benchmarks.stages import STAGES, Context
 from benchmarks.work import Task
+from transforms.decontamination.benchmarks import read_benchmark
 from transforms.quality.language import model_path
 
 __all__ = ["main", "run_stages"]
@@ -33,7 +35,6 @@ __all__ = ["main", "run_stages"]
 SMALL_TEXT_BYTES = 2_000_000
 # Distributions in environments of their own -> the environment.
 APART = {"dolma": "dolma", "text-dedup": "text-dedup", "fasttext-predict": "fasttext-predict"}
-HERE = Path(__file__).parent
 
 
 def run_stages(
@@ -65,9 +66,14 @@ def run_stages(
     return results
 
 
-def _corpus_facts(corpus: Corpus) -> dict[str, object]:
+def _corpus_facts(corpus: Corpus, sets: str) -> dict[str, object]:
+    """What is known of a corpus, and how many items of each benchmark are looked for in it."""
     facts = asdict(corpus)
     del facts["folder"]
+    facts["looked_for"] = {
+        one.name: len({item.item_id for item in read_benchmark(one)})
+        for one in benchmarks(corpus.folder, sets)
+    }
     return facts
 
 
@@ -135,7 +141,9 @@ def main(
     if "cores" in names:
         with console.status("Measuring what two processes do at once"):
             machine |= {"two processes at once": f"{measure_gain():.2f} times the work of one"}
-    results = Results(_corpus_facts(corpus), machine, _versions(names, folder), measured, date)
+    results = Results(
+        _corpus_facts(corpus, context.sets), machine, _versions(names, folder), measured, date
+    )
     if output:
         os.makedirs(output, exist_ok=True)
         place = Path(output)

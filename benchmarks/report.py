@@ -175,8 +175,11 @@ def render_markdown(results: Results) -> str:
         "",
         f"Corpus: {corpus['text_bytes'] / 1e6:.1f} MB of text ({kinds} documents),"
         f" {corpus['html_bytes'] / 1e6:.1f} MB of HTML, {corpus['copies']:,} planted copies,"
-        f" {corpus['contaminated']:,} contaminated documents, {corpus['items']:,} benchmark items;"
-        f" SHA-256 `{corpus['digest']}`.",
+        f" {corpus['contaminated']:,} contaminated documents; SHA-256 `{corpus['digest']}`.",
+        "",
+        "Benchmarks looked for, in items: "
+        + ", ".join(f"{name} {number:,}" for name, number in corpus["looked_for"].items())
+        + ".",
         "",
         "![Rates of each stage and of its peers](results.svg)",
         "",

@@ -226,7 +226,7 @@ STAGES: Mapping[str, Stage] = {
     "road": Stage(
         "the whole road, JSONL to tokens, through Beam",
         _ours("road:road", workers=1),
-        (Peer(_peer("datatrove", "datatrove_road:road", 1), _kept, times=100),),
+        (Peer(_peer("datatrove", "datatrove_road:road", 4), _kept, times=100),),
         rate=12,
     ),
     "cores": Stage(

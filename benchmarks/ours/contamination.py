@@ -15,8 +15,6 @@ from transforms.decontamination.index import IndexParameters, build_index
 
 __all__ = ["benchmarks", "decontaminate"]
 
-_SETS_FIELDS = ("question", "answer", "passage")
-
 
 def benchmarks(corpus: str, sets: str) -> list[Benchmark]:
     """The benchmarks to look for; `sets`: a folder of further ones, `<name>.jsonl.gz` with fields

@@ -76,7 +76,7 @@ def run_recipe(
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
     from transforms import storage
-    from transforms.kernels.compiled import is_compiled
+    from transforms.kernels.compiled import is_compiled, note_compiled
 
     options = beam_options(runner, beam_arguments)
     check_dataflow(options, workspace_uri)
@@ -114,6 +114,7 @@ def run_recipe(
         for name in end_left_jobs(options, jobs):
             tell(f"An earlier run had left the job {name} on Flink: it was cancelled.")
         workflow.run()
+    note_compiled()
     funnel = workflow.funnel
     storage.write_json(workspace.report(recipe.name), funnel.to_json())
     mix = workspace.mix(recipe.name)

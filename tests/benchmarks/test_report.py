@@ -17,6 +17,7 @@ CORPUS = {
     "copies": 1,
     "contaminated": 2,
     "items": 7,
+    "looked_for": {"planted": 7, "humaneval": 1640},
     "versions": {"numpy": "2.4"},
 }
 OURS = Measurement("vineleaf", "", 0.1, 0.2, 1.5, 2_000_000, 90_000_000, 80_000_000, ["a", "b"])

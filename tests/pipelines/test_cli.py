@@ -272,7 +272,7 @@ def test_plan_and_run_say_when_the_library_encodes(recipe, tmp_path):
     parsed = json.loads((tmp_path / "tok.json").read_text())
     (tmp_path / "tok.json").write_text(json.dumps({**parsed, "normalizer": {"type": "NFC"}}))
     told = (
-        f"Tokenizer {tmp_path}/tok.json: the tokenizers library encodes all texts, some twenty"
+        f"Tokenizer {tmp_path}/tok.json: the tokenizers library encodes all texts, some thirty"
         " times slower than the kernel, because its normalizer (NFC) changes texts."
     )
     where = (recipe, "--workspace", tmp_path / "w")

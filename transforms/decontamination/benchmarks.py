@@ -9,6 +9,7 @@ must be whole, so a bad line or a missing field is an error that names its place
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,7 @@ __all__ = [
 _COMPRESSIONS = (".gz", ".zst")
 _FORMATS = (".jsonl", ".ndjson", ".json", ".parquet")
 _PARQUET_ROWS = 1024  # rows that are decoded at once
+MOST_JOINED = 10_000  # texts of joined fields that one record gives
 _SHOWN_CHARACTERS = 60  # of a value in a message
 
 
@@ -367,6 +369,13 @@ def _texts(
         for text in texts:
             yield field.name, text, field.whole
     for names in layout.joined:
+        texts_joined = math.prod(len(values[name]) for name in names)
+        if texts_joined > MOST_JOINED:
+            raise BenchmarkError(
+                f"{place}: the lists of {', '.join(names)} make {texts_joined:,} texts when each "
+                f"value is joined to each, {MOST_JOINED:,} at most: give each pair a record, or "
+                "name fewer fields"
+            )
         for parts in itertools.product(*(values[name] for name in names)):
             yield "+".join(names), "\n".join(parts), True
     if layout.lettered:

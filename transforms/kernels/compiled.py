@@ -11,38 +11,46 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from numba.core import config
 
-__all__ = ["cache_folder", "is_compiled", "keep_compiled"]
+__all__ = ["cache_folder", "is_compiled", "keep_compiled", "note_compiled"]
 
 PREFIX = "kernels-"
+_COMPILED = "compiled"
 _TRANSFORMS = Path(__file__).parents[1]
-_BESIDE = Path(__file__).parent / "__pycache__"
+_KERNELS = Path(__file__).parent
+_BESIDE = _KERNELS / "__pycache__"
 
 
 @cache
 def cache_folder() -> Path:
     """The folder of the kernels as they are now; made when it is not there."""
     name = PREFIX + _digest()
+    temporary = Path(tempfile.gettempdir()) / f"vineleaf-{os.getuid()}"
     places = [
         _BESIDE,
         Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vineleaf",
-        Path(tempfile.gettempdir()) / f"vineleaf-{os.getuid()}",
+        temporary,
     ]
     if os.environ.get("NUMBA_CACHE_DIR"):
         places.insert(0, Path(os.environ["NUMBA_CACHE_DIR"]))
     for place in places:
         folder = place / name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         except OSError:
             continue
-        if os.access(folder, os.W_OK):
+        if os.access(folder, os.W_OK) and (place != temporary or _is_ours(place)):
             break
+    else:
+        return Path(tempfile.mkdtemp(prefix="vineleaf-"))  # for this process alone
     if folder.parent == _BESIDE:
         for other in _BESIDE.glob(PREFIX + "*"):
             if other != folder:
@@ -51,13 +59,20 @@ def cache_folder() -> Path:
 
 
 def _digest() -> str:
-    """Of all modules that hold compiled functions."""
+    """Of all kernels, and the other modules that hold compiled functions."""
     digest = hashlib.sha256()
     for path in sorted(_TRANSFORMS.rglob("*.py")):
         source = path.read_bytes()
-        if b"njit" in source:
+        if path.parent == _KERNELS or b"njit" in source:
             digest.update(path.relative_to(_TRANSFORMS).as_posix().encode() + b"\0" + source)
     return digest.hexdigest()[:16]
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else can put code there, where everybody can make folders: kernels that are
+    read are run."""
+    status = folder.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def keep_compiled() -> None:
@@ -66,5 +81,11 @@ def keep_compiled() -> None:
 
 
 def is_compiled() -> bool:
-    """True when an earlier process has compiled kernels on this machine."""
-    return any(cache_folder().rglob("words.*.nbi"))
+    """True when a run has come to its end with these kernels: what it used is compiled."""
+    return (cache_folder() / _COMPILED).exists()
+
+
+def note_compiled() -> None:
+    """A run has come to its end; see `is_compiled`."""
+    with suppress(OSError):  # where nothing can be written the next run compiles again, and says so
+        (cache_folder() / _COMPILED).touch()

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, uint64
 
-from transforms.kernels.words import Words, mix
+from transforms.kernels.words import NGRAM_BASE, Words, mix
 
 __all__ = ["hash_passages"]
-
-_FOLD = np.uint64(0x2545F4914F6CDD1D)
 
 
 @njit(nogil=True, cache=True)
@@ -26,7 +24,7 @@ def _hash(starts, ends, words, word_starts, keys, counts):  # type: ignore[no-un
         h = uint64(0)
         n = 0
         while w < len(words) and word_starts[w] < ends[k]:
-            h = mix(h * _FOLD + words[w])
+            h = mix(h * NGRAM_BASE + words[w])
             n += 1
             w += 1
         keys[k] = h

@@ -34,7 +34,7 @@ def _measure(data, starts, ends, characters, bounds, classes, digits, fractions,
                     code, width = decode(data, i, end)
                     found += digits[code] != 255
                     i += width
-            total += found / characters[k]
+            total += found / max(characters[k], 1)  # what is no UTF-8 may have none
             start = trim_left(data, starts[k], end, classes)
             if data[start] == PIPE:
                 pipes[d] += data[trim_right(data, start, end, classes) - 1] == PIPE

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 CODE_POINTS = 0x110000
-WORDS_VERSION = 4  # raised when another text makes the same words, or the same text others
+WORDS_VERSION = 5  # raised when another text makes the same words, or the same text others
 OTHER = 0  # punctuation, symbols, controls
 SPACE = 1  # str.isspace
 WORD = 2  # str.isalnum
@@ -50,6 +50,9 @@ _INVISIBLE = (
     (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3),
     (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
 )  # fmt: skip
+# How the names of letters and numbers of Han and Hiragana begin, and those that do not begin so.
+_HAN_NAMES = ("CJK ", "HIRAGANA ", "HENTAIGANA ", "OLD CHINESE ", "HANGZHOU NUMERAL ")
+_HAN = (0x3005, 0x3006, 0x3007, 0x303B)  # repetition, closing mark, zero
 FOLD_INDEX = 0xC0000000  # of `fold_table`: from here on an index; no UTF-8 ends in 0xC0 or above
 REPLACEMENT = np.uint32(0xFFFD)  # what is no UTF-8 is read as
 NO_DIGIT = 255  # of `digit_table`: str.isdigit is false
@@ -62,8 +65,8 @@ def class_table() -> npt.NDArray[np.uint8]:
     for code in range(CODE_POINTS):
         char = chr(code)
         if char.isalnum():
-            ideograph = code >= 0x2E80 and unicodedata.name(char, "").startswith(
-                ("CJK ", "HIRAGANA ")
+            ideograph = code in _HAN or (
+                code >= 0x2E80 and unicodedata.name(char, "").startswith(_HAN_NAMES)
             )
             table[code] = IDEOGRAPH if ideograph else WORD
         elif char.isspace():

@@ -3,7 +3,8 @@
 In: URLs of a batch in ASCII or UTF-8 (hosts that are not ASCII as punycode), and `UrlTables` of the
 lists. Out: the first hit of each kind and where in the URL it stands. One reading of a URL serves
 lists and documents alike: scheme, user and password, port, fragment, dots around the host and
-slashes at the end are no part of it, and ASCII letters are compared in lower case. A document's
+slashes at the end are no part of it, and ASCII letters are compared in lower case; words and parts
+of words are sought in all of the text, fragment and password too. A document's
 host is also sought without a leading "www.", and URLs are compared without it. A list of n entries
 hits a URL that is not in it with probability n / 2**64 a look-up: with 5 million entries once in
 3.7 * 10**12. Time is linear in the URL (times the length of the longest part of a word sought).

@@ -21,8 +21,16 @@ from transforms.kernels.fasttext import score_tokens
 from transforms.kernels.fasttext_tokens import divide_tokens
 from transforms.quality.fasttext_model import Model, ModelError, load_model
 
-__all__ = ["LANGUAGES", "MAX_TEXT_BYTES", "MODEL_SHA256", "Language", "model_path"]
+__all__ = [
+    "LANGUAGES",
+    "LANGUAGE_AT_LEAST",
+    "MAX_TEXT_BYTES",
+    "MODEL_SHA256",
+    "Language",
+    "model_path",
+]
 
+LANGUAGE_AT_LEAST = 0.65  # probability that a recipe asks for unless it says another
 MAX_TEXT_BYTES = 1 << 20  # bytes of UTF-8 of each document that are read
 MODEL_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 # The labels of lid.176: ISO 639-1 codes, 639-3 where there is none.

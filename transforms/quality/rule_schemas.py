@@ -12,7 +12,7 @@ from transforms.quality.c4 import WORD_LENGTH, WORDS_PER_LINE
 from transforms.quality.classifier import NAME_PATTERN
 from transforms.quality.conditions import BOUNDS
 from transforms.quality.dolma3_lines import LINE_WORDS, NEWLINES_KEPT, PHRASE_WORDS, UPPER_CASE
-from transforms.quality.language import LANGUAGES
+from transforms.quality.language import LANGUAGE_AT_LEAST, LANGUAGES
 from transforms.quality.madlad import MIN_WORDS
 from transforms.quality.thresholds import (
     PII_CUTS,
@@ -95,7 +95,7 @@ RULE_SCHEMAS: dict[str, dict[str, Any]] = {
             "type": "number",
             "minimum": 0,
             "maximum": 1,
-            "default": 0.65,
+            "default": LANGUAGE_AT_LEAST,
             "description": "Probability, inclusive, of the most likely language that is kept.",
         },
     ),

@@ -3,7 +3,8 @@
 A rule (`gopher`, `c4` ...: the keys of `RULE_SCHEMAS`) names annotators to run, conditions that a
 document must meet and span columns that are cut from its text. Thresholds default to those of
 `thresholds` and are overridden option by option: `{"words": {"at_least": 100}}` keeps the upper
-bound, `{"words": {"at_most": null}}` drops it, `{"words": false}` drops the condition.
+bound, `{"words": {"at_most": null}}` drops it, `{"words": false}` drops the condition. Of `at_most`
+and `below` the one that is given takes the other's place.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from transforms.quality.dolma3_lines import (
 )
 from transforms.quality.fineweb import FineWeb
 from transforms.quality.gopher import Gopher
-from transforms.quality.language import LANGUAGES, Language
+from transforms.quality.language import LANGUAGE_AT_LEAST, LANGUAGES, Language
 from transforms.quality.madlad import MIN_WORDS, Madlad
 from transforms.quality.pdf_quality import PdfQuality
 from transforms.quality.pii import Pii
@@ -65,6 +66,9 @@ def rule(name: str, options: Mapping[str, Any] | None = None) -> Rule:
     return _BUILDERS[name](options)
 
 
+_UPPER = {"at_most": "below", "below": "at_most"}
+
+
 def _conditions(rule_name: str, options: Mapping[str, Any]) -> tuple[Condition, ...]:
     conditions = []
     for option, (_, default) in THRESHOLDS[rule_name].items():
@@ -91,7 +95,11 @@ def _with_bounds(place: str, default: Condition, bounds: Any) -> Condition | Non
             raise ValueError(f"{place} has no '{key}' (there are {', '.join(BOUNDS)})")
         if value is not None:
             _check_number(f"{place}.{key}", value)
-    given = {name: bounds.get(name, getattr(default, name)) for name in BOUNDS}
+    replaced = {twin for name, twin in _UPPER.items() if name in bounds}
+    given = {
+        name: bounds.get(name, None if name in replaced else getattr(default, name))
+        for name in BOUNDS
+    }
     if all(bound is None for bound in given.values()):
         return None
     return replace(default, **given)
@@ -142,7 +150,7 @@ def _build_language(options: Mapping[str, Any]) -> Rule:
     for code in keep:
         if code not in LANGUAGES:
             raise ValueError(f"language.keep names no language of lid.176: {code!r}")
-    at_least = options.get("at_least", 0.65)
+    at_least = options.get("at_least", LANGUAGE_AT_LEAST)
     _check_number("language.at_least", at_least)
     # Sorted, and English always, so that recipes that keep the same languages share a table.
     languages = tuple(sorted({"en", *keep}))

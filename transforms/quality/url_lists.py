@@ -135,7 +135,7 @@ class UrlLists:
 def find_url(metadata: dict[str, Any]) -> str:
     """The document's URL, its host in ASCII; empty where it has none."""
     found = (metadata.get(key) for key in URL_KEYS)
-    url = next((one for one in found if isinstance(one, str)), "").strip()
+    url = next((one.strip() for one in found if isinstance(one, str) and one.strip()), "")
     return url if url.isascii() else _with_ascii_host(url)
 
 

@@ -24,7 +24,7 @@ from transforms.tokens.ranks import (
     tiktoken_ranks,
     write_ranks,
 )
-from transforms.tokens.specification import TokenizerError, TokenizerSpec
+from transforms.tokens.specification import IDENTITY_VERSION, TokenizerError, TokenizerSpec
 from transforms.tokens.tokenizer import Tokenizer
 from transforms.tokens.tokenizer_json import from_json
 
@@ -114,7 +114,7 @@ def describe_tokenizer(spec: TokenizerSpec, memory: str) -> Description:
     else:
         return _describe(spec)
     said = {**asdict(spec), "name": content}
-    key = fingerprint_of([said, version("vineleaf"), version("tokenizers")])
+    key = fingerprint_of([said, IDENTITY_VERSION, version("vineleaf"), version("tokenizers")])
     remembered = storage.join(memory, f"{key}.json")
     if storage.exists(remembered):
         try:

@@ -86,6 +86,9 @@ class Identity:
     pad: int
 
 
+IDENTITY_VERSION = 1  # raised when the same file gets another fingerprint
+
+
 def identify(
     digest: hashlib._Hash, vocabulary_size: int, ids: Mapping[str, int], spec: TokenizerSpec
 ) -> Identity:

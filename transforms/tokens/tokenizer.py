@@ -92,7 +92,7 @@ class LibraryTokenizer:
     @property
     def notice(self) -> str:
         return (
-            "the tokenizers library encodes all texts, some twenty times slower than the kernel,"
+            "the tokenizers library encodes all texts, some thirty times slower than the kernel,"
             f" because {self.reason}"
         )
 

@@ -67,9 +67,15 @@ def from_json(content: bytes, spec: TokenizerSpec) -> Tokenizer:
         for token in parsed["added_tokens"]
         if not token["special"] and token["content"]
     )
+    try:
+        kernel_vocabulary = build_vocabulary(
+            token_bytes, found.mergeable, found.merges, found.whole_pieces
+        )
+    except ValueError as error:
+        raise TokenizerError(f"tokenizer {spec.name!r}: {error}") from None
     return KernelTokenizer(
         identity,
-        build_vocabulary(token_bytes, found.mergeable, found.merges, found.whole_pieces),
+        kernel_vocabulary,
         found.pattern,
         found.prefix_space,
         plain,
@@ -121,6 +127,10 @@ def _for_kernel(parsed: Mapping[str, Any], size: int) -> _ByteLevel | str:
     pattern, prefix_space = _pattern_of(parsed["pre_tokenizer"])
     if pattern is None:
         return "its pre-tokenizer is none of the split patterns that are compiled"
+    for token in parsed["added_tokens"]:
+        spelled = _spelled(token["content"])
+        if token["content"] in model["vocab"] and spelled not in (None, token["content"].encode()):
+            return f"{token['content']!r} is a token of its vocabulary and an added one"
     ids = {}
     for token, number in model["vocab"].items():
         spelled = _spelled(token)

@@ -244,6 +244,16 @@ def test_named_fields_hold_strings_lists_objects_and_numbers(tmp_path: Path) -> 
     ]
 
 
+def test_lists_that_would_multiply_into_too_many_texts_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    many = [str(number) for number in range(101)]
+    path.write_text(json.dumps({"q": many, "a": many[:100]}) + "\n")
+    with pytest.raises(BenchmarkError, match=r"line 1: the lists of q, a make 10,100 texts"):
+        items_of(path, fields=("q", "a"))
+    path.write_text(json.dumps({"q": many[:100], "a": many[:100]}) + "\n")
+    assert len(items_of(path, fields=("q", "a"))) == 10_200
+
+
 def test_only_what_identifies_an_item_counts_when_it_is_short(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     path.write_text(json.dumps({"q": "question", "a": "answer"}))

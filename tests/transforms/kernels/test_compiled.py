@@ -43,10 +43,14 @@ def tree(tmp_path):
 def answer(tree: Path, **environment: str) -> str:
     """What the kernel makes of 21, whether it was compiled before, where its code is kept."""
     code = (
-        "from transforms.kernels.compiled import cache_folder, is_compiled\n"
+        "from transforms.kernels.compiled import cache_folder, is_compiled, note_compiled\n"
         "before = is_compiled()\n"
         "from transforms.kernels.words import kernel\n"
-        "print(kernel(21), before, is_compiled(), cache_folder().parent)"
+        "made = kernel(21)\n"
+        "during = is_compiled()\n"
+        "note_compiled()\n"
+        "assert before or not during\n"
+        "print(made, before, is_compiled(), cache_folder().parent)"
     )
     kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     return subprocess.run(
@@ -90,3 +94,21 @@ def test_without_a_place_to_write_in_the_home_a_temporary_folder_is_used(tree, t
     said = answer(tree, XDG_CACHE_HOME=str(tmp_path / "home"), TMPDIR=str(temporary))
     assert said.startswith("42 False True")
     assert str(temporary) in said
+
+
+def test_code_that_others_could_have_put_into_the_temporary_folder_is_not_run(tree, tmp_path):
+    (tree / "transforms/kernels/__pycache__").write_text("")
+    (tmp_path / "home").write_text("")
+    planted = tmp_path / "temporary" / f"vineleaf-{os.getuid()}"
+    planted.mkdir(parents=True)
+    planted.chmod(0o777)
+    said = answer(tree, XDG_CACHE_HOME=str(tmp_path / "home"), TMPDIR=str(planted.parent))
+    assert said == f"42 False True {planted.parent}"
+
+
+def test_a_module_that_kernels_are_made_of_counts_without_a_kernel_of_its_own(tree):
+    assert answer(tree).startswith("42 False")
+    part = tree / "transforms/kernels/part.py"
+    part.write_text("FACTOR = 2")
+    assert answer(tree).startswith("42 False")
+    assert answer(tree).startswith("42 True")

@@ -36,6 +36,15 @@ def test_numbers_are_those_of_a_plain_reading(texts):
     assert measure(texts) == [twin(text) for text in texts]
 
 
+@given(st.binary(max_size=40))
+def test_bytes_that_are_no_utf8_are_measured(malformed):
+    data = np.frombuffer(malformed, np.uint8)
+    offsets = np.array([0, len(data)], np.int64)
+    fractions, pipes = measure_tables(data, find_lines(data, offsets))
+    assert np.isfinite(fractions).all()
+    assert pipes[0] <= malformed.count(b"|")
+
+
 def test_each_line_weighs_the_same():
     assert measure(["12\nabcdefgh", "| a | 1 |\n  |---|  \n|\nx |", " \n\n", ""]) == [
         (0.5, 0),

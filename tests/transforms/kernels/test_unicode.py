@@ -97,6 +97,16 @@ def test_each_kind_has_the_members_that_a_reader_expects():
         assert {char: int(table[ord(char)]) for char in chars} == dict.fromkeys(chars, kind)
 
 
+def test_ideographs_are_the_letters_and_numbers_of_han_and_hiragana():
+    table = class_table()
+    assigned = (char for char in EVERY if unicodedata.category(char) != "Cn")
+    for char in assigned:
+        if char.isalnum() and regex.match(r"[\p{Script=Han}\p{Script=Hiragana}]", char):
+            assert table[ord(char)] == IDEOGRAPH, (char, unicodedata.name(char))
+        elif table[ord(char)] == IDEOGRAPH:  # compatibility forms that several scripts share
+            assert unicodedata.name(char).startswith(("CJK ", "HIRAGANA ", "IDEOGRAPHIC "))
+
+
 def test_lower_case_is_that_of_python_where_it_is_one_code_point():
     table = lower_table()
     for code in range(CODE_POINTS):

@@ -79,11 +79,12 @@ def test_other_keys_of_a_url_count_where_it_is_lacking(annotate, make_list):
         [
             {"WARC-Target-URI": "http://bad.org/"},
             {"warc_url": "http://bad.org/", "url": None},
+            {"warc_url": "http://bad.org/", "url": " "},
             {"url": "http://ok.org", "warc_url": "http://bad.org"},
         ],
         hosts,
     )
-    assert [row["domain"] for row in rows] == [True, True, False]
+    assert [row["domain"] for row in rows] == [True, True, True, False]
 
 
 def test_hosts_are_the_same_in_unicode_and_in_punycode(annotate, make_list):

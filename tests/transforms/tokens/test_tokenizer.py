@@ -322,6 +322,22 @@ def test_texts_with_added_tokens_that_are_not_special_equal_the_library(trained,
     assert tokenizer.decode(np.array(found[0], np.uint32)) == texts[0].encode()
 
 
+@pytest.mark.parametrize("content", ["é", "Ġthe"])
+def test_an_added_token_that_is_also_one_of_the_vocabulary_goes_to_the_library(
+    trained, tmp_path, content
+):
+    library = tokenizers.Tokenizer.from_file(str(trained))
+    assert library.token_to_id(content) is not None
+    library.add_tokens([content])
+    library.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = load_tokenizer(TokenizerSpec(str(tmp_path / "tokenizer.json")))
+    assert not tokenizer.kernel
+    assert tokenizer.reason == f"{content!r} is a token of its vocabulary and an added one"
+    texts = [*TEXTS, "in the end", "caf\xe9 " + "the " * 40]
+    library.encode_special_tokens = True
+    assert encode(tokenizer, texts) == [library.encode(text).ids for text in texts]
+
+
 def test_a_slice_of_texts_is_encoded_by_itself_and_nulls_are_refused(trained):
     tokenizer = load_tokenizer(TokenizerSpec(str(trained)))
     tokens, bounds = tokenizer.encode(large(["skipped", *TEXTS])[1:])

@@ -23,7 +23,7 @@ import os
 import pkgutil
 import struct
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -94,7 +94,8 @@ from transforms.quality.rules import rule
 from transforms.quality.size import Size
 from transforms.quality.url_lists import UrlList, UrlLists
 from transforms.stored_lists import StoredList
-from transforms.tokens.specification import TokenizerSpec
+from transforms.tokens.loading import load_tokenizer
+from transforms.tokens.specification import IDENTITY_VERSION, TokenizerSpec
 
 FOLDER = Path(__file__).parent / "outputs"
 RECORD = "VINELEAF_RECORD_OUTPUTS"
@@ -772,8 +773,12 @@ def test_writer(tmp_path):
 
 
 def test_words():
-    text = "Don't stop_it: caf\u00e9 e\u0301t 日本の so\xadft x\u200by ٣ Ⅷ 1,000"
+    text = "Don't stop_it: caf\u00e9 e\u0301t 日本の 二〇年 so\xadft x\u200by ٣ Ⅷ 1,000"
     compare("words", WORDS_VERSION, [f"{word:016x}" for word in hash_words(text).tolist()])
+
+
+def test_identity(tokenizer):
+    compare("identity", IDENTITY_VERSION, asdict(load_tokenizer(tokenizer).identity))
 
 
 # That nothing is left out, and that the comparison can fail
@@ -796,8 +801,8 @@ def test_every_annotator_reader_and_version_has_an_output(index):
                 if (scores or (reads and hasattr(value, "group"))) and hasattr(value, "version"):
                     classes.add(value.__name__)
     assert constants == {
-        "CANDIDATES_VERSION", "EXACT_VERSION", "FUZZY_VERSION", "INDEX_VERSION", "KEYS_VERSION",
-        "MIX_VERSION", "SELECTION_VERSION", "SUBSTRING_VERSION", "TOKENS_VERSION", "UNITS_VERSION",
+        "CANDIDATES_VERSION", "EXACT_VERSION", "FUZZY_VERSION", "IDENTITY_VERSION", "INDEX_VERSION",
+        "KEYS_VERSION", "MIX_VERSION", "SELECTION_VERSION", "SUBSTRING_VERSION", "TOKENS_VERSION", "UNITS_VERSION",
         "WORDS_VERSION", "WRITER_VERSION",
     }  # fmt: skip
     covered = {type(one).__name__ for one in annotators(index)}

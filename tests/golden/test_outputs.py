@@ -802,8 +802,8 @@ def test_every_annotator_reader_and_version_has_an_output(index):
                     classes.add(value.__name__)
     assert constants == {
         "CANDIDATES_VERSION", "EXACT_VERSION", "FUZZY_VERSION", "IDENTITY_VERSION", "INDEX_VERSION",
-        "KEYS_VERSION", "MIX_VERSION", "SELECTION_VERSION", "SUBSTRING_VERSION", "TOKENS_VERSION", "UNITS_VERSION",
-        "WORDS_VERSION", "WRITER_VERSION",
+        "KEYS_VERSION", "MIX_VERSION", "SELECTION_VERSION", "SUBSTRING_VERSION", "TOKENS_VERSION",
+        "UNITS_VERSION", "WORDS_VERSION", "WRITER_VERSION",
     }  # fmt: skip
     covered = {type(one).__name__ for one in annotators(index)}
     covered |= {type(reader).__name__ for reader, _ in READERS.values()}

@@ -51,7 +51,7 @@ __all__ = [
     "load_index",
 ]
 
-INDEX_VERSION = 5  # raised when equal items and parameters make another index
+INDEX_VERSION = 6  # raised when equal items and parameters make another index
 NGRAM_WORDS = 8  # words
 WHOLE_FIELD_WORDS = 5  # words from which a question of fewer than n words counts by itself
 WHOLE_JOINED_WORDS = 4  # words from which fields joined count when they have fewer than n

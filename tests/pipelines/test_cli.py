@@ -246,7 +246,7 @@ def test_run_says_which_pattern_matches_nothing(recipe, tmp_path):
         result = invoke(command, recipe, "--workspace", tmp_path / "w")
         assert (result.exit_code, result.stdout) == (2, "")
         said = plain(result.stderr)
-        assert f"{recipe}:4:: source web: no file matches {tmp_path}/in/*.jsonl" in said
+        assert f"{recipe}:4:34: source web: no file matches {tmp_path}/in/*.jsonl" in said
         assert f"{recipe}:9:3: tokenizer: no file matches {tmp_path}/tok.json" in said
 
 

@@ -2,8 +2,7 @@
 
 They look at what is stored, for `plan` and for the choice of documents. Each pass is a pipeline;
 each shard's result is a file of a scratch folder, which the caller removes, and every one of them
-must be there when results are joined. (Beam's in-process runner, on several threads of a busy
-machine, was seen to lose values on their way through a combiner.)
+must be there when results are joined.
 """
 
 from __future__ import annotations

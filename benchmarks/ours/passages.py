@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from benchmarks.inputs import read_documents
 from benchmarks.work import Task, Work
 from pipelines.annotate import AnnotateTask, annotate_shard
 from pipelines.filter import Judgement, filter_shard
 from pipelines.passage_graphs import build_substring
+from pipelines.submission import in_process_runner
 from pipelines.tables import TableTask, with_tables
 from transforms.datasets import Dataset, sum_counts
 from transforms.dedup.pool import PoolShard
@@ -40,7 +40,7 @@ def substring(task: Task) -> Work:
         runs.append(os.path.join(task.scratch, f"run-{len(runs)}"))
         dataset = Dataset(os.path.join(runs[-1], "repeated"), "f")
         options = PipelineOptions(["--direct_num_workers=1"])
-        with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
+        with beam.Pipeline(runner=in_process_runner(), options=options) as pipeline:
             work = os.path.join(runs[-1], "work")
             build_substring(pipeline, pool, {SOURCE: dataset}, work, RANKS)
         return sum_counts(dataset.read_record(shard.task).counts for shard in pool)

@@ -6,8 +6,9 @@ import threading
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
 from apache_beam.runners.runner import PipelineResult, PipelineRunner
+from apache_beam.runners.worker import data_plane
 
 from pipelines import submission
 from pipelines.submission import (
@@ -93,6 +94,25 @@ def test_the_direct_runner_is_the_one_in_this_process(flags):
 )
 def test_what_a_run_uses_is_told(flags, told):
     assert describe_runner(PipelineOptions(flags)) == told
+
+
+def test_no_thread_takes_what_another_one_is_still_writing(monkeypatch, tmp_path):
+    def refuse(*arguments, **options):
+        raise AssertionError("a stream of the data plane is emptied by the clock")
+
+    monkeypatch.setattr(worker_handlers, "DATA_BUFFER_TIME_LIMIT_MS", 1000)  # Beam's own
+    monkeypatch.setattr(data_plane.TimeBasedBufferingClosableOutputStream, "__init__", refuse)
+    options = PipelineOptions(["--direct_num_workers=2", "--direct_running_mode=multi_threading"])
+
+    def write(number: int) -> None:
+        (tmp_path / str(number)).touch()
+
+    def build(pipeline):
+        numbers = pipeline | beam.Create(range(20)) | beam.Reshuffle()
+        return numbers | "Write" >> beam.Map(write)
+
+    run_pipeline("numbers", build, options)
+    assert len(list(tmp_path.iterdir())) == 20
 
 
 def test_other_runners_are_beams_by_name():

@@ -151,7 +151,7 @@ def _check_lengths(recipe: Recipe, selected: Mapping[str, Mapping[str, int]]) ->
             "leave them out by mix.where, choose long_documents: own_file, or raise file_tokens"
         )
         limits.append(("long_documents", "a file", mix.file_tokens, remedy))
-    longest = {source: its["largest_document_tokens"] for source, its in selected.items()}
+    longest = {source: its.get("largest_document_tokens", 0) for source, its in selected.items()}
     problems = []
     for key, what, limit, remedy in limits:
         told = ", ".join(f"{source} {its:,}" for source, its in longest.items() if its > limit)

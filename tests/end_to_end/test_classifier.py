@@ -91,5 +91,5 @@ def test_a_model_that_cannot_be_used_is_told_before_any_work(
     outcome = vineleaf_here("run", str(path), "-w", str(workspace), "--json")
     assert outcome.code == 2
     (error,) = outcome.answer["errors"]
-    assert re.match(rf"{re.escape(str(path))}:\d+: .*{message}", error)
+    assert re.match(rf"{re.escape(str(path))}:\d+:\d+: .*{message}", error)
     assert not (workspace / "documents").exists()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from small_pool import Finished, published, run, vineleaf_here, write_recipe
 
-SWEEP = ["--sweep", "gopher.words.min=30,150,250"]
+SWEEP = ["--sweep", "gopher.words.min=30,150,400"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_what_is_up_to_date_takes_no_work_and_rules_are_told(
 def test_a_sweep_tells_what_other_thresholds_keep(recipe: Path, finished: Finished) -> None:
     answer = plan(recipe, finished, *SWEEP)
     assert [one["set"] for one in answer["sweep"]] == [
-        {"gopher.words.min": value} for value in ("30", "150", "250")
+        {"gopher.words.min": value} for value in ("30", "150", "400")
     ]
     kept = [one["sources"]["docs"]["kept_documents"] for one in answer["sweep"]]
     tokens = [one["sources"]["docs"]["available_tokens"] for one in answer["sweep"]]
@@ -85,9 +85,10 @@ def test_a_changed_threshold_is_foretold_and_comes_true(finished: Finished, tmp_
 
 
 def test_a_looser_threshold_is_estimated_and_marked(recipe: Path, finished: Finished) -> None:
-    loose = plan(recipe, finished, "--sweep", "gopher.characters=false")["sweep"][0]["sources"][
-        "docs"
-    ]
+    lifted = [f"gopher.{option}=false" for option in ("characters", "words", "stop_words")]
+    sweeps = [argument for one in lifted for argument in ("--sweep", one)]
+    (variant,) = plan(recipe, finished, *sweeps)["sweep"]
+    loose = variant["sources"]["docs"]
     base = plan(recipe, finished)["sources"]["docs"]
     assert loose["estimated_documents"] > 0
     assert loose["available_tokens"] > base["available_tokens"]

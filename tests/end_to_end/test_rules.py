@@ -166,7 +166,8 @@ def test_a_missing_list_is_told_with_file_and_line_before_any_work(
     line = 1 + path.read_text().splitlines().index("          - lists/urls.txt")
     said = run(recipe, tmp_path / "workspace").failed(2)
     assert (
-        f"workspace.yaml:{line}: rule url_lists: no file matches {tmp_path}/lists/urls.txt" in said
+        f"workspace.yaml:{line}:13: rule url_lists: no file matches {tmp_path}/lists/urls.txt"
+        in said
     )
     assert not (tmp_path / "workspace/documents").exists()
 

@@ -89,7 +89,7 @@ MISTAKES = [
     ("tokens: 1000", "token: 1000", "mix.token", ["did you mean 'tokens'?"]),
     ("  removed:", "  removes:", "gates.removes", ["did you mean 'removed'?"]),
     ("at_most: 0.5", "atmost: 0.5", "gates.removed.atmost", ["did you mean 'at_most'?"]),
-    ("max_epochs:", "zzzzzz:", "mix.zzzzzz", ["known: exclude, file_tokens, max_epochs"]),
+    ("max_epochs:", "zzzzzz:", "mix.zzzzzz", ["known: exclude, file_tokens, ", ", max_epochs, "]),
     # wrong types
     ("tokens: 1000", "tokens: 262,144", "mix.tokens", ["the text '262,144'", "K, M, B or T"]),
     ("tokens: 1000", "tokens: '1000'", "mix.tokens", ["the text '1000'"]),

@@ -1,6 +1,5 @@
 """A mix is streamed from a real S3 server, from one that fails, and in forked processes."""
 
-import multiprocessing
 import sys
 from pathlib import Path
 
@@ -35,9 +34,3 @@ def test_a_server_that_fails_costs_only_time(server: str, mix: str) -> None:
         assert [ids_of(rank, mix) for rank in range(3)] == wanted
     assert running.failures
     assert sorted(one for its in wanted for one in its) == sorted(f"web-{n}" for n in range(120))
-
-
-def test_forked_workers_read_at_once(mix: str) -> None:
-    wanted = [ids_of(rank, mix) for rank in range(3)]
-    with multiprocessing.get_context("fork").Pool(3) as pool:
-        assert pool.starmap(ids_of, [(rank, mix) for rank in range(3)]) == wanted

@@ -195,7 +195,7 @@ class MixReader:
         processes of a loader do. It begins this reader's epoch."""
         reader = object.__new__(MixReader)
         reader.__dict__.update(self.__dict__)
-        reader._rank = self._rank * count + number
+        reader._rank = self._rank + self._world_size * number
         reader._world_size = self._world_size * count
         reader.position = 0
         reader._bounds = lru_cache(PARTS_KEPT)(reader._read_bounds)

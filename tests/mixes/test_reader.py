@@ -176,8 +176,12 @@ def test_workers_of_a_loader_share_a_ranks_items(mix: str) -> None:
         for rank in range(2)
         for worker in range(3)
     ]
-    assert Counter(one.id for reader in shared for one in reader) == Counter(ALL)
     assert all(len(reader) for reader in shared)
+    given = [[one.id for one in reader] for reader in shared]
+    assert Counter(one for its in given for one in its) == Counter(ALL)
+    for rank in range(2):  # no other items than the rank has without workers
+        whole = Counter(one.id for one in MixReader(mix, rank=rank, world_size=2))
+        assert Counter(one for its in given[3 * rank : 3 * rank + 3] for one in its) == whole
 
 
 def test_some_sources_are_read_alone(mix: str) -> None:

@@ -1,5 +1,7 @@
 """A mix is streamed from a real S3 server, from one that fails, and in forked processes."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,3 +36,34 @@ def test_a_server_that_fails_costs_only_time(server: str, mix: str) -> None:
         assert [ids_of(rank, mix) for rank in range(3)] == wanted
     assert running.failures
     assert sorted(one for its in wanted for one in its) == sorted(f"web-{n}" for n in range(120))
+
+
+# In a process of its own: this one runs threads of other libraries, after which none may fork.
+FORKED = """
+import json, multiprocessing, sys
+from mixes.reader import MixReader
+
+def ids_of(rank):
+    reader = MixReader(sys.argv[1], rank=rank, world_size=3, shuffle=True)
+    return [one.id for one in reader]
+
+if __name__ == "__main__":
+    before = [ids_of(rank) for rank in range(3)]
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        at_once = pool.map_async(ids_of, range(3)).get(timeout=60)
+    print(json.dumps([before, at_once]))
+"""
+
+
+def test_forked_workers_read_at_once_what_their_parent_reads(mix: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, mix],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    before, at_once = json.loads(done.stdout)
+    assert at_once == before == [ids_of(rank, mix) for rank in range(3)]

@@ -22,7 +22,7 @@ from transforms import storage
 from transforms.checks.documents import id_hashes
 from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import tokens_by_bin
-from transforms.mixing.partition import Partition
+from transforms.mixing.partition import Partition, times_of
 from transforms.mixing.quality_bins import LOWER_BITS, Sums, merge_sums, score_keys, sum_keys
 
 __all__ = [
@@ -112,7 +112,7 @@ def first_look(shard: PoolShard, choice: Choice, folder: str) -> tuple[str, Resu
     steps = choice.grades[shard.source].steps
     hashes = id_hashes(pa.array(facts.labels, pa.string()))[0].tolist()
     upper = (score_keys(facts.score) >> np.uint32(LOWER_BITS)).astype(np.uint32)
-    sums = sum_keys(facts.topic_hashes(), upper, facts.tokens * _times(steps, facts.number))
+    sums = sum_keys(facts.topic_hashes(), upper, facts.tokens * times_of(steps, facts.number))
     return shard.source, (dict(zip(hashes, facts.labels, strict=True)), sums)
 
 
@@ -128,7 +128,7 @@ def lower_sums(
     for topic in np.unique(its["topic"]).tolist():
         wanted = its["key"][its["topic"] == topic]
         inside |= (topics == np.uint64(topic)) & np.isin(keys >> np.uint32(LOWER_BITS), wanted)
-    tokens = facts.tokens * _times(steps[shard.source], facts.number)
+    tokens = facts.tokens * times_of(steps[shard.source], facts.number)
     return shard.source, sum_keys(topics[inside], keys[inside], tokens[inside])
 
 
@@ -160,13 +160,6 @@ def in_bin(
     rows["cell"], rows["order"] = cells[found], facts.order[found]
     rows["tokens"] = facts.tokens[found]
     return shard.source, rows
-
-
-def _times(steps: Steps, numbers: npt.NDArray[np.int64]) -> Any:
-    """How often documents with these numbers stand in the pool, int64[rows]."""
-    since = np.array([number for number, _ in steps])
-    times = np.array([times for _, times in steps], np.int64)
-    return times[np.searchsorted(since, np.maximum(numbers, since[0]), side="right") - 1]
 
 
 def _facts_path(folder: str, shard: PoolShard) -> str:

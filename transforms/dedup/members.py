@@ -2,9 +2,8 @@
 
 A document is a stream of uint64 (for how many it stands, of how many its cluster is, band keys,
 shingles) cut into blocks of `BLOCK_VALUES`, one row each, so that documents of any length are rows
-of one fixed size. Sorted,
-they stand by component and then in the order in which they survive. A block costs 24 bytes and 8 a
-rank beside its values, and a document's last block is padded.
+of one fixed size. Sorted, they stand by component and then in the order in which they survive. A
+block costs 24 bytes and 8 a rank beside its values, and a document's last block is padded.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ here too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from transforms.mixing.quality_bins import score_keys
 
-__all__ = ["NO_TOPIC", "CellPlace", "Partition", "Quality", "Repeat"]
+__all__ = ["NO_TOPIC", "CellPlace", "Partition", "Quality", "Repeat", "times_of"]
 
 NO_TOPIC = ""  # of documents whose topic is null, and of all where none is asked for
 
@@ -49,6 +49,18 @@ class Repeat:
 
     by: str | None
     times: tuple[tuple[int, int], ...]
+
+
+def times_of(
+    steps: Sequence[tuple[int, int]], numbers: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """What `steps` (from this number on, this value; rising) say of each number, int64[numbers];
+    one below the first has the first's."""
+    since, values = np.array(steps, np.int64).reshape(-1, 2).T
+    found: npt.NDArray[np.int64] = values[
+        np.searchsorted(since, np.maximum(numbers, since[0]), side="right") - 1
+    ]
+    return found
 
 
 class CellPlace(NamedTuple):
@@ -104,10 +116,9 @@ class Partition:
                 rows = np.flatnonzero(topics == index)
                 limits = score_keys(np.array(bounds, np.float32))
                 bins[rows] = np.searchsorted(limits, keys[rows], side="left")
-        since = np.array([number for number, _ in self.steps], np.int64)
-        steps = np.searchsorted(since, np.maximum(numbers, since[0]), side="right") - 1
-        of_step = np.array([self.times.index(times) for _, times in self.steps], np.int64)
-        cells: npt.NDArray[np.int64] = (starts[topics] + bins) * len(self.times) + of_step[steps]
+        place = {times: index for index, times in enumerate(self.times)}
+        of_times = times_of(tuple((number, place[times]) for number, times in self.steps), numbers)
+        cells: npt.NDArray[np.int64] = (starts[topics] + bins) * len(self.times) + of_times
         return cells
 
     @staticmethod

@@ -24,6 +24,7 @@ from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import tokens_by_bin
 from transforms.mixing.partition import Partition, times_of
 from transforms.mixing.quality_bins import LOWER_BITS, Sums, merge_sums, score_keys, sum_keys
+from transforms.rows import sum_equal
 
 __all__ = [
     "IN_BIN",
@@ -225,12 +226,4 @@ def join_rows(results: Iterable[Result]) -> Result:
 
 def join_cells(results: Iterable[Result]) -> Result:
     """Of `cell_sums`."""
-    rows = np.concatenate(list(results))
-    if not len(rows):
-        return rows
-    rows = rows[np.argsort(rows["place"], kind="stable")]
-    starts = np.flatnonzero(np.concatenate(([True], np.diff(rows["place"]) != 0)))
-    merged = rows[starts]
-    for name in ("tokens", "documents"):
-        merged[name] = np.add.reduceat(rows[name], starts)
-    return merged
+    return sum_equal(np.concatenate(list(results)), ("place",), ("tokens", "documents"))

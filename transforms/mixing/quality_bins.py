@@ -14,6 +14,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from transforms.rows import sum_equal
+
 __all__ = ["SUMS", "find_bounds", "find_cut_keys", "merge_sums", "score_keys", "sum_keys", "unkey"]
 
 SUMS = np.dtype([("topic", "<u8"), ("key", "<u4"), ("tokens", "<i8")])
@@ -47,15 +49,7 @@ def sum_keys(topics: npt.NDArray[np.uint64], keys: Keys, tokens: npt.NDArray[np.
 
 def merge_sums(parts: Iterable[Sums]) -> Sums:
     """The sums of all parts together; the same in whatever order they come."""
-    rows = np.concatenate([np.empty(0, SUMS), *parts])
-    rows = rows[np.lexsort((rows["key"], rows["topic"]))]
-    if not len(rows):
-        return rows
-    new = (np.diff(rows["topic"]) != 0) | (np.diff(rows["key"]) != 0)
-    starts = np.flatnonzero(np.concatenate(([True], new)))
-    merged = rows[starts]
-    merged["tokens"] = np.add.reduceat(rows["tokens"], starts)
-    return merged
+    return sum_equal(np.concatenate([np.empty(0, SUMS), *parts]), ("topic", "key"), ("tokens",))
 
 
 def find_cut_keys(upper: Sums, bins: int) -> Sums:

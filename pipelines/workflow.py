@@ -10,12 +10,11 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.suites import check_suites
@@ -31,12 +30,12 @@ from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
 from pipelines.inputs import InputFile, InputOptions, find_inputs
 from pipelines.mix import mix_job
+from pipelines.mix_bounds import check_bounds, wanted_text_bytes
 from pipelines.publish_keys import keys_job
 from pipelines.recipe import REPEATS, Recipe, RecipeError, Source
-from pipelines.recipe_checks import DIRECTIONS, keep_sql
+from pipelines.recipe_sql import WHERE, check_sql, mix_expressions, mix_schemas
 from pipelines.rule_files import find_rule_files
 from pipelines.scorers import (
-    MEASURABLE,
     grades,
     keep_criteria,
     mixing_schemas,
@@ -46,7 +45,6 @@ from pipelines.scorers import (
 )
 from pipelines.select import select_job, select_stages
 from pipelines.stage_names import (
-    ANNOTATE,
     BENCHMARKS,
     EXACT_DEDUP,
     FUZZY_DEDUP,
@@ -60,6 +58,7 @@ from pipelines.stage_names import (
     split_name,
     stage_of,
 )
+from pipelines.stage_states import StageState
 from pipelines.stages import Job, Missing, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
 from pipelines.text_bounds import most_text_bytes
@@ -74,56 +73,20 @@ from transforms.decontamination.annotator import Decontaminate
 from transforms.dedup.pool import PoolShard
 from transforms.dedup.published import Published, published_shards
 from transforms.mixing.budget import (
-    BudgetError,
     SourceBudget,
-    check_possible,
-    divide_tokens,
-    least_text_bytes,
-    most_tokens,
 )
 from transforms.mixing.cells import budget_from_json
-from transforms.mixing.shortage import settle
-from transforms.query import QueryError, check_expressions, tables_named
+from transforms.query import QueryError, tables_named
 from transforms.tokens.fill_in_middle import FillInMiddle, find_token
 from transforms.tokens.loading import Description, describe_tokenizer, load_tokenizer
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
-__all__ = ["StageState", "Workflow"]
+__all__ = ["Workflow"]
 
 DEDUP_TABLES = ("exact", "minhash", "url")  # that no rule judges by
-Place = tuple[str | int, ...]  # keys that lead to a value of the recipe
 Shards = Sequence[PoolShard]
 T = TypeVar("T")
 Step = Generator[Job, None, T]
-
-
-@dataclass(frozen=True)
-class StageState:
-    """A stage (stage_names), the source and the table of it that is meant (None: all of them), the
-    state ("done", "up to date" or "to do") and counts when known."""
-
-    stage: str
-    source: str | None
-    table: str | None
-    state: str
-    counts: Mapping[str, int]
-
-    @property
-    def name(self) -> str:
-        """`filter web`; `annotate gopher web`, since that stage makes several tables."""
-        table = self.table if self.stage == ANNOTATE else None
-        return " ".join(part for part in (self.stage, table, self.source) if part)
-
-    def to_json(self) -> dict[str, object]:
-        """The state as the command's contract has it."""
-        return {
-            "name": self.name,
-            "stage": self.stage,
-            "source": self.source,
-            "table": self.table,
-            "state": self.state,
-            "counts": dict(self.counts),
-        }
 
 
 @dataclass
@@ -304,11 +267,11 @@ class Workflow:
             inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
             for name, its in inputs.items():
                 self.input_bytes[name] = sum(one.file.size_bytes for one in its)
-            bounds = {}
+            bounds, least = {}, wanted_text_bytes(recipe.mix)
             for source in recipe.sources:
-                enough = self._least_text_bytes.get(source.name, 0)
+                enough = least.get(source.name, 0)
                 bounds[source.name] = most_text_bytes(source.ingest, inputs[source.name], enough)
-        self._check_possible(bounds, "its input")
+        check_bounds(recipe.mix, bounds, "its input")
         with self.phase(f"{TOKENIZE}: loading the tokenizer"):
             # One that cannot be had is told before any work.
             described = describe_tokenizer(tokenizer, workspace.tokenizers)
@@ -472,8 +435,8 @@ class Workflow:
         recipe, workspace = self.recipe, self.workspace
         its = grades(recipe)
         schemas = mixing_schemas(recipe)
-        for place in self._mix_expressions():
-            schemas = schemas | self._schemas_for(place)
+        for place in mix_expressions(recipe):
+            schemas = schemas | mix_schemas(recipe, place)
         choice = Choice(recipe.mix.where, recipe.mix.seed, schemas, its)
         named = {
             source: [
@@ -598,72 +561,21 @@ class Workflow:
             yield
         except RunFailed as error:
             _, found, reason = str(error).partition(f": {QueryError.__name__}: ")
-            written = self._mix_expressions()
+            written = mix_expressions(self.recipe)
             if not found or not written:
                 raise
             # DuckDB's text is followed by all the SQL that was asked together.
-            place = min(written, key=lambda one: one != ("mix", "where"))
+            place = min(written, key=lambda one: one != WHERE)
             told = ".".join(map(str, place)) if len(written) == 1 else "SQL of the mix"
             message = f"{told} fails for a document: {reason}"
             raise RecipeError([self.recipe.problem(place, message)]) from error
-
-    def _schemas_for(self, place: Place) -> dict[str, pa.Schema]:
-        """What an SQL of the mix may name: what all sources have of which it is asked."""
-        quality = self.recipe.mix.quality if "quality" in place else None
-        asked = [
-            name for name in self.recipe.mix.proportions if quality is None or quality.grades(name)
-        ]
-        return mixing_schemas(self.recipe, () if place == ("mix", "where") else asked)
-
-    def _mix_expressions(self) -> dict[Place, str]:
-        """The SQL of the mix, by where it stands in the recipe."""
-        mix = self.recipe.mix
-        written: dict[Place, str | None] = {("mix", "where"): mix.where}
-        if mix.quality and any(map(mix.quality.grades, mix.proportions)):
-            written |= {("mix", "quality", "score"): mix.quality.score}
-            written |= {("mix", "quality", "topic"): mix.quality.topic}
-        if mix.repeat:
-            written |= {("mix", "repeat", "by"): mix.repeat.by}
-        return {place: one for place, one in written.items() if one}
-
-    @property
-    def _least_text_bytes(self) -> dict[str, int]:
-        """Bytes of text without which a source cannot give what may be asked of it."""
-        mix = self.recipe.mix
-        if mix.shortage == "less":
-            return dict.fromkeys(mix.proportions, 0)
-        wanted = divide_tokens(mix.tokens, mix.proportions)
-        if mix.shortage == "share_out":  # one of them may have to give everything
-            wanted = dict.fromkeys(wanted, mix.tokens)
-        return {name: least_text_bytes(one, mix.max_epochs[name]) for name, one in wanted.items()}
-
-    def _check_possible(self, most_text_bytes: Mapping[str, int], holder: str) -> None:
-        """BudgetError when a source's text, whose bytes are bounded, cannot hold what it must."""
-        mix = self.recipe.mix
-        if mix.shortage == "less":
-            return
-        if mix.shortage == "share_out":
-            most = {
-                name: most_tokens(2 * most_text_bytes[name], mix.max_epochs[name])
-                for name in mix.proportions
-            }
-            settle(mix.tokens, mix.proportions, most, mix.shortage)
-            return
-        problems = []
-        for name, wanted in divide_tokens(mix.tokens, mix.proportions).items():
-            try:
-                check_possible(name, wanted, most_text_bytes[name], mix.max_epochs[name], holder)
-            except BudgetError as error:
-                problems.append(str(error))
-        if problems:
-            raise BudgetError("\n".join(problems))
 
     def _check_kept(self, table: str, counter: str, holder: str) -> None:
         """The same of the text that a table's manifests count: asked at each barrier, so that work
         on a pool that cannot give what the recipe asks ends as soon as that is known."""
         counts = {source: self.manifests[f"{table} {source}"].counts for source in self._sources}
         kept = {source: its.get(counter, 0) for source, its in counts.items()}
-        self._check_possible(kept, holder)
+        check_bounds(self.recipe.mix, kept, holder)
 
     @property
     def _index_path(self) -> str:
@@ -683,34 +595,7 @@ class Workflow:
         """
         check_suites(self.recipe.tree)
         self.recipe.tokenizer(self.workspace.uri)
-        problems = []
-        where: Place = ("mix", "where")
-        keep: Place = ("pool", "dedup", "keep")
-        checks: list[tuple[Place, list[str], dict[str, pa.Schema], str]]
-        checks = [(where, where_expressions(self.recipe), mixing_schemas(self.recipe), "boolean")]
-        for at, expression in self._mix_expressions().items():
-            if at != where:
-                kind = "text" if at[-1] == "topic" else "number"
-                checks.append((at, [expression], self._schemas_for(at), kind))
-        for source in self.recipe.sources:
-            # The documents' times, which `newest` looks at, have no name for users.
-            schemas = source_schemas(self.recipe, source)
-            nameable = {name: one for name, one in schemas.items() if name != "documents"}
-            for index, one in enumerate(self.recipe.keep):
-                if one.endswith(DIRECTIONS):
-                    checks.append(((*keep, index), [keep_sql(one)], nameable, "number"))
-            conditions = [one.to_sql() for its in source.rules for one in its.conditions]
-            rules = ("pool", "sources", source.name, "rules")
-            checks.append((rules, conditions, schemas, "boolean"))
-        for place, expressions, schemas, kind in checks:
-            try:
-                others = () if place[-1] == "rules" else MEASURABLE
-                check_expressions(expressions, schemas, kind, others)
-            except QueryError as error:
-                named = ".".join(str(part) for part in place)
-                problems.append(self.recipe.problem(place, f"{named}: {error}"))
-        if problems:
-            raise RecipeError(list(dict.fromkeys(problems)))
+        check_sql(self.recipe)
 
     def _annotators(self, source: Source) -> list[Annotator]:
         """All that reads a source's text, each once."""

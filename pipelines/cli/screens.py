@@ -17,8 +17,9 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from pipelines.recipe import Fuzzy, Mix, Recipe
+    from pipelines.stage_states import StageState
     from pipelines.verify import Check
-    from pipelines.workflow import StageState, Workflow
+    from pipelines.workflow import Workflow
     from transforms.datasets import Manifest
     from transforms.mixing.budget import SourceBudget
     from transforms.mixing.sequences import Sequencing

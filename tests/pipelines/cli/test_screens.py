@@ -18,8 +18,8 @@ from pipelines.cli.screens import (
     stages_table,
 )
 from pipelines.recipe import Fuzzy
+from pipelines.stage_states import StageState
 from pipelines.verify import Check
-from pipelines.workflow import StageState
 from transforms.mixing.budget import SourceBudget
 
 WIDTHS = (20, 40, 80, 200)

@@ -16,13 +16,13 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from mixes.bounds_cache import BoundsCache
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
 from transforms.mixing.reading_order import (
@@ -43,7 +43,7 @@ __all__ = ["Document", "MixReader"]
 Read = Literal["documents", "sequences", "packed"]
 Tokens = npt.NDArray[np.uint32]
 SHUFFLED_BLOCKS = 16  # of a window in which items are shuffled: 64 MiB
-PARTS_KEPT = 16  # whose documents' bounds stay in memory
+BOUNDS_BYTES = 1 << 28  # of documents' bounds that stay in memory, some 4 million documents
 READS_AHEAD = 4  # blocks that are asked for at once
 
 
@@ -113,7 +113,8 @@ class MixReader:
         self._shuffle, self._seed, self._window = shuffle, seed, window if shuffle else 1
         self._even, self._sources = even, sorted(sources) if sources is not None else None
         self.epoch, self.position = epoch, 0
-        self._bounds = lru_cache(PARTS_KEPT)(self._read_bounds)
+        self._check_even()
+        self._bounds = BoundsCache(self._read_bounds, BOUNDS_BYTES)
 
     def _part(self, file: OutputFile) -> _Part:
         items = file.rows
@@ -121,6 +122,14 @@ class MixReader:
             assert self.length
             items = -(-file.size_bytes // (self.length * TOKEN_BYTES))
         return _Part(file.path, file.size_bytes, items)
+
+    def _check_even(self) -> None:
+        blocks = len(self._blocks.counts)
+        if self._even and 0 < blocks < self._world_size:
+            raise ValueError(
+                f"'even' would leave every reader nothing: {self._world_size} share {blocks} blocks"
+                " of 4 MiB; take fewer ranks or workers, or even=False"
+            )
 
     def __len__(self) -> int:
         """Items of this rank in this epoch."""
@@ -190,15 +199,28 @@ class MixReader:
             "even": self._even,
         }
 
+    def set_epoch(self, epoch: int) -> None:
+        """Begin another epoch. ValueError for one below 0."""
+        if epoch < 0:
+            raise ValueError(f"'epoch' must be at least 0 (got {epoch})")
+        self.epoch, self.position = epoch, 0
+
     def split(self, number: int, count: int) -> MixReader:
         """The `number`-th of `count` readers (from 0) that share this rank's items, as the worker
-        processes of a loader do. It begins this reader's epoch."""
+        processes of a loader do. It begins this reader's epoch; ValueError where this one is in the
+        middle of it, since its position says nothing of theirs."""
+        if self.position:
+            raise ValueError(
+                f"a reader that stands at item {self.position:,} of its epoch cannot be shared out"
+                " to workers: read on without workers, or load each worker's own state, as"
+                " torchdata's StatefulDataLoader does"
+            )
         reader = object.__new__(MixReader)
         reader.__dict__.update(self.__dict__)
         reader._rank = self._rank + self._world_size * number
         reader._world_size = self._world_size * count
-        reader.position = 0
-        reader._bounds = lru_cache(PARTS_KEPT)(reader._read_bounds)
+        reader._check_even()
+        reader._bounds = BoundsCache(reader._read_bounds, BOUNDS_BYTES)
         return reader
 
     def __getstate__(self) -> dict[str, Any]:
@@ -206,7 +228,7 @@ class MixReader:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._bounds = lru_cache(PARTS_KEPT)(self._read_bounds)
+        self._bounds = BoundsCache(self._read_bounds, BOUNDS_BYTES)
 
     # Blocks
 
@@ -235,8 +257,8 @@ class MixReader:
             raise self._damaged(f"{part.path} has documents that do not close with EOS")
         return [
             Document(
-                bounds.ids[first + row],
-                source_of_document(part.path, bounds.paths[first + row]),
+                bounds.ids[first + row].as_py(),
+                source_of_document(part.path, bounds.paths[first + row].as_py()),
                 tokens[edges[row] : edges[row + 1]],
             )
             for row in range(end - first)
@@ -320,7 +342,11 @@ def _chosen(
     kind = "sequences/" if read == "packed" else "tokens/"
     found = [one for name, one in files.items() if name.startswith(kind) and name.endswith(".npy")]
     if read == "packed":
-        found = [one for one in found if one.path.count("/") == 2 or f"/{length}/" in one.path]
+        found = [
+            one
+            for one in found
+            if one.path.count("/") == 2 or one.path.split("/")[2] == str(length)
+        ]
     known = sorted({one.path.split("/")[1] for one in found})
     unknown = sorted(set(sources or ()) - set(known))
     if unknown:

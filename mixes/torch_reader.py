@@ -35,6 +35,11 @@ class TorchMix(IterableDataset):  # type: ignore[misc,type-arg]
     def __iter__(self) -> Iterator[Any]:
         return iter(self._reader())
 
+    def set_epoch(self, epoch: int) -> None:
+        """Begin another epoch. A loader whose workers do not persist starts them anew each time, in
+        the epoch that stands here: name it before each pass, or they give the same order again."""
+        self._whole.set_epoch(epoch)
+
     def state_dict(self) -> dict[str, Any]:
         return self._reader().state_dict()
 

@@ -149,7 +149,7 @@ class _OrderSeen:
     def see(self, path: str, bounds: DocumentBounds) -> None:
         sources = [source_of_document(path, one) for one in bounds.paths]
         most = np.array([self._most_copies.get(one, 1) for one in sources], np.int64)
-        wrong, self._last = out_of_order(bounds.ids, self._seed, most, self._last)
+        wrong, self._last = out_of_order(bounds.ids, sources, self._seed, most, self._last)
         if wrong or source_of(path) != SHUFFLED:
             self._wrong.append(f"{path}: {wrong} documents")
 

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mixes import reader as reader_module
-from mixes.reader import Document, MixReader
+from mixes.reader import Document, MixReader, _chosen
 from transforms import storage
-from transforms.datasets import Dataset
+from transforms.datasets import Dataset, OutputFile
 from transforms.mixing.reading_order import cut_blocks
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests are no package
@@ -182,6 +182,30 @@ def test_workers_of_a_loader_share_a_ranks_items(mix: str) -> None:
     for rank in range(2):  # no other items than the rank has without workers
         whole = Counter(one.id for one in MixReader(mix, rank=rank, world_size=2))
         assert Counter(one for its in given[3 * rank : 3 * rank + 3] for one in its) == whole
+
+
+def test_a_reader_in_the_middle_of_an_epoch_is_not_shared_out(mix: str) -> None:
+    reader = MixReader(mix)
+    next(iter(reader))
+    with pytest.raises(ValueError, match="stands at item 1 of its epoch"):
+        reader.split(0, 2)
+    reader.set_epoch(3)
+    assert reader.split(0, 2).epoch == 3
+    with pytest.raises(ValueError, match="'epoch' must be at least 0"):
+        reader.set_epoch(-1)
+
+
+def test_even_readers_of_too_few_blocks_are_refused(mix: str) -> None:
+    with pytest.raises(ValueError, match=r"1000 share .* blocks"):
+        MixReader(mix, world_size=1000, even=True)
+    with pytest.raises(ValueError, match=r"2000 share .* blocks"):
+        MixReader(mix, world_size=2, even=True).split(0, 1000)
+
+
+def test_sources_named_as_a_length_are_not_taken_for_one(tmp_path: Path) -> None:
+    files = [OutputFile(f"sequences/{one}.npy", 1, "0") for one in ("16/8/a", "16/16/b", "w/16/c")]
+    chosen = _chosen({one.path: one for one in files}, "packed", 16, None)
+    assert [one.path for one in chosen] == ["sequences/16/16/b.npy", "sequences/w/16/c.npy"]
 
 
 def test_some_sources_are_read_alone(mix: str) -> None:

@@ -65,7 +65,7 @@ def test_a_recipe_on_s3_makes_the_files_of_a_local_disk(uploaded, tmp_path, buck
     everything = storage.list_files([WORKSPACE])
     for file in everything:
         assert SECRET.encode() not in storage.read_bytes(file.path), file.path
-    assert not [file.path for file in everything if "/aside/" in file.path]
+    assert not [file.path for file in everything if "/_aside/" in file.path]
     mix = first.answer["mix"]
     checked = vineleaf_here("verify", mix, "--json").good()
     assert checked.answer["ok"]

@@ -223,13 +223,20 @@ def test_segments_are_joined_by_one_slash(parts, joined):
 def test_an_empty_aside_goes_and_a_used_one_stays(tmp_path):
     path = str(tmp_path / "alone.bin")
     storage.write_bytes(path, b"x")
-    assert (tmp_path / "aside").is_dir()
+    assert (tmp_path / "_aside").is_dir()
     storage.remove_empty_aside(path)
     assert os.listdir(tmp_path) == ["alone.bin"]
     storage.remove_empty_aside(path)
     with storage.write_aside(str(tmp_path / "other.bin")):
         storage.remove_empty_aside(path)
     assert (tmp_path / "other.bin").exists()
+
+
+def test_a_folder_that_a_source_can_be_called_is_no_aside(tmp_path):
+    storage.write_bytes(str(tmp_path / "tokens" / "aside" / "part.npy"), b"1234")
+    storage.remove_asides(str(tmp_path))
+    assert (tmp_path / "tokens" / "aside" / "part.npy").read_bytes() == b"1234"
+    assert not (tmp_path / "tokens" / "aside" / "_aside").exists()
 
 
 def test_what_lies_below_a_folder_is_told_with_its_size(folder):
@@ -243,7 +250,7 @@ def test_what_lies_below_a_folder_is_told_with_its_size(folder):
     }
     if "://" not in folder:
         assert found["one"].modified == os.stat(f"{folder}/one").st_mtime_ns
-    assert {"one"} <= set(storage.names_in(folder)) <= {"one", "a", "aside"}
+    assert {"one"} <= set(storage.names_in(folder)) <= {"one", "a", "_aside"}
     nowhere = storage.join(folder, "nowhere")
     assert (storage.files_below(nowhere), storage.names_in(nowhere)) == ({}, [])
 
@@ -253,7 +260,7 @@ def test_links_that_lead_in_circles_or_nowhere_are_no_files(tmp_path):
     (tmp_path / "in/circle").symlink_to(tmp_path / "in")
     (tmp_path / "in/gone").symlink_to(tmp_path / "nothing")
     storage.write_bytes(str(tmp_path / "in/deep/file"), b"y")
-    assert set(storage.files_below(str(tmp_path / "in"))) - {"aside"} == {"file", "deep/file"}
+    assert set(storage.files_below(str(tmp_path / "in"))) - {"_aside"} == {"file", "deep/file"}
 
 
 def test_a_file_is_shared_on_any_filesystem(folder):

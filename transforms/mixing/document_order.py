@@ -45,25 +45,31 @@ def buckets_of(orders: Orders, buckets: int) -> npt.NDArray[np.int64]:
 
 
 def out_of_order(
-    ids: Sequence[str], seed: int, most_copies: npt.NDArray[np.int64], before: int
+    ids: Sequence[str],
+    sources: Sequence[str],
+    seed: int,
+    most_copies: npt.NDArray[np.int64],
+    before: int,
 ) -> tuple[int, int]:
     """Documents that stand where no copy of theirs can: (how many, the last order seen).
 
-    `ids` as they follow one another after a document of order `before`; `most_copies`, for each:
-    more copies than that are not in the mix. Each must have an order that is no less than that of
-    the document before it; copies of one are told apart by their orders.
+    `ids`, and the source of each, as they follow one another after a document of order `before`;
+    `most_copies`, for each: more copies than that are not in the mix. Each must have an order that
+    is no less than that of the document before it; copies of one are told apart by their orders,
+    documents of two sources that have the same id have the same ones.
     """
     array = pa.array(ids, pa.string())
     most = int(most_copies.max(initial=1))
     orders = [document_order(array, seed, copy) for copy in range(most)]
-    wrong, last, last_id = 0, before, ""
-    for row, (name, count) in enumerate(zip(ids, most_copies.tolist(), strict=True)):
-        least = last + (name == last_id)
+    wrong, last, last_one = 0, before, ("", "")
+    named = zip(sources, ids, strict=True)
+    for row, (one_of, count) in enumerate(zip(named, most_copies.tolist(), strict=True)):
+        least = last + (one_of == last_one)
         possible = [
             one for one in (int(orders[copy][row]) for copy in range(count)) if one >= least
         ]
         if possible:
-            last, last_id = min(possible), name
+            last, last_one = min(possible), one_of
         else:
             wrong += 1
     return wrong, last

@@ -23,7 +23,8 @@ __all__ = ["read_bucket", "write_run"]
 
 SEGMENT_TOKENS = 1 << 24  # that a writer sorts at once
 BATCH_TOKENS = 1 << 22  # that a reader gives at once, unless one document has more
-_ORDER = [("order", "ascending"), ("id", "ascending"), ("line", "ascending")]
+# An id is one document in each source, and a path begins with its source.
+_ORDER = [("order", "ascending"), ("id", "ascending"), ("path", "ascending")]
 
 
 def write_run(

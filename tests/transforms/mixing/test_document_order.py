@@ -55,7 +55,8 @@ def test_documents_in_their_order_are_without_fault_and_no_others(
     most = dict(zip(ids, copies, strict=True))
 
     def faults(given: list[str]) -> int:
-        return out_of_order(given, seed, np.array([most[one] for one in given], np.int64), 0)[0]
+        counts = np.array([most[one] for one in given], np.int64)
+        return out_of_order(given, ["s"] * len(given), seed, counts, 0)[0]
 
     assert faults(names) == 0
     # In two parts, as files are.
@@ -63,7 +64,7 @@ def test_documents_in_their_order_are_without_fault_and_no_others(
     last = 0
     for part in (names[:cut], names[cut:]):
         wrong, last = out_of_order(
-            part, seed, np.array([most[one] for one in part], np.int64), last
+            part, ["s"] * len(part), seed, np.array([most[one] for one in part], np.int64), last
         )
         assert wrong == 0
     # A document at two places more than it has copies is found, and so is a swap of single ones.
@@ -73,3 +74,9 @@ def test_documents_in_their_order_are_without_fault_and_no_others(
         swapped = list(names)
         swapped[single[0]], swapped[single[-1]] = names[single[-1]], names[single[0]]
         assert faults(swapped) > 0
+
+
+def test_one_id_in_two_sources_is_two_documents() -> None:
+    once = np.array([1, 1], np.int64)
+    assert out_of_order(["7", "7"], ["web", "code"], 0, once, 0)[0] == 0
+    assert out_of_order(["7", "7"], ["web", "web"], 0, once, 0)[0] == 1

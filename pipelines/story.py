@@ -112,6 +112,7 @@ class Story:
     contamination: list[dict[str, Any]] = field(default_factory=list)
     copies: Mapping[str, int] = field(default_factory=dict)  # mix -> copies
     draws: tuple[Draw, ...] = ()  # of the mixes that it could be in
+    superseded: tuple[str, ...] = ()  # mixes that were made from other scores and verdicts
 
     @property
     def kept(self) -> bool:
@@ -132,6 +133,7 @@ class Story:
             "copies": sum(self.copies.values()),
             "mixes": dict(self.copies),
             "draws": [asdict(one) for one in self.draws],
+            "superseded": list(self.superseded),
             "rules": [asdict(one) for one in self.rules],
             "cuts": [asdict(one) for one in self.cuts],
             "repeated": [asdict(one) for one in self.repeated],
@@ -196,6 +198,8 @@ class Story:
                 group = its.group if its and its.group else f"source {self.source}"
                 told = f", drawn with {group}, which is taken {its.epochs:.2f} times" if its else ""
                 yield f"in mix {mix}: {_count(copies, 'time')}{told}"
+        for mix in self.superseded:
+            yield f"mix {mix} was made from other scores and verdicts: ask with --recipe {mix}"
 
     def _verdict(self) -> str:
         if self.kept:

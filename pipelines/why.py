@@ -49,6 +49,9 @@ _WITHOUT_SCORES = {
 }
 
 
+_Version = tuple[Dataset, Manifest]  # of a table
+
+
 @dataclass(frozen=True)
 class _Row:
     """One document's row of a published table, and what the table was made from."""
@@ -65,7 +68,8 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
     """The story of the document with this id. ValueError when the workspace has no such document
     or no such mix.
 
-    `recipe`: the mix to look at; None for all.
+    `recipe`: the mix to look at, in the versions of the tables that it was made from; None for all,
+    in the versions of the last run.
     """
     pool = _pool(workspace)
     if not pool:
@@ -77,7 +81,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
             f" listed in {storage.join(workspace.uri, 'quarantine')}, by its place in the input"
         )
     shard, row, document = found
-    tables = dict(_tables(workspace, shard, row))
+    tables = dict(_tables(workspace, shard, row, recipe))
     selections = {
         name.removeprefix(_SELECTIONS): its
         for name, its in sorted(tables.items())
@@ -137,6 +141,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         contamination=_contamination(tables, text),
         copies=copies,
         draws=tuple(_draws(selections)),
+        superseded=tuple(_superseded(selections, tables, shard.source)),
     )
 
 
@@ -293,21 +298,62 @@ def _read_row(path: str, group: int, place: int) -> pa.RecordBatch:
         return table.read(group).slice(place, 1)
 
 
-def _tables(workspace: Workspace, shard: _Shard, row: int) -> Iterator[tuple[str, _Row]]:
-    """Each published attribute table that aligns with the shard, and the document's row of it."""
-    pattern = storage.join(
-        storage.escape(workspace.uri), "attributes", "*", shard.source, "manifest.json"
-    )
-    for found in storage.list_files([pattern]):
-        folder = found.path.rpartition("/")[0]
-        dataset, manifest = Dataset.published(folder)
+def _tables(
+    workspace: Workspace, shard: _Shard, row: int, recipe: str | None
+) -> Iterator[tuple[str, _Row]]:
+    """Each attribute table that aligns with the shard, and the document's row of it."""
+    versions = _published(workspace, shard.source)
+    if recipe is not None and f"{_SELECTIONS}{recipe}" in versions:
+        versions = _made_from(workspace, shard.source, f"{_SELECTIONS}{recipe}", versions)
+    for name, (dataset, manifest) in sorted(versions.items()):
         path = dataset.path(shard.file.path)
         if not storage.exists(path):
             continue
         with StoredTable(path) as table:
             digest = table.rows_digest
         if digest == shard.file.rows_digest:
-            yield folder.split("/")[-2], _Row(_row_of(path, row), manifest)
+            yield name, _Row(_row_of(path, row), manifest)
+
+
+def _published(workspace: Workspace, source: str) -> dict[str, _Version]:
+    """The version of each attribute table of a source that the last run made or found."""
+    pattern = storage.join(storage.escape(workspace.uri), "attributes", "*", source)
+    found = storage.list_files([storage.join(pattern, "manifest.json")])
+    folders = [one.path.rpartition("/")[0] for one in found]
+    return {folder.split("/")[-2]: Dataset.published(folder) for folder in folders}
+
+
+def _made_from(
+    workspace: Workspace, source: str, selection: str, published: Mapping[str, _Version]
+) -> dict[str, _Version]:
+    """A selection and, in their versions, all tables of the source that it comes from; of the rest
+    those that hold scores, which are no verdicts."""
+    scored = {name for name in published if name not in _WITHOUT_SCORES | {"contamination"}}
+    found = {selection: published[selection]}
+    left = [selection]
+    while left:
+        for name, fingerprint in found[left.pop()][1].inputs.items():
+            table, of, its = name.rpartition(" ")
+            if not of or its != source or table in found or table == "documents":
+                continue
+            dataset = Dataset(workspace.attributes(table, source), fingerprint)
+            manifest = dataset.manifest()
+            if manifest is not None:
+                found[table] = dataset, manifest
+                left.append(table)
+    others = {name for name in scored - set(found) if not name.startswith(_SELECTIONS)}
+    return found | {name: published[name] for name in others}
+
+
+def _superseded(
+    selections: Mapping[str, _Row], tables: Mapping[str, _Row], source: str
+) -> Iterator[str]:
+    """Mixes that were selected from other versions of the tables than those that are told."""
+    told = {f"{name} {source}": its.manifest.fingerprint for name, its in tables.items()}
+    for mix, its in selections.items():
+        made_from = its.manifest.inputs
+        if any(made_from.get(name, version) != version for name, version in told.items()):
+            yield mix
 
 
 def _row_of(path: str, row: int) -> pa.RecordBatch:
@@ -345,7 +391,12 @@ def _named(workspace: Workspace, made: Manifest, address: int) -> _Named:
         if name.startswith("documents "):
             dataset = Dataset(workspace.documents(name.removeprefix("documents ")), fingerprint)
             manifest = dataset.manifest()
-            shards += [dataset.path(file.path) for file in manifest.files] if manifest else []
+            if manifest is None:
+                raise ValueError(
+                    f"{dataset.base}, from which {made.stage} was made, is gone: without it no"
+                    " survivor can be named; run the recipe again"
+                )
+            shards += [dataset.path(file.path) for file in manifest.files]
     if number < len(shards):
         return _Named(str(_row_of(shards[number], row).column("id")[0].as_py()))
     number -= len(shards)

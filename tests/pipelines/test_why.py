@@ -23,9 +23,9 @@ CANDIDATES = pa.schema(
 SELECTION = pa.schema([("eligible", pa.bool_()), ("copies", pa.uint32())])
 
 
-def publish(folder, name, files, inputs=None, parameters=None):
-    manifest = Manifest(name, "f1", 1, parameters or {}, inputs or {}, files, {}, {}, {}, "0")
-    dataset = Dataset(folder, "f1")
+def publish(folder, name, files, inputs=None, parameters=None, version="f1"):
+    manifest = Manifest(name, version, 1, parameters or {}, inputs or {}, files, {}, {}, {}, "0")
+    dataset = Dataset(folder, version)
     dataset.publish(manifest)
     return dataset
 
@@ -50,7 +50,9 @@ def write_documents(workspace, source, *shards):
     return files
 
 
-def write_attributes(workspace, table, source, files, rows, schema, inputs=None, parameters=None):
+def write_attributes(
+    workspace, table, source, files, rows, schema, inputs=None, parameters=None, version="f1"
+):
     """`rows`: of all shards, one after another."""
     folder = workspace.attributes(table, source)
     written, first = [], 0
@@ -58,8 +60,8 @@ def write_attributes(workspace, table, source, files, rows, schema, inputs=None,
         its = rows[first : first + file.rows]
         first += file.rows
         groups = [pa.RecordBatch.from_pylist(its[k : k + 2], schema) for k in range(0, len(its), 2)]
-        written.append(write_table(Dataset(folder, "f1"), file, schema, groups))
-    publish(folder, f"{table} {source}", written, inputs, parameters)
+        written.append(write_table(Dataset(folder, version), file, schema, groups))
+    publish(folder, f"{table} {source}", written, inputs, parameters, version)
 
 
 @pytest.fixture
@@ -218,6 +220,45 @@ def test_copies_are_told_per_mix_and_why_there_are_none(workspace):
     assert tell_story(workspace, "c", "no").reasons[0].reason == "not in this mix"
     with pytest.raises(ValueError, match=r"no mix 'three' .* mixes: no, one, two"):
         tell_story(workspace, "a", "three")
+
+
+def test_a_mix_is_told_in_the_versions_that_it_was_made_from(workspace):
+    files = write_documents(workspace, "web", ["a", "b"])
+    score = pa.schema([("n", pa.int64())])
+    tokens = pa.schema([("reason", pa.string())])
+
+    def run(version, mix, verdict, copied):
+        """A recipe with rules of its own; the later run is what the workspace shows."""
+        rows = [good(*verdict), good()]
+        write_attributes(workspace, "candidates", "web", files, rows, CANDIDATES, version=version)
+        write_attributes(
+            workspace, "tokens", "web", files, [{"reason": None}] * 2, tokens,
+            inputs={"documents web": "f1", "candidates web": version}, version=version,
+        )  # fmt: skip
+        write_attributes(
+            workspace, f"selection-{mix}", "web", files, [copies(copied), copies(1)], SELECTION,
+            inputs={"documents web": "f1", "tokens web": version}, parameters={"wanted_tokens": 9},
+        )  # fmt: skip
+
+    run("v1", "base", (), 1)
+    run("v2", "strict", ("gopher.words", 12.0), 0)
+    write_attributes(workspace, "size", "web", files, [{"n": 7}] * 2, score)
+    base, strict = tell_story(workspace, "a", "base"), tell_story(workspace, "a", "strict")
+    assert (base.kept, base.reasons, base.superseded) == (True, [], ())
+    assert (strict.kept, [one.reason for one in strict.reasons]) == (False, ["gopher.words"])
+    assert base.scores == {"size": {"n": 7}}
+    both = tell_story(workspace, "a")
+    assert both.superseded == ("base",)
+    assert "mix base was made from other scores and verdicts" in both.text()
+
+
+def test_a_survivor_of_a_pool_that_is_gone_is_not_guessed(workspace):
+    files = write_documents(workspace, "b", ["a", "b"])
+    rows = [duplicate(1, 2), duplicate(None, 2)]
+    inputs = {"documents b": "f1", "documents a": "gone"}
+    write_attributes(workspace, "exact_duplicates", "b", files, rows, EXACT_SCHEMA, inputs)
+    with pytest.raises(ValueError, match=r"a/.*gone.* is gone: .* no survivor"):
+        tell_story(workspace, "a")
 
 
 def duplicate(address, size):

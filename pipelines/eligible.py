@@ -68,8 +68,8 @@ class Graded:
 @dataclass(frozen=True)
 class Scored:
     """One row group, an entry a row: order uint64, tokens int64 (EOS included), pooled and eligible
-    bool; and where they were asked for text_bytes int64 (what is left after cuts) and digest uint64
-    (of id and tokens)."""
+    bool; and where they were asked for text_bytes int64 (what is left after cuts), digest uint64
+    (of id and tokens) and metadata string (JSON objects)."""
 
     order: npt.NDArray[np.uint64]
     tokens: npt.NDArray[np.int64]
@@ -78,11 +78,12 @@ class Scored:
     graded: Graded | None
     text_bytes: npt.NDArray[np.int64]
     digest: npt.NDArray[np.uint64]
+    metadata: pa.Array
 
 
 def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[Scored]:
-    """All row groups of a shard, in their order. `contents`: whether text_bytes and digest are
-    wanted, else they are empty."""
+    """All row groups of a shard, in their order. `contents`: whether text_bytes, digest and
+    metadata are wanted, else they are empty."""
     grade = choice.grades.get(shard.source)
     expressions = [*([choice.where] if choice.where else []), *(grade.expressions if grade else [])]
     used = columns_used(expressions, choice.schemas)
@@ -93,7 +94,7 @@ def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[S
         columns["size"] = sorted({*(columns.get("size") or []), "bytes"})
     columns["tokens"] = sorted(of_tokens)
     tables = {name: shard.tables[name] for name in columns}
-    columns["documents"] = ["id"]
+    columns["documents"] = ["id", "metadata"] if contents else ["id"]
     tables = {"documents": shard.documents, **tables}
     for aligned in read_aligned(tables, shard.file.rows_digest, columns):
         ids = aligned["documents"].column("id")
@@ -109,13 +110,15 @@ def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[S
         order = order_key(upper, choice.seed)
         graded = _grade(grade, values, len(ids)) if grade else None
         text_bytes, digest = np.empty(0, np.int64), np.empty(0, np.uint64)
+        metadata = pa.array([], pa.string())
         if contents:
+            metadata = aligned["documents"].column("metadata")
             cut = aligned["tokens"].column("cut_bytes").fill_null(0)
             sizes = aligned["size"].column("bytes").to_numpy()
             text_bytes = sizes - cut.to_numpy(zero_copy_only=False)
             hashes = aligned["tokens"].column("digest").fill_null(0).to_numpy()
             digest = digest_hashes(upper, lower, hashes)
-        yield Scored(order, tokens, pooled, eligible, graded, text_bytes, digest)
+        yield Scored(order, tokens, pooled, eligible, graded, text_bytes, digest, metadata)
 
 
 def _grade(grade: Grade, values: list[pa.Array], rows: int) -> Graded:

@@ -130,6 +130,17 @@ class Funnel:
             ],
         }
 
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> Funnel:
+        """The funnel of which this is `to_json`. KeyError and TypeError for anything else."""
+        names = {"in": "seen"}
+        return Funnel(
+            tuple(
+                FunnelStep(**{names.get(key, key): its for key, its in step.items()})
+                for step in value["steps"]
+            )
+        )
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The funnel for a terminal or a log, as wide as there is room: aligned columns and below
         each row its reasons, one a line; where that is too wide, one below another."""

@@ -2,15 +2,14 @@
 
 In: tables `tokens` and `selection`. Out, in the mix's folder: the parts that each shard of the pool
 makes, or, with `order: shuffled`, each bucket of the order, for which tokens move once (mix_shards,
-read back by mix_rescan); an index of MDS shards where those are asked for; and in `about/` what a
-reader needs to prove it: the recipe, the tokenizer and the index of benchmark n-grams (hashes, no
-text).
+read back by mix_rescan); an index of MDS shards where those are asked for; and what tells of it and
+proves it (mix_about).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import apache_beam as beam
@@ -18,6 +17,14 @@ import apache_beam as beam
 from expectations.gate import Verdict, run_gates
 from expectations.metrics import mix_metrics
 from pipelines.beam_options import PlannedExchange
+from pipelines.mix_about import (
+    ABOUT,
+    INDEX_FILE,
+    TOKENIZER_FILE,
+    AboutTask,
+    describe_mix,
+    write_about,
+)
 from pipelines.mix_outputs import of_source
 from pipelines.mix_rescan import nothing_scanned, rescan_parts
 from pipelines.mix_shards import (
@@ -36,73 +43,18 @@ from pipelines.select import DIGEST
 from pipelines.stage_names import MIX
 from pipelines.stages import Finished, Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
-from transforms import storage
-from transforms.datasets import Dataset, OutputFile, TaskRecord, sum_counts
+from transforms.datasets import Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import SourceBudget
-from transforms.mixing.cells import GradedBudget
 from transforms.mixing.document_order import bucket_count
 from transforms.stored_lists import Afterwards, Listed, StoredList
-from transforms.tokens.loading import Description, as_file, describe_tokenizer
-from transforms.tokens.specification import TokenizerError, TokenizerSpec
+from transforms.tokens.loading import Description, as_file
+from transforms.tokens.specification import TokenizerSpec
 from transforms.tokens.token_files import SHUFFLED, TOKEN_BYTES
 
-__all__ = [
-    "INDEX_FILE",
-    "MIX_VERSION",
-    "RECIPE_FILE",
-    "TOKENIZER_FILE",
-    "mix_job",
-    "selected_counts",
-]
+__all__ = ["MIX_VERSION", "mix_job", "selected_counts"]
 
 MOVED_BYTES = 150  # of a document beside its tokens, that are moved with it into the order
-ABOUT = "about"  # task that stores recipe, tokenizer and index beside the tokens
-RECIPE_FILE = "about/recipe.json"
-TOKENIZER_FILE = "about/tokenizer"
-INDEX_FILE = "about/benchmarks.arrow"
-QUALITY_PLOT = "about/quality.svg"
-
-
-@dataclass(frozen=True)
-class AboutTask:
-    """What is stored beside the tokens."""
-
-    dataset: Dataset
-    tokenizer: TokenizerSpec
-    fingerprint: str  # of the tokenizer
-    memory: str  # see `describe_tokenizer`
-    index: tuple[str, str] | None
-    recipe: Mapping[str, Any]
-    plots: Mapping[str, bytes]  # by path
-    name: str = ABOUT
-
-
-def write_about(task: AboutTask) -> str:
-    """Store the recipe, the tokenizer (as a file, however it was named) and the n-gram index."""
-    if storage.exists(task.dataset.record_path(task.name)):
-        return task.name
-    paths = [RECIPE_FILE, TOKENIZER_FILE]
-    storage.write_json(task.dataset.path(RECIPE_FILE), task.recipe)
-    stored = task.dataset.path(TOKENIZER_FILE)
-    content, spec = as_file(task.tokenizer)
-    storage.write_bytes(stored, content)
-    if describe_tokenizer(replace(spec, name=stored), task.memory).fingerprint != task.fingerprint:
-        raise TokenizerError(
-            f"tokenizer {task.tokenizer.name!r} has changed since this run began: run again"
-        )
-    for path, content in task.plots.items():
-        storage.write_bytes(task.dataset.path(path), content)
-        paths.append(path)
-    if task.index:
-        storage.write_bytes(task.dataset.path(INDEX_FILE), storage.read_bytes(task.index[0]))
-        paths.append(INDEX_FILE)
-    files = []
-    for path in paths:
-        digest, size_bytes = storage.sha256_of(task.dataset.path(path))
-        files.append(OutputFile(path, size_bytes, digest))
-    task.dataset.write_record(TaskRecord(task.name, files, {}))
-    return task.name
 
 
 def selected_counts(budget: SourceBudget, selected: Mapping[str, int]) -> dict[str, Any]:
@@ -127,16 +79,6 @@ def _order_parameters(budgets: Mapping[str, SourceBudget]) -> dict[str, Any]:
     source is there more often."""
     most = {source: budget.most_copies for source, budget in sorted(budgets.items())}
     return {"most_copies": most}
-
-
-def _plots(budgets: Mapping[str, SourceBudget]) -> dict[str, bytes]:
-    """How often text was taken by its quality, where that was asked for."""
-    graded = {name: one for name, one in budgets.items() if isinstance(one, GradedBudget)}
-    if not graded:
-        return {}
-    from pipelines.plots import draw_quality  # half a second, of which most mixes need nothing
-
-    return {QUALITY_PLOT: draw_quality(graded)}
 
 
 def _check_lengths(recipe: Recipe, selected: Mapping[str, Mapping[str, int]]) -> None:
@@ -174,15 +116,16 @@ def mix_job(
     inputs: Mapping[str, str],
     index: tuple[str, str] | None,
     budgets: Mapping[str, SourceBudget],
-    selected: Mapping[str, Mapping[str, int]],
+    manifests: Mapping[str, Manifest],
     reuse_tokens: bool = False,
 ) -> Job:
     """The job that writes the mix. `index`: (path, fingerprint) of the benchmark n-grams;
     `reuse_tokens`: parts that an earlier mix of the workspace holds are shared.
     RecipeError where documents are longer than the recipe lets them be.
 
-    `budgets` and `selected` (counts of the stage `selection`) are by source.
+    `budgets` are by source, `manifests` of all stages before by their names.
     """
+    selected = {name: manifests[f"selection {name}"].counts for name in budgets}
     _check_lengths(recipe, selected)
     tree = spelled_alike(recipe, workspace.uri)
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]
@@ -240,7 +183,7 @@ def mix_job(
     whole = sum(budget.wanted_tokens for budget in budgets.values())
     shares = {source: budget.wanted_tokens / whole for source, budget in budgets.items()}
     memory = workspace.tokenizers
-    about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, tree, _plots(budgets))
+    about = AboutTask(stage.dataset, tokenizer, fingerprint, memory, index, tree)
 
     def build(pipeline: beam.Pipeline, missing: Mapping[str, Sequence[str]]) -> None:
         shards = pipeline | "Shards" >> Listed(tasks, stage.dataset.aside)
@@ -332,9 +275,13 @@ def mix_job(
             "benchmarks": {"file": INDEX_FILE, "fingerprint": index[1]} if index else None,
         }
 
+    def describe(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, bytes]:
+        its = stage.fingerprint
+        return describe_mix(recipe, its, described, budgets, manifests, records)
+
     documents = sum(selected[source]["copies"] for source in budgets)
     moved = TOKEN_BYTES * total + MOVED_BYTES * documents
     exchanges = {"order": PlannedExchange(moved, by_files=True)} if shuffled else {}
     # An earlier run's files were read back by that run: what they hold now is seen anew.
     proofs = [f"{name}.rescan" for name in names]
-    return Job(MIX, [stage], build, gate, details, exchanges=exchanges, proofs=proofs)
+    return Job(MIX, [stage], build, gate, details, describe, exchanges=exchanges, proofs=proofs)

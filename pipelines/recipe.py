@@ -64,6 +64,10 @@ class Source:
     ocr: Mapping[str, Any]
     pdf: Mapping[str, Any]
     allow_empty: bool
+    # For the mix's datasheet:
+    description: str = ""
+    homepage: str = ""
+    license: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,7 @@ class Recipe:
     tree: Mapping[str, Any]
     problem: Callable[[tuple[str | int, ...], str], Problem] = field(repr=False, compare=False)
     """A problem found later, with the file and line of its key path."""
+    description: str = ""  # for the mix's datasheet
 
     def source(self, name: str) -> Source:
         """The source of this name."""
@@ -300,6 +305,7 @@ class _Reading:
             folder=self.folder,
             tree=self.tree,
             problem=self.files.problem,
+            description=self.tree.get("description", "").strip(),
         )
 
 
@@ -312,6 +318,9 @@ def _source(name: str, tree: Mapping[str, Any]) -> Source:
         ocr=tree.get("ocr", {}),
         pdf=tree.get("pdf", {}),
         allow_empty=tree.get("allow_empty", False),
+        description=tree.get("description", "").strip(),
+        homepage=tree.get("homepage", "").strip(),
+        license=tree.get("license", "").strip(),
     )
 
 

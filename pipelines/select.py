@@ -4,7 +4,8 @@ budget.
 In: tokens and attributes, and what the mix takes of each source (budgets.py). Out: per source the
 table `selection`, aligned with the documents: `eligible` bool (in the pool and met by the recipe's
 query), `copies` uint32, `cell` uint32 (the number of the document's cell in the budget, 0 where
-neither quality nor repetition decide; null where it is not eligible).
+neither quality nor repetition decide; null where it is not eligible). Its counters tell which
+licences chosen documents state.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from transforms.environment import environment
 from transforms.mixing.budget import SourceBudget, copies, divide_tokens
 from transforms.mixing.cells import GradedBudget, copies_in_cells
 from transforms.mixing.identity import sum_digests
+from transforms.mixing.licenses import LicenseCounts
 
 __all__ = ["DIGEST", "SELECTION_SCHEMA", "SELECTION_VERSION", "select_job", "select_stages"]
 
-SELECTION_VERSION = 4
+SELECTION_VERSION = 5
 SELECTION_SCHEMA = pa.schema(
     [
         pa.field("eligible", pa.bool_(), nullable=False),
@@ -53,6 +55,7 @@ def select_shard(task: TableTask, choice: Choice, budgets: Mapping[str, SourceBu
     """
     shard, budget = task.shard, budgets.get(task.shard.source)
     counts: list[Mapping[str, int]] = []
+    licenses = LicenseCounts()
 
     def batches() -> Iterator[pa.RecordBatch]:
         for scored in score(shard, choice):
@@ -64,9 +67,11 @@ def select_shard(task: TableTask, choice: Choice, budgets: Mapping[str, SourceBu
             )
             counts.append(count_attributes(table))
             counts.append(_count(scored, eligible, chosen, cells, budget))
+            licenses.add(scored.metadata, chosen, scored.tokens)
             yield table
 
     file = write_table(task.dataset, shard.file, SELECTION_SCHEMA, batches())
+    counts.append(licenses.counts())
     task.dataset.write_record(TaskRecord(shard.task, [file], sum_counts(counts)))
     return task.name
 

@@ -100,6 +100,9 @@ class Job:
     build: Callable[[beam.Pipeline, Missing], None] | None
     gate: Callable[[Sequence[Finished]], Sequence[Verdict]] | None  # a verdict for each
     details: Callable[[Stage, Sequence[TaskRecord]], dict[str, Any]] = lambda stage, records: {}
+    # Small files, by path, that tell of all that was made: written when the gate has passed, before
+    # the manifest, which lists them behind those of the tasks.
+    describe: Callable[[Stage, Sequence[TaskRecord]], Mapping[str, bytes]] = lambda stage, its: {}
     cleanup: Callable[[], None] = lambda: None
     # What is done before `build` is called: by itself, or by pipelines, each handed to what runs it
     # to its end. They leave what they made in `scratch`, and do nothing where it is there.
@@ -186,7 +189,7 @@ def run_job(
                 judged_anew.append(stage)
                 records[stage.name] = whole
         elif manifest is not None:
-            stage.dataset.show()
+            stage.dataset.show(manifest)
             manifests[stage.name] = manifest
     manifests |= _finish(job, judged_anew, records)
     up_to_date = frozenset(manifests)
@@ -261,13 +264,16 @@ def _records_of(stage: Stage, known: Mapping[str, TaskRecord]) -> list[TaskRecor
 def _publish(
     job: Job, stage: Stage, records: Sequence[TaskRecord], verdict: dict[str, Any]
 ) -> Manifest:
+    told = [
+        stage.dataset.write(path, content) for path, content in job.describe(stage, records).items()
+    ]
     manifest = Manifest(
         stage=stage.name,
         fingerprint=stage.fingerprint,
         version=stage.version,
         parameters=stage.parameters,
         inputs=dict(stage.inputs),
-        files=[file for record in records for file in record.files],
+        files=[*(file for record in records for file in record.files), *told],
         counts=sum_counts(record.counts for record in records),
         gate=verdict,
         bounds=dict(job.bounds),

@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.mix import INDEX_FILE, RECIPE_FILE, TOKENIZER_FILE
+from pipelines.check import Check
+from pipelines.mix_about import INDEX_FILE, RECIPE_FILE, stored_tokenizer
 from pipelines.mix_outputs import (
     OUTPUTS,
     csv_of,
@@ -30,6 +30,7 @@ from pipelines.mix_outputs import (
 from pipelines.mix_rescan import by_source, is_sound, scan_tokens
 from pipelines.recipe import Mix, read_mix
 from pipelines.stages import Stage
+from pipelines.verify_about import check_about
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile, sum_counts
 from transforms.decontamination.index import NgramIndex, load_index
@@ -38,9 +39,7 @@ from transforms.mixing.document_order import out_of_order
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
 from transforms.mixing.sequences import token_part
 from transforms.mixing.shortage import settle
-from transforms.tokens.loading import load_tokenizer
 from transforms.tokens.mds import mds_index
-from transforms.tokens.specification import TokenizerSpec
 from transforms.tokens.token_files import (
     SHUFFLED,
     DocumentBounds,
@@ -50,22 +49,9 @@ from transforms.tokens.token_files import (
 )
 from transforms.tokens.tokenizer import Tokenizer
 
-__all__ = ["Check", "verify_mix"]
+__all__ = ["verify_mix"]
 
 _RECORD = re.compile(r"records/[^/]+\.json")  # what remains of the run beside the mix's files
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that must hold of a mix."""
-
-    name: str
-    ok: bool
-    seen: object
-    wanted: object
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
@@ -83,12 +69,13 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
     paths = [file.path for file in manifest.files if is_token_file(file.path)]
     readable = [path for path in paths if not {path, csv_of(path)} & broken]
     try:
-        tokenizer = _tokenizer(dataset, manifest)
+        tokenizer = stored_tokenizer(dataset, manifest)
         index = index or _index(dataset, manifest)
         asked = _asked(dataset)
         checks += _check_identity(dataset, manifest, tokenizer, index)
         selected = _selected(manifest)
         checks += _check_details(manifest, selected)
+        checks += check_about(dataset, manifest, selected)
     except (KeyError, TypeError, AttributeError, ValueError, OSError, storage.DamagedFile) as error:
         name = "tokenizer, benchmark index and recipe load"
         reason = f"{type(error).__name__}: {error}"
@@ -242,15 +229,6 @@ def _check_identity(
         stored = manifest.details["benchmarks"] or {}
         good = index is not None and wanted == stored.get("fingerprint") is not None
         yield Check("benchmark index is the one named", good, stored.get("fingerprint"), wanted)
-
-
-def _tokenizer(dataset: Dataset, manifest: Manifest) -> Tokenizer:
-    spec = dict(manifest.details["tokenizer"]["spec"])
-    spec["name"] = dataset.path(TOKENIZER_FILE)  # never one that lies elsewhere
-    if not storage.exists(spec["name"]):
-        raise FileNotFoundError(f"the mix lacks its {TOKENIZER_FILE}")
-    spec["special_tokens"] = tuple((name, number) for name, number in spec["special_tokens"])
-    return load_tokenizer(TokenizerSpec(**spec))
 
 
 def _index(dataset: Dataset, manifest: Manifest) -> NgramIndex | None:

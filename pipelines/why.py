@@ -358,11 +358,7 @@ def _superseded(
 
 def _row_of(path: str, row: int) -> pa.RecordBatch:
     with StoredTable(path) as table:
-        for group, rows in enumerate(table.group_rows):
-            if row < rows:
-                return _read_row(path, group, row)
-            row -= rows
-    raise ValueError(f"{path} has fewer rows than its documents")
+        return table.read_row(row)
 
 
 class _Named(NamedTuple):

@@ -467,14 +467,11 @@ class Workflow:
             return
         shards = self._extend(shards, "selection", f"selection-{recipe.name}")
         self.check_ledger()
-        selected = {
-            source: self.manifests[f"selection {source}"].counts for source in self._sources
-        }
         index = (self._index_path, self._index_fingerprint) if recipe.decontamination else None
         pool = self._pool("selection")
         yield mix_job(
-            workspace, recipe, tokenizer, described, shards, pool, index, self.budgets, selected,
-            self.reuse_tokens,
+            workspace, recipe, tokenizer, described, shards, pool, index, self.budgets,
+            self.manifests, self.reuse_tokens,
         )  # fmt: skip
 
     @property

@@ -5,7 +5,8 @@ A stage writes into `<folder>/<fingerprint>/`: its files, one small record per f
 only after its gate has passed, `manifest.json`. `<folder>/manifest.json` is a copy of the manifest
 of the version that readers see; it alone makes a dataset exist. So an interrupted stage goes on at
 the first task without a record, a failed gate leaves the version aside, and a recipe that goes back
-to old parameters finds the old version whole.
+to old parameters finds the old version whole. A version that holds a `README.md` has that shown
+beside the manifest as well, its links leading into the version.
 
 Records and manifests carry a digest of their own content, so that one in which anything was changed
 counts as none: its work is done again.
@@ -15,6 +16,7 @@ Nothing in a record or manifest depends on a clock, a machine or the order of wo
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,7 +26,18 @@ from typing import Any
 from transforms import storage
 from transforms.sealed_json import fingerprint_of, read_sealed, sealed
 
-__all__ = ["Dataset", "Manifest", "OutputFile", "TaskRecord", "fingerprint_of", "sum_counts"]
+__all__ = [
+    "README",
+    "Dataset",
+    "Manifest",
+    "OutputFile",
+    "TaskRecord",
+    "fingerprint_of",
+    "sum_counts",
+]
+
+README = "README.md"  # of a dataset that tells people what it is
+_LINK = re.compile(rb"(?<=[^\\]\]\()(?![a-zA-Z+.-]+:|[/#])")  # before where a relative one leads
 
 
 def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -147,6 +160,12 @@ class Dataset:
     def record_path(self, task: str) -> str:
         return self.path(f"records/{task}.json")
 
+    def write(self, relative: str, content: bytes) -> OutputFile:
+        """Write a small file of this version."""
+        with storage.write_aside(self.path(relative)) as file:
+            file.write(content)
+        return OutputFile(relative, file.size_bytes, file.sha256)
+
     def write_record(self, record: TaskRecord) -> None:
         storage.write_bytes(self.record_path(record.task), sealed(record.to_json()))
 
@@ -242,24 +261,34 @@ class Dataset:
         """Finish this version and let readers see it."""
         content = sealed(manifest.to_json())
         storage.write_bytes(self.path("manifest.json"), content)
-        self._show(content)
+        self._show(manifest, content)
 
     def withdraw(self) -> None:
         """Take this version from its readers; its files and records stay."""
         shown = self._shown()
         if shown is None or shown.fingerprint == self.fingerprint:
-            storage.delete([storage.join(self.folder, "manifest.json")])
+            storage.delete([storage.join(self.folder, name) for name in ("manifest.json", README)])
         storage.delete([self.path("manifest.json")])
 
-    def show(self) -> None:
-        """Let readers see this version, which is finished."""
-        self._show(storage.read_bytes(self.path("manifest.json")))
+    def show(self, manifest: Manifest) -> None:
+        """Let readers see this version, which is finished and has this manifest."""
+        self._show(manifest, storage.read_bytes(self.path("manifest.json")))
 
-    def _show(self, content: bytes) -> None:
-        path = storage.join(self.folder, "manifest.json")
-        if not storage.exists(path) or storage.read_bytes(path) != content:
-            storage.write_bytes(path, content)
-            storage.delete([storage.join(self.folder, "aside")])
+    def readme_shown(self) -> bytes:
+        """What the `README.md` beside the manifest that readers see must hold."""
+        inside = f"{self.fingerprint}/".encode()
+        return _LINK.sub(lambda found: inside, storage.read_bytes(self.path(README)))
+
+    def _show(self, manifest: Manifest, content: bytes) -> None:
+        path, readme = (storage.join(self.folder, name) for name in ("manifest.json", README))
+        is_described = any(file.path == README for file in manifest.files)
+        shown = {readme: self.readme_shown()} if is_described else {}
+        for place, its in {**shown, path: content}.items():  # the manifest last
+            if not storage.exists(place) or storage.read_bytes(place) != its:
+                if not is_described:
+                    storage.delete([readme])  # of another version
+                storage.write_bytes(place, its)
+                storage.delete([storage.join(self.folder, "aside")])
 
 
 def _read_manifest(path: str) -> Manifest | None:

@@ -185,6 +185,15 @@ class StoredTable:
             )
         return batches[0]
 
+    def read_row(self, number: int, columns: list[str] | None = None) -> pa.RecordBatch:
+        """One row (from 0) as a batch of its own. ValueError where the file has fewer."""
+        left = number
+        for group, rows in enumerate(self.group_rows):
+            if left < rows:
+                return self.read(group, columns).slice(left, 1)
+            left -= rows
+        raise ValueError(f"{self.path} has no row {number}, only {sum(self.group_rows)} rows")
+
     @contextmanager
     def _telling(self) -> Iterator[None]:
         try:

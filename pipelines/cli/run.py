@@ -76,6 +76,7 @@ def run_recipe(
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
     from transforms import storage
+    from transforms.datasets import README
     from transforms.kernels.compiled import is_compiled, note_compiled
 
     options = beam_options(runner, beam_arguments)
@@ -135,6 +136,7 @@ def run_recipe(
             )
         tokens = storage.join(mix, workflow.manifests["mix"].fingerprint, "tokens")
         ANSWERS.print(f"The mix: {mix}, its token files: {tokens}", markup=False)
+        ANSWERS.print(f"What is in it, for people: {storage.join(mix, README)}", markup=False)
     return {
         "stages": [state.to_json() for state in workflow.states],
         "mix": mix,

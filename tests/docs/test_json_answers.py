@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from pipelines.check import Check
 from pipelines.cli import outcomes
 from pipelines.demo.outcome import Finding
 from pipelines.recipe import Problem
 from pipelines.stage_states import StageState
 from pipelines.story import Cut, Draw, Reason, RuleVerdict, Story
 from pipelines.train_classifier import Outcome
-from pipelines.verify import Check
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## ([\w -]+)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,24 @@ def test_mix_passes_and_says_what_was_checked(mix: MixCopy) -> None:
         assert word in names
     for check in outcome.answer["checks"]:
         assert check.keys() >= {"name", "ok", "seen", "wanted"}
+
+
+def test_the_datasheet_of_the_mix_tells_of_it_and_nothing_of_the_machine(
+    finished: Finished, pool: Pool, mix: MixCopy
+) -> None:
+    page = (mix.folder / "README.md").read_text()
+    for name, its in mix.manifest["details"]["sources"].items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| {name}"))
+        assert f" {its['tokens']:,} " in row
+        assert f" {its['documents']:,} " in row
+    assert mix.manifest["fingerprint"] in page
+    assert mix.manifest["details"]["benchmarks"]["fingerprint"] in page
+    for place in (finished.workspace, pool.folder):
+        assert str(place) not in page
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert len(links) > 5
+    for link in links:
+        assert (mix.folder / link).exists(), link
 
 
 def test_mix_passes_alone_without_workspace_and_sources(

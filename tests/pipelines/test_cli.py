@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from expectations.gate import Result, Verdict
 from pipelines import workflow as workflow_module
+from pipelines.check import Check
 from pipelines.cli import app, main
 from pipelines.stages import GateFailed, RunFailed
 from pipelines.submission import check_runner
-from pipelines.verify import Check
 from transforms.mixing.budget import BudgetError
 from transforms.tokens.training import train_bpe
 

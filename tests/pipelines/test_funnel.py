@@ -232,3 +232,11 @@ def test_as_json_it_holds_the_ledger_and_its_steps():
         "found": {"contaminated": 10, "words": 25},
         "cut": {},
     }
+
+
+def test_it_comes_back_from_json_as_it_was():
+    funnel = steps_of(MANIFESTS)
+    assert Funnel.from_json(funnel.to_json()) == funnel
+    for none in ({}, {"steps": [{"x": 1}]}, {"steps": 1}):
+        with pytest.raises((KeyError, TypeError)):
+            Funnel.from_json(none)

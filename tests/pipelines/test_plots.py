@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from pipelines.plots import draw_quality, draw_sweep
+from pipelines.plots import MOST_DRAWN, draw_funnel, draw_quality, draw_shares, draw_sweep
 from transforms.mixing.budget import SourceBudget
 from transforms.mixing.cells import Cell, GradedBudget
 from transforms.mixing.partition import Partition
@@ -46,3 +46,38 @@ def test_a_sweep_is_drawn_with_what_is_not_known():
     for part in ("gopher.words.min", "web", "code", "wanted by the mix"):
         assert part in content.decode()
     assert draw_sweep("k", ["1"], {"web": [1]}, 1.0, "png").startswith(b"\x89PNG")
+
+
+def text_of(content):
+    ET.fromstring(content)
+    return content.decode()
+
+
+def test_shares_are_drawn_for_every_source():
+    shares = {"web": (0.9, 0.2, 0.21), "code": (0.1, 0.8, 0.79)}
+    text = text_of(draw_shares(shares))
+    for part in ("web", "code", "21.0 %", "90.0 %", "79.0 %", "asked"):
+        assert part in text
+    assert draw_shares(shares).decode() == text
+
+
+@pytest.mark.parametrize("sources", [0, 1, 2, 5])
+def test_what_each_stage_leaves_is_drawn_for_every_source(sources):
+    left = {
+        f"source-{n}": [("input", 12_345), ("filter", n), ("select", 0)] for n in range(sources)
+    }
+    text = text_of(draw_funnel(left))
+    for name in left:
+        assert name in text
+    assert text.count("12,345") == sources
+    assert draw_funnel(left).decode() == text
+
+
+def test_of_many_sources_the_largest_are_drawn_and_it_is_said():
+    many = {f"source-{n:03d}": n for n in range(100)}
+    left = {name: [("input", n)] for name, n in many.items()}
+    shares = {name: (0.01, 0.01, n / 4950) for name, n in many.items()}
+    for text in (text_of(draw_funnel(left)), text_of(draw_shares(shares))):
+        assert f"the {MOST_DRAWN} largest of 100 sources" in text
+        assert "source-099" in text
+        assert "source-010" not in text

@@ -16,7 +16,7 @@ from pipelines.stages import (
     run_job,
 )
 from transforms import storage
-from transforms.datasets import Dataset, OutputFile, TaskRecord
+from transforms.datasets import Dataset, OutputFile, TaskRecord, sum_counts
 
 OPTIONS = PipelineOptions(["--direct_num_workers=1"])
 STAGE = Stage("things web", "folder", 1, {"n": 8}, {"documents web": "f0"}, ["t0", "t1"])
@@ -101,6 +101,33 @@ def test_a_job_publishes_its_stages_with_what_their_tasks_wrote_and_counted(tmp_
         assert manifest.counts == {"documents": 2, "removed.t0": 1, "removed.t1": 1}
         for file in manifest.files:
             assert storage.sha256_of(dataset.path(file.path)) == (file.sha256, file.size_bytes)
+
+
+def test_what_describes_a_stage_is_written_from_all_records_and_listed_in_its_manifest(tmp_path):
+    def describe(stage, records):
+        assert stage.dataset.manifest() is None  # which comes last
+        counted = sum_counts(record.counts for record in records)
+        return {"about/told.txt": f"{stage.name} {counted['documents']}".encode()}
+
+    job, _ = job_of(tmp_path, describe=describe)
+    run_job(job, OPTIONS)
+    for stage in job.stages:
+        dataset, manifest = Dataset.published(stage.folder)
+        assert [file.path for file in manifest.files] == ["t0", "t1", "about/told.txt"]
+        assert storage.read_bytes(dataset.path("about/told.txt")) == f"{stage.name} 2".encode()
+        last = manifest.files[-1]
+        assert storage.sha256_of(dataset.path(last.path)) == (last.sha256, last.size_bytes)
+
+
+def test_what_describes_a_stage_is_written_again_when_it_is_lost(tmp_path):
+    job, _ = job_of(tmp_path, describe=lambda stage, records: {"README.md": b"[a](b)"})
+    run_job(job, OPTIONS)
+    stage = job.stages[0]
+    storage.delete([stage.dataset.path("README.md")])
+    again, built = job_of(tmp_path, describe=lambda stage, records: {"README.md": b"[a](b)"})
+    run_job(again, OPTIONS)
+    assert built == []
+    assert storage.read_bytes(stage.dataset.path("README.md")) == b"[a](b)"
 
 
 def test_a_finished_job_is_not_run_again(tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipelines.funnel import Funnel, FunnelStep
 from pipelines.stages import Stage
 from pipelines.verify import verify_mix
 from transforms import storage
@@ -35,6 +36,7 @@ TEXTS = {
 EOS = 300
 NEXT_TOKENS = 7  # of the first document that is not in the mix
 ABOUT = ("about/tokenizer", "about/benchmarks.arrow", "about/recipe.json")
+TOLD = ("about/plan.json", "about/ledger.json", "README.md")
 
 
 def write_tokenizer(folder):
@@ -62,7 +64,9 @@ def write_source(base, source, tokenizer, texts):
     }
     digests = document_digests(pa.array(ids), hash_tokens(tokens, bounds[:-1], bounds[1:]))
     digest = f"{sum_digests(digests, np.ones(len(ids), np.uint32)):016x}"
-    selected = {**counts, "next_document_tokens": NEXT_TOKENS, "digest": digest}
+    selected = {
+        **counts, "next_document_tokens": NEXT_TOKENS, "most_tokens": 0, "digest": digest,
+    }  # fmt: skip
     return writer.files, counts, selected
 
 
@@ -84,7 +88,19 @@ def make_mix(folder, texts=TEXTS, shares=None, **details):
     pool = {"sources": {}} if details else {"sources": {}, "decontaminate": {"benchmarks": []}}
     recipe = {"pool": pool, "mix": {"tokens": total, "tokenizer": "x", "shares": shares}}
     storage.write_json(dataset.path("about/recipe.json"), recipe)
-    for path in ABOUT:
+    planned = {
+        source: {**its, "taken_tokens": its["tokens"], "taken_documents": its["documents"]}
+        for source, its in selected.items()
+    }
+    storage.write_json(dataset.path("about/plan.json"), {"sources": planned})
+    steps = [
+        FunnelStep(source, "select", 9, its["documents"], None, its["tokens"],
+                   {"not drawn": 9 - its["documents"]}, {})
+        for source, its in selected.items()
+    ]  # fmt: skip
+    storage.write_json(dataset.path("about/ledger.json"), Funnel(tuple(steps)).to_json())
+    storage.write_bytes(dataset.path("README.md"), b"# A mix, by [a plan](about/plan.json)\n")
+    for path in (*ABOUT, *TOLD):
         digest, size_bytes = storage.sha256_of(dataset.path(path))
         files.append(OutputFile(path, size_bytes, digest))
     its_details = {
@@ -175,7 +191,7 @@ def test_an_untouched_mix_passes_wherever_it_is_copied_to(good, mix):
     assert failed(good) == []
     assert failed(mix) == []
     checks = {check.name: check for check in verify_mix(str(mix))}
-    assert checks["files with the right hash"].seen == 7
+    assert checks["files with the right hash"].seen == 10
     assert checks["documents per source"].seen == {"code": 1, "web": 2}
 
 
@@ -413,7 +429,71 @@ def test_parameters_are_covered_by_the_fingerprint(mix):
     selected = {**manifest.parameters["selected"]}
     selected["web"] = {**selected["web"], "next_document_tokens": 10**9}
     dataset.publish(replace(manifest, parameters={**manifest.parameters, "selected": selected}))
-    assert failed(mix) == ["fingerprint of the manifest"]
+    assert failed(mix) == ["fingerprint of the manifest", "plan ends in what is in the mix"]
+
+
+def test_the_page_that_people_see_leads_into_the_version(mix):
+    page = (mix / "README.md").read_text()
+    assert page == f"# A mix, by [a plan]({base_of(mix).name}/about/plan.json)\n"
+    assert (mix / page.partition("(")[2].partition(")")[0]).exists()
+
+
+@pytest.mark.parametrize("content", [None, b"# Another mix\n"])
+def test_another_page_than_the_versions_is_found(mix, content):
+    (mix / "README.md").unlink()
+    if content:
+        (mix / "README.md").write_bytes(content)
+    assert failed(mix) == ["README.md is the one of this version"]
+
+
+@pytest.mark.parametrize("path", TOLD)
+def test_a_mix_without_what_it_must_carry_is_found(mix, path):
+    (base_of(mix) / path).unlink()
+    dataset, manifest = Dataset.published(str(mix))
+    files = [file for file in manifest.files if file.path != path]
+    dataset.publish(replace(manifest, files=files))
+    assert failed(mix) == ["plan, ledger and datasheet are there"]
+
+
+def change_json(mix, path, change):
+    value = storage.read_json(str(base_of(mix) / path))
+    change(value)
+    storage.write_json(str(base_of(mix) / path), value)
+    seal(mix)
+
+
+@pytest.mark.parametrize("key", ["taken_tokens", "taken_documents", "wanted_tokens", "most_tokens"])
+def test_a_plan_that_ends_in_another_mix_is_found(mix, key):
+    def change(plan):
+        plan["sources"]["web"][key] += 1
+
+    change_json(mix, "about/plan.json", change)
+    assert failed(mix) == ["plan ends in what is in the mix"]
+
+
+def test_a_ledger_that_loses_a_document_is_found(mix):
+    def change(ledger):
+        ledger["steps"][0]["removed"]["not drawn"] -= 1
+
+    change_json(mix, "about/ledger.json", change)
+    assert failed(mix) == ["ledger balances at every joint"]
+
+
+def test_a_ledger_of_another_mix_is_found(mix):
+    def change(ledger):
+        ledger["steps"][0]["tokens"] += 1
+
+    change_json(mix, "about/ledger.json", change)
+    assert failed(mix) == ["ledger ends in the tokens of the mix"]
+
+
+@pytest.mark.parametrize("content", [[], {}, {"sources": 1, "steps": 2}, {"steps": [{"x": 1}]}])
+@pytest.mark.parametrize("path", TOLD[:2])
+def test_a_plan_or_ledger_that_is_none_is_found(mix, path, content):
+    storage.write_json(str(base_of(mix) / path), content)
+    seal(mix)
+    (name,) = failed(mix)
+    assert name.startswith(("plan ends", "ledger balances"))
 
 
 def test_another_tokenizer_than_the_one_named_is_found(mix):

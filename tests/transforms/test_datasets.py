@@ -89,7 +89,7 @@ def test_an_old_version_is_shown_again_without_being_written_again(tmp_path):
     new.publish(replace(MANIFEST, fingerprint="f2"))
     assert Dataset.published(str(tmp_path))[0] == new
     before = storage.read_bytes(old.path("manifest.json"))
-    old.show()
+    old.show(MANIFEST)
     assert Dataset.published(str(tmp_path)) == (old, MANIFEST)
     assert storage.read_bytes(old.path("manifest.json")) == before
 
@@ -107,7 +107,29 @@ def test_showing_what_is_shown_writes_nothing(tmp_path, monkeypatch):
     dataset = Dataset(str(tmp_path), "f1")
     dataset.publish(MANIFEST)
     monkeypatch.setattr(storage, "write_bytes", lambda path, content: pytest.fail(path))
-    dataset.show()
+    dataset.show(MANIFEST)
+
+
+def test_a_readme_is_shown_with_the_manifest_of_its_version_and_leads_into_it(folder):
+    page = b"[a](about/a.json) ![b](about/b.svg) [c](https://c.org/d) [e](#e) [f](/g)\n"
+    for name, told in (("f1", page), ("f2", b"another\n"), ("f3", None)):
+        dataset = Dataset(folder, name)
+        files = [dataset.write("README.md", told)] if told else []
+        manifest = replace(MANIFEST, fingerprint=name, files=files)
+        dataset.publish(manifest)
+        if name == "f1":
+            first = manifest
+            shown = storage.read_bytes(f"{folder}/README.md")
+            assert shown == (
+                b"[a](f1/about/a.json) ![b](f1/about/b.svg) [c](https://c.org/d) [e](#e) [f](/g)\n"
+            )
+        elif told:
+            assert storage.read_bytes(f"{folder}/README.md") == told
+    assert not storage.exists(f"{folder}/README.md")  # the version that is shown has none
+    Dataset(folder, "f1").show(first)
+    assert storage.read_bytes(f"{folder}/README.md") == shown
+    Dataset(folder, "f1").withdraw()
+    assert not storage.exists(f"{folder}/README.md")
 
 
 def written(folder, content=b"whole"):

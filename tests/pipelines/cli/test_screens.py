@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 from rich.console import Console
 
+from pipelines.check import Check
 from pipelines.cli.screens import (
     Screen,
     bands_table,
@@ -19,7 +20,6 @@ from pipelines.cli.screens import (
 )
 from pipelines.recipe import Fuzzy
 from pipelines.stage_states import StageState
-from pipelines.verify import Check
 from transforms.mixing.budget import SourceBudget
 
 WIDTHS = (20, 40, 80, 200)

@@ -1,4 +1,4 @@
-"""The command `vineleaf`: run, plan, check, verify, why, train-classifier, demo."""
+"""The command `vineleaf`: run, plan, check, verify, why, compare, train-classifier, demo."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.check import check
+from pipelines.cli.compare import compare
 from pipelines.cli.demo import demo
 from pipelines.cli.outcomes import ERRORS, RUN_FAILED
 from pipelines.cli.plan import plan
@@ -54,7 +55,7 @@ def vineleaf(
 app.callback()(vineleaf)
 app.command(context_settings={"allow_extra_args": True})(run)
 app.command(context_settings={"allow_extra_args": True})(plan)
-for _command in (check, verify, why, train_classifier, demo):
+for _command in (check, verify, why, compare, train_classifier, demo):
     app.command()(_command)
 
 

@@ -9,11 +9,14 @@ import pytest
 
 from pipelines.check import Check
 from pipelines.cli import outcomes
+from pipelines.compare import Comparison, Example, Side, SourceComparison
 from pipelines.demo.outcome import Finding
 from pipelines.recipe import Problem
+from pipelines.recipe_differences import Difference
 from pipelines.stage_states import StageState
 from pipelines.story import Cut, Draw, Reason, RuleVerdict, Story
 from pipelines.train_classifier import Outcome
+from transforms.mixing.comparison import SourceCounts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## ([\w -]+)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
@@ -58,6 +61,10 @@ def test_keys_of_a_story_are_all_named() -> None:
         ("why", "rules", names_of(RuleVerdict)),
         ("why", "cuts", names_of(Cut)),
         ("why", "draws", names_of(Draw)),
+        ("compare", "a", names_of(Side)),
+        ("compare", "recipe", list(Difference._fields)),
+        ("compare", "made_of", list(Difference._fields)),
+        ("compare", "examples", names_of(Example)),
         ("demo", "planted", names_of(Finding)),
     ],
 )
@@ -65,6 +72,15 @@ def test_keys_of_what_is_listed_are_those_of_the_code(
     command: str, key: str, names: list[str]
 ) -> None:
     assert sorted(inner_keys(command, key)) == sorted(names)
+
+
+def test_keys_of_a_comparison_are_all_named() -> None:
+    sides = (Side("m", "n", "f", 0, 0), Side("m", "n", "f", 0, 0))
+    source = SourceComparison(SourceCounts(), 0.0, 0.0, None, None, {}, {})
+    answer = Comparison(*sides, {"web": source}, [], [], []).to_json()
+    assert sorted(keys_of("compare")) == sorted(answer)
+    (row,) = re.findall(r"^\| `sources` \|(.*)$", SECTIONS["compare"], re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == answer["sources"]["web"].keys()
 
 
 def test_keys_of_a_training_are_all_named() -> None:

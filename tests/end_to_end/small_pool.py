@@ -485,7 +485,7 @@ def mixed_ids(mix: Path) -> dict[str, list[str]]:
     base, manifest = published(mix)
     found: dict[str, list[str]] = {}
     for file in manifest["files"]:
-        if file["path"].endswith(".csv.gz"):
+        if file["path"].startswith("tokens/") and file["path"].endswith(".csv.gz"):
             rows = gzip.decompress((base / file["path"]).read_bytes()).decode().splitlines()
             source = file["path"].split("/")[1]
             found.setdefault(source, []).extend(row.split(",")[2] for row in rows)

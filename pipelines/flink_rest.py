@@ -101,7 +101,7 @@ def end_flink_jobs(options: PipelineOptions, prefix: str) -> list[str]:
 
 def flink_moves(options: PipelineOptions, name: str) -> object:
     """What changes as a job of this name moves: how far each of its steps is, in records and bytes.
-    None where no master is named; a value of its own where the cluster does not answer."""
+    None where no master is named; OSError when the cluster does not answer."""
     master = _master(options)
     if not master:
         return None
@@ -112,8 +112,8 @@ def flink_moves(options: PipelineOptions, name: str) -> object:
             for job in jobs
             for step in job["vertices"]
         ]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "no answer"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OSError(f"Flink at {master} does not answer ({error})") from error
 
 
 def _master(options: PipelineOptions) -> str:

@@ -3,8 +3,8 @@
 On local disks it is a lock of the file system, which ends with the process that holds it. On S3 and
 Cloud Storage it is an object, written only if there is none, whose holder renews it every
 `BEAT_SECONDS`: one that was not renewed for `LEASE_SECONDS` by the store's own clock is of a run
-that was killed, and the next run takes it over. A run that finds its lock taken, or could not renew
-it in time, ends.
+that was killed, and the next run takes it over. A run that finds its lock taken ends, and one that
+could not renew it for `GIVE_UP_SECONDS`: so it has ended its jobs before another may begin.
 
 The lock tells who holds it: host, process, and since when. Nothing of it reaches an output.
 """
@@ -31,7 +31,11 @@ from transforms import gcs, s3, storage
 __all__ = ["locked"]
 
 LEASE_SECONDS = 120.0
-BEAT_SECONDS = 20.0  # five can fail in a row
+GIVE_UP_SECONDS = 90.0  # the rest of the lease is for cancelling jobs
+BEAT_SECONDS = 20.0  # from one's begin to the next one's: four can fail in a row
+# Not SIGINT, which a shell without job control lets background processes ignore, and which stays
+# the user's own.
+LOST = signal.SIGUSR1
 
 
 @contextmanager
@@ -68,21 +72,22 @@ def _file_lock(workspace: str, path: str) -> Iterator[None]:
 
 @contextmanager
 def _lease(workspace: str, path: str) -> Iterator[None]:
-    holder = _holder()
-    beat = _Heartbeat(path, holder, _acquire(workspace, path, holder))
-    beat.start()
+    holder, asked = _holder(), time.monotonic()
+    beat = _Heartbeat(path, holder, _acquire(workspace, path, holder), asked)
+    before = signal.signal(LOST, signal.default_int_handler)
     try:
-        yield
+        with beat.going():
+            yield
     except KeyboardInterrupt:
         if beat.lost:
             raise RunFailed(
                 f"another run may work in {workspace}: this one could not renew its lock {path}"
-                f" for {LEASE_SECONDS:.0f} seconds, or found it taken, and ended; when the other"
+                f" for {GIVE_UP_SECONDS:.0f} seconds, or found it taken, and ended; when the other"
                 " one has ended, run the same command again to go on"
             ) from None
         raise
     finally:
-        beat.stop()
+        signal.signal(LOST, before)
 
 
 def _store(path: str) -> ModuleType:
@@ -113,25 +118,42 @@ def _acquire(workspace: str, path: str, holder: dict[str, Any]) -> str:
 
 
 class _Heartbeat:
-    """Renews a lock from a thread of its own; interrupts the main thread when it is lost."""
+    """Renews a lock from a thread of its own; interrupts the main thread when it is lost.
 
-    def __init__(self, path: str, holder: dict[str, Any], checksum: str) -> None:
+    Whether it was renewed in time is seen by another thread: a request that hangs delays nothing.
+    """
+
+    def __init__(self, path: str, holder: dict[str, Any], checksum: str, asked: float) -> None:
         self.lost = False
         self._path = path
         self._store = _store(path)
         self._holder = holder
         self._checksum = checksum
+        self._asked = asked  # seconds of the monotonic clock, as of the two below
+        self._give_up_at = time.monotonic() + GIVE_UP_SECONDS
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._losing = threading.Lock()
+        self._threads = [
+            threading.Thread(target=one, daemon=True) for one in (self._beat, self._watch)
+        ]
 
-    def start(self) -> None:
-        self._thread.start()
+    @contextmanager
+    def going(self) -> Iterator[None]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._end()
 
-    def stop(self) -> None:
+    def _end(self) -> None:
         self._stop.set()
-        self._thread.join()
-        with suppress(OSError):  # it expires by itself; what ended the run counts
-            found = None if self.lost else self._store.look(self._path, quick=True)
+        if self.lost:
+            return  # the other thread may hang in a request
+        for thread in self._threads:
+            thread.join()
+        with suppress(Exception):  # it expires by itself; what ended the run counts
+            found = self._store.look(self._path, quick=True)
             if found is not None and self._is_ours(found.data):
                 self._store.delete_objects([self._path])
 
@@ -141,28 +163,42 @@ class _Heartbeat:
         except (ValueError, KeyError, TypeError):
             return False
 
-    def _beat(self) -> None:
-        renewed, beats = time.monotonic(), 0
-        while not self._stop.wait(BEAT_SECONDS):
-            beats += 1
-            content = json.dumps({**self._holder, "beats": beats}).encode()
-            asked = time.monotonic()
-            checksum = None
-            with suppress(OSError):  # the next beat may get through
-                checksum = self._store.put_object(
-                    self._path, content, replaces=self._checksum, quick=True
-                )
-                found = None if checksum else self._store.look(self._path, quick=True)
-                if found is not None and self._is_ours(found.data):
-                    checksum = found.checksum  # an answer was lost
-                if checksum is None:
-                    renewed = asked - LEASE_SECONDS  # it is another's, or was deleted
-            if checksum:
-                self._checksum, renewed = checksum, asked
-            elif time.monotonic() - renewed >= LEASE_SECONDS - BEAT_SECONDS:
-                self.lost = True
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    def _watch(self) -> None:
+        while not self._stop.wait(max(0.0, self._give_up_at - time.monotonic())):
+            if time.monotonic() >= self._give_up_at:
+                self._lose()
+
+    def _lose(self) -> None:
+        with self._losing:
+            if self._stop.is_set():
                 return
+            self.lost = True
+            self._stop.set()
+        signal.pthread_kill(threading.main_thread().ident or 0, LOST)
+
+    def _beat(self) -> None:
+        beats = 0
+        while not self._stop.wait(max(0.0, self._asked + BEAT_SECONDS - time.monotonic())):
+            beats += 1
+            self._asked = time.monotonic()
+            try:
+                checksum = self._renew(beats)
+            except Exception:  # whatever the library raises, the next beat may get through
+                continue
+            if checksum is None:  # it is another's, or was deleted
+                self._lose()
+            else:
+                self._checksum, self._give_up_at = checksum, self._asked + GIVE_UP_SECONDS
+
+    def _renew(self, beats: int) -> str | None:
+        """The lock's new checksum; None when it is ours no more."""
+        content = json.dumps({**self._holder, "beats": beats}).encode()
+        checksum = self._store.put_object(self._path, content, replaces=self._checksum, quick=True)
+        if checksum is None:
+            found = self._store.look(self._path, quick=True)
+            if found is not None and self._is_ours(found.data):
+                checksum = found.checksum  # an answer was lost
+        return None if checksum is None else str(checksum)
 
 
 def _holder() -> dict[str, Any]:

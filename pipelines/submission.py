@@ -1,10 +1,10 @@
 """Submission: one Beam pipeline is built, run to its end on whatever runner, and watched meanwhile.
 
-A runner that works elsewhere can stop without an error: a worker hangs, a JVM is out of memory. All
-work of a pipeline shows in files, so a pipeline during which no file below the `watched` folders
-appears or grows for `--patience_minutes` is cancelled. One that writes nothing before its end is
-watched by what Flink counts. An interrupted or failed run leaves no job; what a killed one leaves
-has a name that begins with its workspace's, by which the next run finds and ends it.
+A runner that works elsewhere can stop without an error: a worker hangs, a JVM is out of memory. A
+pipeline is cancelled when nothing of it moves for `--patience_minutes`: no file below the `watched`
+folders appears or grows, and nothing that Flink counts changes. What cannot be looked at is not
+known, and ends nothing before that. An interrupted or failed run leaves no job; what a killed one
+leaves has a name that begins with its workspace's, by which the next run finds and ends it.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def run_pipeline(
     """Build a pipeline and run it to its end; RunFailed with one sentence when it fails.
 
     `watched`: folders in which its work shows. One that writes nothing before its end has none:
-    then `place`, a path of this run's own, tells its name from others', and what Flink counts tells
-    whether it moves; elsewhere it is not watched.
+    then `place`, a path of this run's own, tells its name from others', and what Flink counts alone
+    tells whether it moves; elsewhere it is not watched.
     """
     hide_folders()
     options = copy.deepcopy(options)  # runners change it: the portable ones take their own name out
@@ -183,7 +183,7 @@ def name_jobs(options: PipelineOptions, workspace: str) -> str:
     begin with."""
     named = options.view_as(GoogleCloudOptions)  # which all runners read
     place = workspace if "://" in workspace else os.path.abspath(workspace)
-    named.job_name = job_name(named.job_name or "vineleaf", "", [place])
+    named.job_name = job_name(named.job_name or "vineleaf", "", [place.rstrip("/")])
     return f"{named.job_name}-"
 
 
@@ -238,34 +238,59 @@ def _await(
         except BaseException as error:
             failures.append(error)
 
-    waiting = threading.Thread(target=wait, daemon=True)
-    waiting.start()
+    name = options.view_as(GoogleCloudOptions).job_name
     patience = options.view_as(WatchOptions).patience_minutes * 60
+    signs = _Signs(lambda: _seen(watched) if watched else None, lambda: flink_moves(options, name))
+    waiting = threading.Thread(target=wait, daemon=True)
     try:
-        name = options.view_as(GoogleCloudOptions).job_name
-
-        def look() -> object:
-            return _seen(watched) if watched else flink_moves(options, name)
-
+        waiting.start()
+        signs.move()
         moved = time.monotonic()
-        seen = look()
         pause = LOOK_SECONDS
         while waiting.is_alive():
             waiting.join(min(pause, patience))
             began = time.monotonic()
-            now = look()
-            if now != seen or now is None:
-                seen, moved = now, time.monotonic()
+            if signs.move():
+                moved = time.monotonic()
             elif waiting.is_alive() and time.monotonic() - moved >= patience:
-                raise RunFailed(_standstill(title, watched, patience, options))
+                raise RunFailed(_standstill(title, watched, patience, options, signs.unknown))
             pause = max(LOOK_SECONDS, (time.monotonic() - began) / LOOKS_SHARE)
+        if failures:  # a connection that was lost, too: the job itself may go on
+            raise failures[0]
     except BaseException:
-        with suppress(Exception):  # of a service that is gone: what ends the run counts
+        # Of services that may be gone, and one without the other: what ends the run counts.
+        with suppress(Exception):
             job.cancel()
+        with suppress(Exception):
             cancel_flink_job(options, name)
         raise
-    if failures:
-        raise failures[0]
+
+
+class _Signs:
+    """What shows that a job elsewhere moves, as it was known last. Each of `looks` gives what
+    changes as the job moves, None where there is nothing to look at, or fails."""
+
+    def __init__(self, *looks: Callable[[], object]) -> None:
+        self._looks = looks
+        self._known: dict[int, object] = {}
+        self.unknown = ""  # why the last looks did not tell
+
+    def move(self) -> bool:
+        """Whether something changed since it was known last. A job of which there is nothing to
+        look at is taken to move."""
+        changed, nothing, reasons = False, True, []
+        for number, look in enumerate(self._looks):
+            try:
+                now = look()
+            except Exception as error:  # of whatever library: the next look may tell
+                reasons.append(str(error) or type(error).__name__)
+                nothing = False
+                continue
+            if now is not None:
+                changed |= self._known.get(number, now) != now
+                self._known[number], nothing = now, False
+        self.unknown = "; ".join(reasons)
+        return changed or nothing
 
 
 def _seen(folders: Iterable[str]) -> dict[str, int]:
@@ -278,14 +303,15 @@ def _seen(folders: Iterable[str]) -> dict[str, int]:
 
 
 def _standstill(
-    title: str, watched: Sequence[str], patience: float, options: PipelineOptions
+    title: str, watched: Sequence[str], patience: float, options: PipelineOptions, unknown: str
 ) -> str:
     more = f" and {len(watched) - 1} more" if len(watched) > 1 else ""
     what = f"nothing was written below {watched[0]}{more}" if watched else "no record was read"
     flink = describe_flink(options, options.view_as(GoogleCloudOptions).job_name)
+    failed = f"the last look failed: {unknown}; " if unknown else ""
     return (
         f"{title}: {what} for {patience / 60:g} minutes, so the job was cancelled;"
-        f" {flink}run the same command again to go on"
+        f" {failed}{flink}run the same command again to go on"
     )
 
 

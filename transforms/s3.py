@@ -52,7 +52,7 @@ DELETED_AT_ONCE = 1000  # S3's limit
 ATTEMPTS = 8  # at each request, with pauses of up to 20 seconds that grow
 CONNECT_SECONDS, READ_SECONDS = 20, 60
 MOST_PAUSE_SECONDS = 20.0
-QUICK_SECONDS = 10  # to connect, and as many to answer, where a lease runs out meanwhile
+QUICK_SECONDS = 10  # to connect to an address, and between bytes, where a lease runs out
 CONNECTIONS = 64  # kept open; as many threads ask at once
 BROKEN = (  # an answer that began and did not end
     boto.ResponseStreamingError,
@@ -149,7 +149,8 @@ def put_object(
 ) -> str | None:
     """Write a small object if none is there, or in the place of the one with the checksum
     `replaces`; gives its checksum, None when the condition does not hold. `quick`: asked once,
-    for twice `QUICK_SECONDS` at most."""
+    and given up where no address of the store takes it, or no byte comes, for `QUICK_SECONDS`
+    each."""
     bucket, key = _split(path)
     condition = {"IfMatch": replaces} if replaces else {"IfNoneMatch": "*"}
     with _telling(path):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -122,7 +123,18 @@ def test_a_running_run_renews_its_lock(store, monkeypatch):
     assert not storage.exists(PATH)
 
 
-def test_a_run_whose_lock_was_taken_ends_and_leaves_the_others(store, monkeypatch):
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["heard", "ignored"])
+def interrupts(request):
+    """What the process does when it is interrupted: one in the background may ignore that."""
+    before = signal.signal(signal.SIGINT, request.param)
+    try:
+        yield
+        assert signal.getsignal(signal.SIGINT) == request.param
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_run_whose_lock_was_taken_ends_and_leaves_the_others(store, interrupts, monkeypatch):
     monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
 
     def lose() -> None:
@@ -135,14 +147,40 @@ def test_a_run_whose_lock_was_taken_ends_and_leaves_the_others(store, monkeypatc
     assert storage.read_json(PATH) == {"host": "another"}
 
 
-def test_a_store_that_does_not_answer_for_a_while_costs_nothing(store, monkeypatch):
+def test_a_run_ends_before_its_lease_does_though_a_request_hangs(store, monkeypatch):
+    hanging, answered = threading.Event(), threading.Event()
+
+    def hang(*arguments, **named):
+        hanging.set()
+        answered.wait(20)
+        raise OSError("cut")
+
+    def lose() -> None:
+        with locked(WORKSPACE):
+            monkeypatch.setattr(s3, "put_object", hang)
+            hanging.wait(20)
+            threading.Event().wait(20)
+
+    assert lock.GIVE_UP_SECONDS + lock.BEAT_SECONDS < lock.LEASE_SECONDS
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(lock, "GIVE_UP_SECONDS", 0.2)
+    try:
+        with pytest.raises(RunFailed, match="could not renew its lock"):
+            lose()
+        assert not answered.is_set()
+    finally:
+        answered.set()
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_a_store_that_does_not_answer_for_a_while_costs_nothing(store, monkeypatch, error):
     monkeypatch.setattr(lock, "BEAT_SECONDS", 0.01)
     put, asked = s3.put_object, []
 
     def sometimes(*arguments, **named):
         asked.append(1)
         if len(asked) in {2, 3, 4}:
-            raise OSError("cut")
+            raise error("cut")
         return put(*arguments, **named)
 
     monkeypatch.setattr(s3, "put_object", sometimes)

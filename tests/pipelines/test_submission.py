@@ -44,6 +44,7 @@ class FakeJob(PipelineResult):
 def elsewhere(monkeypatch):
     """Runs a pipeline as a job whose work is given; gives the job and the options it saw."""
     monkeypatch.setattr(submission, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(submission, "LOOKS_SHARE", 1.0)
 
     def run(work, watched=(), *flags):
         job = FakeJob(work)
@@ -156,6 +157,82 @@ def test_a_job_during_which_nothing_is_written_is_cancelled(elsewhere, tmp_path)
     assert jobs[0].cancelled.wait(10)
 
 
+@pytest.mark.parametrize("error", [OSError("S3 answered 503"), RuntimeError("token expired")])
+def test_a_look_that_fails_ends_no_job(elsewhere, tmp_path, monkeypatch, error):
+    looks = []
+
+    def sometimes(folders):
+        looks.append(1)
+        if len(looks) % 2 == 0:
+            raise error
+        return {"file": len(looks)}
+
+    def work(job):
+        while len(looks) < 9:
+            assert not job.cancelled.wait(0.02)
+
+    monkeypatch.setattr(submission, "_seen", sometimes)
+    job, _ = elsewhere(work, [str(tmp_path)])
+    assert not job.cancelled.is_set()
+
+
+def test_a_job_that_can_not_be_looked_at_for_too_long_is_cancelled(
+    elsewhere, tmp_path, monkeypatch
+):
+    jobs = []
+
+    def work(job):
+        jobs.append(job)
+        job.cancelled.wait()
+
+    def fail(folders):
+        raise OSError("S3 answered 503")
+
+    monkeypatch.setattr(submission, "_seen", fail)
+    with pytest.raises(RunFailed, match=r"cancelled; the last look failed: S3 answered 503; run"):
+        elsewhere(work, [str(tmp_path)])
+    assert jobs[0].cancelled.wait(10)
+
+
+def test_a_job_that_shows_in_no_file_moves_by_what_flink_counts(elsewhere, tmp_path, monkeypatch):
+    looks = []
+
+    def moves(options, name):
+        looks.append(name)
+        return len(looks)
+
+    monkeypatch.setattr(submission, "flink_moves", moves)
+    job, _ = elsewhere(lambda job: job.cancelled.wait(0.6), [str(tmp_path)])
+    assert not job.cancelled.is_set()
+    assert looks
+
+
+class Gone(FakeJob):
+    """A job whose server does not answer any more."""
+
+    def cancel(self):
+        super().cancel()
+        raise RuntimeError("the job server is gone")
+
+
+def lose_connection(job):
+    raise RuntimeError("connection to the job server was lost")
+
+
+@pytest.mark.parametrize("work", [lose_connection, lambda job: job.cancelled.wait(20)])
+def test_a_job_is_cancelled_on_flink_however_its_run_fails(work, monkeypatch):
+    told = []
+    monkeypatch.setattr(submission, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(submission, "_seen", lambda folders: {})
+    monkeypatch.setattr(submission, "cancel_flink_job", lambda options, name: told.append(name))
+    options = PipelineOptions(["--job_name=ours", f"--patience_minutes={0.1 / 60}"])
+    job = Gone(work)
+    with pytest.raises((RuntimeError, RunFailed), match=r"connection .* lost|nothing was written"):
+        submission._await("things", job, ["/x"], options)
+    assert told == ["ours"]
+    assert job.cancelled.is_set()
+
+
 def test_a_job_without_folders_to_watch_is_waited_for(elsewhere):
     job, _ = elsewhere(lambda job: job.cancelled.wait(0.5))
     assert not job.cancelled.is_set()
@@ -191,6 +268,8 @@ def test_the_names_of_a_runs_jobs_begin_with_its_workspaces(tmp_path, monkeypatc
     here = name_jobs(PipelineOptions([]), "w")
     assert here == name_jobs(PipelineOptions([]), str(tmp_path / "w"))
     assert here != name_jobs(PipelineOptions([]), "gs://bucket/w")
+    again = PipelineOptions(["--job_name=Team_A"])
+    assert name_jobs(again, "gs://bucket/w/") == begin  # it has the same lock
 
 
 def test_jobs_that_can_not_be_ended_end_the_run():

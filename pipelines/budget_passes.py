@@ -84,9 +84,9 @@ class Inside:
 
 
 def first_look(shard: PoolShard, choice: Choice, folder: str) -> tuple[str, Result]:
-    """Write the facts of a shard. Gives, without a grade, tokens and documents by bin of the order;
-    else the labels of its topics by their hashes, and tokens by topic and upper bits of the
-    score."""
+    """Write the facts of a shard. Gives, without a grade, rows of `IN_CELLS`, of the bins of the
+    order that are not empty; else the labels of its topics by their hashes, and tokens by topic and
+    upper bits of the score."""
     graded = shard.source in choice.grades
     found = [one for one in score(shard, choice, contents=False) if one.eligible.any()]
     order = _joined([one.order[one.eligible] for one in found], np.uint64)
@@ -108,7 +108,11 @@ def first_look(shard: PoolShard, choice: Choice, folder: str) -> tuple[str, Resu
     storage.write_bytes(_facts_path(folder, shard), sink.getvalue())
     if not graded:
         histogram = tokens_by_bin(order, tokens)
-        return shard.source, np.stack([histogram.tokens, histogram.documents])
+        bins = np.flatnonzero(histogram.documents)
+        filled = np.empty(len(bins), IN_CELLS)
+        filled["place"], filled["tokens"] = bins, histogram.tokens[bins]
+        filled["documents"] = histogram.documents[bins]
+        return shard.source, filled
     facts = _read_facts(folder, shard)
     steps = choice.grades[shard.source].steps
     hashes = id_hashes(pa.array(facts.labels, pa.string()))[0].tolist()
@@ -202,16 +206,15 @@ def _joined(parts: Sequence[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
 
 def join_first(results: Iterable[Result]) -> Result:
     """Of `first_look`."""
-    total = None
+    bins, sums = [], []
     labels: dict[int, str] = {}
-    sums = []
     for one in results:
         if isinstance(one, np.ndarray):
-            total = one if total is None else total + one
+            bins.append(one)
         else:
             labels |= one[0]
             sums.append(one[1])
-    return (labels, merge_sums(sums)) if total is None else total
+    return join_cells(bins) if bins else (labels, merge_sums(sums))
 
 
 def join_sums(results: Iterable[Result]) -> Result:

@@ -62,7 +62,7 @@ from transforms.mixing.shortage import settle
 __all__ = ["MOST_TOPICS", "find_budgets"]
 
 MOST_TOPICS = 4096  # of a source: more are no topics
-MOST_SUMS = 1 << 22  # of all cells of a source together, 16 bytes each
+MOST_SUMS = 1 << 22  # of all cells of a source together, 24 bytes each
 LEAST_BITS = 8  # of the order, by which the documents of a cell are summed
 
 
@@ -289,6 +289,10 @@ def _bits_for(cells: int) -> int:
     return max(LEAST_BITS, min(BIN_BITS, int(math.log2(MOST_SUMS / max(cells, 1)))))
 
 
-def _histogram(found: npt.NDArray[np.int64] | None) -> Histogram:
-    tokens, documents = np.zeros((2, BINS), np.int64) if found is None else found
+def _histogram(filled: npt.NDArray[np.void] | None) -> Histogram:
+    """Of rows of `IN_CELLS`; None: of no shard."""
+    tokens, documents = np.zeros((2, BINS), np.int64)
+    if filled is not None:
+        tokens[filled["place"]] = filled["tokens"]
+        documents[filled["place"]] = filled["documents"]
     return Histogram(tokens, documents)

@@ -11,6 +11,7 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import apache_beam as beam
@@ -26,6 +27,7 @@ from transforms.stored_lists import Afterwards, Listed
 __all__ = ["ShardPasses"]
 
 BLOCK_SHARDS = 256  # whose results one task joins; where there are no more, nobody else does
+HELD_RESULTS = 16  # that are joined at once
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,12 @@ class ShardPasses:
             if not elsewhere:
                 for block in blocks:
                     join_block(block)
-            found: dict[str, list[Any]] = {}
+            paths: dict[str, list[str]] = {}
             for block in blocks:
-                found.setdefault(block.source, []).append(_load(_block_path(target, block.name)))
+                paths.setdefault(block.source, []).append(_block_path(target, block.name))
+            return {source: _join_all(map(_load, its), join) for source, its in paths.items()}
         except FileNotFoundError as error:
             raise RunFailed(f"{label}: {error}; run it again") from error
-        return {source: join(results) for source, results in found.items()}
 
 
 def _blocks(shards: Sequence[PoolShard]) -> Iterator[_Block]:
@@ -109,9 +111,17 @@ def _look(shard: PoolShard, function: Callable[[PoolShard], tuple[str, Any]], ta
 
 
 def _join_block(block: _Block, join: Callable[[Iterable[Any]], Any], target: str) -> str:
-    results = join(_load(_shard_path(target, number)) for number in block.numbers)
+    results = _join_all((_load(_shard_path(target, number)) for number in block.numbers), join)
     storage.write_bytes(_block_path(target, block.name), pickle.dumps(results))
     return block.name
+
+
+def _join_all(results: Iterator[Any], join: Callable[[Iterable[Any]], Any]) -> Any:
+    """All results joined, of which `HELD_RESULTS` and what is joined already are held."""
+    joined = join(islice(results, HELD_RESULTS))
+    while some := list(islice(results, HELD_RESULTS)):
+        joined = join([joined, *some])
+    return joined
 
 
 def _shard_path(target: str, number: int) -> str:

@@ -152,7 +152,7 @@ class Dataset:
     @property
     def aside(self) -> str:
         """Folder of what is needed only until this version is published; nobody reads it then."""
-        return self.path("aside")
+        return self.path(storage.ASIDE)
 
     def path(self, relative: str) -> str:
         return storage.join(self.base, relative)
@@ -288,7 +288,7 @@ class Dataset:
                 if not is_described:
                     storage.delete([readme])  # of another version
                 storage.write_bytes(place, its)
-                storage.delete([storage.join(self.folder, "aside")])
+                storage.delete([storage.join(self.folder, storage.ASIDE)])
 
 
 def _read_manifest(path: str) -> Manifest | None:

@@ -28,6 +28,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms import gcs, s3
 
 __all__ = [
+    "ASIDE",
     "checksum",
     "content_digest",
     "DamagedFile",
@@ -59,7 +60,7 @@ __all__ = [
 ]
 
 _COPY_BYTES = 1 << 20
-_ASIDE = "_aside"  # the folder in which files are written: no source can have this name
+ASIDE = "_aside"  # the folder in which files are written: no source can have this name
 # What a system says when nothing more can be written: no room, a quota, a limit of a file's size.
 _FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 _WILDCARD = re.compile(r"[*?\[]")
@@ -370,7 +371,7 @@ def write_aside(path: str) -> Iterator[HashingFile]:
         return
     folder, slash, name = path.rpartition("/")
     # The token only keeps two attempts apart; it reaches no output.
-    aside = f"{folder}{slash}{_ASIDE}/{name}.{secrets.token_hex(8)}"
+    aside = f"{folder}{slash}{ASIDE}/{name}.{secrets.token_hex(8)}"
     remedy = "make room there or take a workspace on a larger disk, and run again: it goes on"
     with full_disk(f"while writing {path}", remedy):
         file = HashingFile(
@@ -437,7 +438,7 @@ def share(source: str, target: str) -> None:
         return
     if "://" not in source and "://" not in target:
         folder, slash, name = target.rpartition("/")
-        aside = f"{folder}{slash}{_ASIDE}/{name}.{secrets.token_hex(8)}"
+        aside = f"{folder}{slash}{ASIDE}/{name}.{secrets.token_hex(8)}"
         os.makedirs(os.path.dirname(aside), exist_ok=True)
         with suppress(OSError):  # another disk, or a file system without links
             os.link(source, aside)
@@ -481,9 +482,9 @@ def remove_asides(folder: str) -> None:
     """Delete what writers that were killed left below a folder, once nobody writes there."""
     if "://" not in folder:
         for parent, names, _ in os.walk(folder):
-            if _ASIDE in names:
-                shutil.rmtree(os.path.join(parent, _ASIDE), ignore_errors=True)
-                names.remove(_ASIDE)
+            if ASIDE in names:
+                shutil.rmtree(os.path.join(parent, ASIDE), ignore_errors=True)
+                names.remove(ASIDE)
         return
     left = [file.path for file in list_files([join(escape(folder), "**")]) if _is_aside(file.name)]
     delete(left)
@@ -494,8 +495,8 @@ def remove_empty_aside(path: str) -> None:
     files that lie alone, once nobody writes there."""
     if "://" not in path:
         with suppress(OSError):
-            os.rmdir(os.path.join(os.path.dirname(path), _ASIDE))
+            os.rmdir(os.path.join(os.path.dirname(path), ASIDE))
 
 
 def _is_aside(name: str) -> bool:
-    return _ASIDE in name.split("/")[:-1]
+    return ASIDE in name.split("/")[:-1]

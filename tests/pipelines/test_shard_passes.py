@@ -30,9 +30,10 @@ def passes(tmp_path):
     return ShardPasses("count", Workspace(str(tmp_path)), SHARDS, str(tmp_path / "w"), OPTIONS)
 
 
-@pytest.mark.parametrize("block", [2, 100])
-def test_every_result_is_joined_once_whoever_joins(tmp_path, monkeypatch, block):
+@pytest.mark.parametrize(("block", "held"), [(2, 16), (2, 1), (100, 2), (100, 16)])
+def test_every_result_is_joined_once_whoever_joins(tmp_path, monkeypatch, block, held):
     monkeypatch.setattr(shard_passes, "BLOCK_SHARDS", block)
+    monkeypatch.setattr(shard_passes, "HELD_RESULTS", held)
     found = passes(tmp_path).collect("numbers", number_of, join)
     assert found == {"a": [0, 2, 4, 6], "b": [1, 3, 5]}
 

@@ -319,7 +319,7 @@ def test_a_full_disk_is_told_leaves_nothing_half_and_the_next_run_goes_on(
         run(str(folder), sources)
     monkeypatch.undo()
     assert [
-        path for path in folder.rglob("*") if path.is_file() and path.parent.name == "aside"
+        path for path in folder.rglob("*") if path.is_file() and path.parent.name == storage.ASIDE
     ] == []
     assert len(list(folder.glob("runs/*.run"))) == min(files, 2)
     again = run(str(folder), sources)
@@ -337,8 +337,8 @@ def test_a_run_cut_into_other_buckets_is_not_taken_up(tmp_path):
 
 def test_remove_runs_leaves_nothing(tmp_path):
     run(str(tmp_path), [("a", some_rows(6, 10))])
-    (tmp_path / "runs" / "aside").mkdir(exist_ok=True)
-    (tmp_path / "runs" / "aside" / "a-64.run.0123").write_bytes(b"left by a killed process")
+    (tmp_path / "runs" / storage.ASIDE).mkdir(exist_ok=True)
+    (tmp_path / "runs" / storage.ASIDE / "a-64.run.0123").write_bytes(b"left by a killed process")
     remove_runs(str(tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
     remove_runs(str(tmp_path / "runs"))  # nothing there: no error

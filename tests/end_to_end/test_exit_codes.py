@@ -298,7 +298,7 @@ def test_full_disk_fails_the_run_and_it_goes_on_when_there_is_room(
     small_disk.grow(1 << 20)
     run(pool.recipe(), workspace).good()
     seen, wanted = hashes_of(workspace), hashes_of(finished.workspace)
-    assert {name for name in seen if "/aside/" not in name} == wanted.keys()
+    assert {name for name in seen if "/_aside/" not in name} == wanted.keys()
     assert [name for name in wanted if seen[name] != wanted[name]] == []
 
 
@@ -360,7 +360,7 @@ def test_characters_of_globs_in_the_workspace(
 ) -> None:
     """They are letters like others, or the command line is wrong and says so; a workspace beside,
     whose name the glob would match, keeps every file."""
-    files = [tmp_path / sibling / "documents/docs" / one for one in ("aside/half", "manifest.json")]
+    files = [tmp_path / sibling / "documents/docs" / one for one in ("_aside/half", "manifest.json")]
     for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")

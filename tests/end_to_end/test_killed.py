@@ -57,7 +57,7 @@ def find(workspace: Path, stage: str, pattern: str) -> list[Path]:
             found += list((workspace / folder).rglob(pattern))
         except FileNotFoundError:  # a file moved while we looked
             continue
-    return [path for path in found if path.parent.name != "aside" or pattern == "aside/*"]
+    return [path for path in found if path.parent.name != "_aside" or pattern == "_aside/*"]
 
 
 def run_until(workspace: Path, recipe: Path, stage: str, pattern: str) -> None:
@@ -84,7 +84,7 @@ def run_until(workspace: Path, recipe: Path, stage: str, pattern: str) -> None:
 
 
 def in_place(hashes: dict[str, str]) -> dict[str, str]:
-    return {name: digest for name, digest in hashes.items() if "/aside/" not in name}
+    return {name: digest for name, digest in hashes.items() if "/_aside/" not in name}
 
 
 def recorded_files(workspace: Path) -> list[str]:
@@ -101,7 +101,7 @@ def recorded_files(workspace: Path) -> list[str]:
     ("stage", "pattern"),
     [
         ("ingest", "records/*.json"),
-        ("annotate", "aside/*"),
+        ("annotate", "_aside/*"),
         ("exact-dedup", "*.parquet"),
         ("fuzzy-dedup", "records/*.json"),
         ("tokenize", "records/*.json"),
@@ -137,7 +137,7 @@ def test_what_a_killed_run_left_aside_is_never_read(
         if path.is_file():
             path.unlink()
     for name, path in files_of(finished.workspace).items():
-        aside = (workspace / name).parent / "aside"
+        aside = (workspace / name).parent / "_aside"
         aside.mkdir(exist_ok=True)
         content = path.read_bytes()
         (aside / f"{path.name}.0123456789abcdef").write_bytes(content[: len(content) // 2])
@@ -147,7 +147,7 @@ def test_what_a_killed_run_left_aside_is_never_read(
 
     assert in_place(hashes_of(workspace)) == hashes_of(finished.workspace)
     for manifest in workspace.rglob("manifest.json"):
-        assert "aside" not in manifest.read_text()
+        assert "_aside" not in manifest.read_text()
     assert vineleaf_here("why", "story-00", "-w", str(workspace), "--json").code == 0
     outcome = vineleaf_here("verify", str(workspace / "mixes/small"), "--json")
     assert [check for check in outcome.answer["checks"] if not check["ok"]] == []

@@ -48,7 +48,7 @@ def test_the_pool_is_no_trivial_one(finished: Finished, pool: Pool) -> None:
 
 
 def test_nothing_is_left_aside(finished: Finished) -> None:
-    assert [name for name in files_of(finished.workspace) if "/aside/" in name] == []
+    assert [name for name in files_of(finished.workspace) if "/_aside/" in name] == []
 
 
 def test_one_worker_makes_the_same(finished: Finished, pool: Pool, tmp_path: Path) -> None:

@@ -402,7 +402,7 @@ def test_killed_at_any_write_and_started_again_the_bytes_are_the_same(
     monkeypatch.undo()
     run(build_fuzzy, **arguments)
     expected = {k: v for k, v in output_bytes(folder).items() if k.startswith("fuzzy")}
-    seen = {k: v for k, v in output_bytes(tmp_path).items() if "/aside/" not in k}
+    seen = {k: v for k, v in output_bytes(tmp_path).items() if "/_aside/" not in k}
     assert seen == expected
 
 
@@ -433,10 +433,10 @@ def test_a_full_disk_is_told_and_with_room_the_bytes_are_the_same(
     with pytest.raises(Exception, match=told):
         deduplicate(tmp_path, pool, **settings)
     monkeypatch.undo()
-    half = [path for path in tmp_path.rglob("aside/*") if path.is_file()]
+    half = [path for path in tmp_path.rglob("_aside/*") if path.is_file()]
     assert half == []
     deduplicate(tmp_path, pool, **settings)
-    assert {k: v for k, v in output_bytes(tmp_path).items() if "/aside/" not in k} == output_bytes(
+    assert {k: v for k, v in output_bytes(tmp_path).items() if "/_aside/" not in k} == output_bytes(
         folder
     )
 

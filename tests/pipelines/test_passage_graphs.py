@@ -65,7 +65,7 @@ def output_bytes(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted((folder / "repeated").rglob("*"))
-        if path.is_file() and "/aside/" not in str(path)
+        if path.is_file() and "/_aside/" not in str(path)
     }
 
 

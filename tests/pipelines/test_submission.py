@@ -135,8 +135,8 @@ def test_a_pipeline_that_can_not_be_built_is_one_sentence(error):
 def test_a_job_is_waited_for_as_long_as_files_appear_or_grow(elsewhere, tmp_path):
     def work(job):
         for size in range(12):  # several times the patience
-            (tmp_path / "aside").mkdir(exist_ok=True)
-            (tmp_path / "aside/file").write_bytes(bytes(size))
+            (tmp_path / "_aside").mkdir(exist_ok=True)
+            (tmp_path / "_aside/file").write_bytes(bytes(size))
             assert not job.cancelled.wait(0.05)
 
     job, _ = elsewhere(work, [str(tmp_path)])

@@ -100,7 +100,7 @@ def wait_until(ready: Callable[[], bool]) -> None:
 
 
 def assert_same_bytes(workspace: Path, finished: Finished) -> None:
-    seen = {name: one for name, one in hashes_of(workspace).items() if "/aside/" not in name}
+    seen = {name: one for name, one in hashes_of(workspace).items() if "/_aside/" not in name}
     wanted = hashes_of(finished.workspace)
     assert seen.keys() == wanted.keys()
     assert [name for name in wanted if seen[name] != wanted[name]] == []
@@ -115,7 +115,7 @@ def test_the_demos_recipe_makes_the_same_bytes(
     assert set(outcome.states.values()) == {"done"}
     assert outcome.answer["ledger"] == finished.outcome.answer["ledger"]
     assert_same_bytes(workspace, finished)
-    assert [name for name in files_of(workspace) if "/aside/" in name] == []
+    assert [name for name in files_of(workspace) if "/_aside/" in name] == []
     jobs = cluster.rest("/jobs/overview")["jobs"]
     assert {job["state"] for job in jobs} == {"FINISHED"}
     begin = name_jobs(PipelineOptions([]), str(workspace))

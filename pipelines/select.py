@@ -146,7 +146,10 @@ def select_stages(
             "wanted_tokens": wanted.get(source, 0),
             "max_epochs": mix.max_epochs.get(source, 0),
             **_graded(mix, choice, source),
-            "environment": environment(("duckdb",)),
+            # scipy solves the curve of quality
+            "environment": environment(
+                ("duckdb", *(("scipy",) if source in choice.grades else ()))
+            ),
         }
         for source in documents
     }

@@ -360,7 +360,9 @@ def test_characters_of_globs_in_the_workspace(
 ) -> None:
     """They are letters like others, or the command line is wrong and says so; a workspace beside,
     whose name the glob would match, keeps every file."""
-    files = [tmp_path / sibling / "documents/docs" / one for one in ("_aside/half", "manifest.json")]
+    files = [
+        tmp_path / sibling / "documents/docs" / one for one in ("_aside/half", "manifest.json")
+    ]
     for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")

@@ -24,6 +24,7 @@ from pipelines.stage_names import (
     TOKENIZE,
     URL_DEDUP,
 )
+from pipelines.table_versions import Version, made_from
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.attributes import read_aligned
@@ -42,7 +43,7 @@ __all__ = [
 SHARDS_KEPT = 4  # whose reasons stay in memory
 NO_SOURCE = "its source is not in the recipe"
 OTHER_INPUT = "its source was read from other files, or in another way"
-NOT_KNOWN = "not known: the mix's workspace is not there"
+NOT_KNOWN = "not known: the tables that the mix was made from are not there"
 # Stage -> columns that say whom it removed, in the order in which stages run.
 _COLUMNS: dict[str, list[str] | None] = {
     FILTER: ["reason"],
@@ -85,25 +86,20 @@ class Absences:
             return _all(NOT_KNOWN, len(rows))
         return found.take(pa.array(rows)).cast(pa.string())
 
-    def _find_tables(self, source: str) -> dict[str, tuple[Dataset, Manifest]]:
+    def _find_tables(self, source: str) -> dict[str, Version]:
         """By stage the tables of a source that the mix was made from, as far as they are there."""
         assert self._workspace is not None
-        stages = {table: stage for stage, table in TABLES.items() if stage in _COLUMNS}
-        found: dict[str, tuple[Dataset, Manifest]] = {}
-        inputs = dict(self._inputs)
-        while inputs:
-            name, fingerprint = inputs.popitem()
-            table, _, its_source = name.partition(" ")
-            stage = stages.get(table)
-            if stage is None or its_source != source or stage in found:
-                continue
-            folder = f"{table}-{self._recipe}" if stage == SELECT else table
-            dataset = Dataset(self._workspace.attributes(folder, source), fingerprint)
-            manifest = dataset.manifest()
-            if manifest is not None:
-                found[stage] = dataset, manifest
-                inputs.update(manifest.inputs)
-        return {stage: found[stage] for stage in _COLUMNS if stage in found}
+        folder = self._workspace.attributes(f"{TABLES[SELECT]}-{self._recipe}", source)
+        selection = Dataset(folder, self._inputs.get(f"{TABLES[SELECT]} {source}", ""))
+        manifest = selection.manifest()
+        if manifest is None:
+            return {}
+        before = made_from(self._workspace, source, manifest.inputs)
+        found = {stage: before[TABLES[stage]] for stage in _COLUMNS if TABLES[stage] in before}
+        found[SELECT] = selection, manifest
+        named = {name for _, its in found.values() for name in its.inputs}
+        gone = [one for one in _COLUMNS if f"{TABLES[one]} {source}" in named and one not in found]
+        return {} if gone else found  # without one of them others would be blamed
 
     def _read_shard(self, path: str) -> pa.Array | None:
         """The reason of each document of a shard, null where it has none; None where tables of the

@@ -27,6 +27,7 @@ from pipelines.stage_names import (
     URL_DEDUP,
 )
 from pipelines.story import Cut, Draw, Reason, Repeated, RuleVerdict, Story, wanted_by
+from pipelines.table_versions import Version, made_from
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
@@ -47,9 +48,6 @@ _WITHOUT_SCORES = {
     "url",
     *(TABLES[stage] for stage in (FILTER, TOKENIZE, *_DEDUP, *REPEATS.values())),
 }
-
-
-_Version = tuple[Dataset, Manifest]  # of a table
 
 
 @dataclass(frozen=True)
@@ -315,7 +313,7 @@ def _tables(
             yield name, _Row(_row_of(path, row), manifest)
 
 
-def _published(workspace: Workspace, source: str) -> dict[str, _Version]:
+def _published(workspace: Workspace, source: str) -> dict[str, Version]:
     """The version of each attribute table of a source that the last run made or found."""
     pattern = storage.join(storage.escape(workspace.uri), "attributes", "*", source)
     found = storage.list_files([storage.join(pattern, "manifest.json")])
@@ -324,23 +322,13 @@ def _published(workspace: Workspace, source: str) -> dict[str, _Version]:
 
 
 def _made_from(
-    workspace: Workspace, source: str, selection: str, published: Mapping[str, _Version]
-) -> dict[str, _Version]:
+    workspace: Workspace, source: str, selection: str, published: Mapping[str, Version]
+) -> dict[str, Version]:
     """A selection and, in their versions, all tables of the source that it comes from; of the rest
     those that hold scores, which are no verdicts."""
     scored = {name for name in published if name not in _WITHOUT_SCORES | {"contamination"}}
-    found = {selection: published[selection]}
-    left = [selection]
-    while left:
-        for name, fingerprint in found[left.pop()][1].inputs.items():
-            table, of, its = name.rpartition(" ")
-            if not of or its != source or table in found or table == "documents":
-                continue
-            dataset = Dataset(workspace.attributes(table, source), fingerprint)
-            manifest = dataset.manifest()
-            if manifest is not None:
-                found[table] = dataset, manifest
-                left.append(table)
+    inputs = published[selection][1].inputs
+    found = {selection: published[selection], **made_from(workspace, source, inputs)}
     others = {name for name in scored - set(found) if not name.startswith(_SELECTIONS)}
     return found | {name: published[name] for name in others}
 

@@ -14,7 +14,8 @@ from pipelines.absences import (
 )
 from pipelines.select import SELECTION_SCHEMA
 from pipelines.stage_names import EXACT_DEDUP, FILTER, FUZZY_DEDUP, SELECT, TOKENIZE
-from transforms.datasets import Manifest
+from transforms.attributes import write_table
+from transforms.datasets import Dataset, Manifest, OutputFile
 from transforms.dedup.exact import EXACT_SCHEMA
 from transforms.dedup.fuzzy import FUZZY_SCHEMA
 
@@ -87,6 +88,36 @@ def test_stages_that_a_recipe_leaves_out_are_not_asked():
 def test_the_workspace_is_the_folder_of_the_mixes(mix, workspace):
     found = workspace_of(mix)
     assert (found.uri if found else None) == workspace
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_no_stage_is_blamed_for_what_a_table_that_is_gone_would_tell(tmp_path, is_there):
+    """A document that filter removed is not eligible either."""
+    file = OutputFile("00000-000.parquet", 0, "", 2, "digest")
+    rows = {"eligible": [False, True], "copies": [0, 0], "cell": [None, 0]}
+    schema = pa.schema([pa.field("reason", pa.string())])
+    reasons = pa.RecordBatch.from_pydict({"reason": ["c4.lines", None]}, schema)
+    tables = {
+        "candidates": (Dataset(f"{tmp_path}/attributes/candidates/web", "c1"), schema, reasons, {}),
+        "selection": (
+            Dataset(f"{tmp_path}/attributes/selection-m/web", "s1"), SELECTION_SCHEMA,
+            pa.RecordBatch.from_pydict(rows, SELECTION_SCHEMA), {"candidates web": "c1"},
+        ),
+    }  # fmt: skip
+    for name, (dataset, its_schema, batch, inputs) in tables.items():
+        if name == "selection" or is_there:
+            write_table(dataset, file, its_schema, [batch])
+            parameters = {"wanted_tokens": 9}
+            dataset.publish(
+                Manifest(name, dataset.fingerprint, 1, parameters, inputs, [], {}, {}, {}, "0")
+            )
+    inputs = {"documents web": "v1", "selection web": "s1"}
+    mix = Manifest("mix", "f", 1, {"recipe": {"name": "m"}}, inputs, [], {}, {}, {}, "0", {})
+    found = Absences(f"{tmp_path}/mixes/m", mix).reasons(
+        "documents/web/v1/00000-000.parquet", np.array([1, 0])
+    )
+    known = ["select: not drawn", "filter: c4.lines"]
+    assert found.to_pylist() == (known if is_there else [NOT_KNOWN] * 2)
 
 
 def test_what_cannot_be_known_is_said(tmp_path):

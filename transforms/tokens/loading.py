@@ -6,6 +6,7 @@ That is the path or URI of a `tokenizer.json` or of a tiktoken rank file, a tikt
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import asdict, replace
 from functools import cache
@@ -61,9 +62,16 @@ def load_tokenizer(spec: TokenizerSpec, fingerprint: str = "") -> Tokenizer:
 def _load(spec: TokenizerSpec) -> Tokenizer:
     path = _file_of(spec)
     if path:
-        content = storage.read_bytes(path)
-        if content.lstrip().startswith(b"{"):
+        content = storage.read_bytes(path).removeprefix(codecs.BOM_UTF8)
+        begin = content.lstrip()[:20]
+        if begin.startswith(b"{"):
             return from_json(content, spec)
+        if not begin or begin.startswith((b"[", b'"')) or path.endswith(".json"):
+            raise TokenizerError(
+                f"{path} must be a tokenizer.json, a JSON object as the tokenizers library writes"
+                " it, or a rank file, lines of a token in base64 and its rank"
+                f" ({f'it begins with {begin!r}' if begin else 'it is empty'})"
+            )
         return from_ranks(read_ranks(content, path), dict(spec.special_tokens), spec)
     if spec.name in TIKTOKEN_PATTERNS:
         ranks, special = tiktoken_ranks(spec)

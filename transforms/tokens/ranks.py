@@ -12,7 +12,7 @@ import hashlib
 
 import numpy as np
 
-from transforms.kernels.bpe_tables import pack_tokens
+from transforms.kernels.bpe_tables import MOST_IDS, pack_tokens
 from transforms.kernels.bpe_vocabulary import build_vocabulary
 from transforms.kernels.split import PATTERNS
 from transforms.tokens.specification import TokenizerError, TokenizerSpec, identify
@@ -87,7 +87,11 @@ def from_ranks(ranks: dict[bytes, int], special: dict[str, int], spec: Tokenizer
     numbers = {*ranks.values(), *special.values()}
     if len(numbers) != len(ranks) + len(special):
         raise TokenizerError(f"tokenizer {spec.name!r}: special tokens must have ids of their own")
-    tokens = [b""] * (max(numbers) + 1)
+    if max(numbers, default=-1) >= MOST_IDS:  # before tables of that length are made
+        raise TokenizerError(
+            f"tokenizer {spec.name!r}: ids must be below {MOST_IDS:,} (got {max(numbers):,})"
+        )
+    tokens = [b""] * (max(numbers, default=-1) + 1)
     for token, rank in ranks.items():
         tokens[rank] = token
     for name, number in special.items():

@@ -26,6 +26,16 @@ from transforms.tokens.tokenizer import KernelTokenizer, LibraryTokenizer, Token
 __all__ = ["from_json"]
 
 
+# Ids of any tokenizer, at most: one above it is a slip, and tables are as long as the highest id.
+MOST_LIBRARY_IDS = 1 << 24
+# What no vocabulary spells whole: letters of many scripts, signs, what is unassigned, a long word.
+_PROBES = (
+    *map(chr, (0x7E, 0xE9, 0x416, 0x5D0, 0x639, 0x905, 0xE01, 0x10D0, 0x4E2D, 0xAC00, 0x2200)),
+    *map(chr, (0x1, 0x301, 0x378, 0x200B, 0xA66E, 0xE000, 0xFFFD, 0x1F600, 0x2F81A, 0x10FFFD)),
+    "vineleaf" * 200,
+)
+
+
 class _ByteLevel(NamedTuple):
     """A `tokenizer.json` as the kernel wants it."""
 
@@ -37,7 +47,8 @@ class _ByteLevel(NamedTuple):
 
 
 def from_json(content: bytes, spec: TokenizerSpec) -> Tokenizer:
-    """The tokenizer of a file's content; TokenizerError when the library cannot read it."""
+    """The tokenizer of a file's content; TokenizerError when the library cannot read it, or cannot
+    encode every text with it."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # workers share the cores already
     try:
         parsed = json.loads(content)
@@ -55,12 +66,19 @@ def from_json(content: bytes, spec: TokenizerSpec) -> Tokenizer:
     library.encode_special_tokens = True  # that is: as ordinary text
     vocabulary: dict[str, int] = library.get_vocab(with_added_tokens=True)
     size = max(vocabulary.values(), default=-1) + 1
+    if size > MOST_LIBRARY_IDS:
+        token = max(vocabulary, key=vocabulary.__getitem__)
+        raise TokenizerError(
+            f"tokenizer {spec.name!r}: ids must be below {MOST_LIBRARY_IDS:,}"
+            f" ({token!r} has {size - 1:,})"
+        )
     digest = hashlib.sha256(json.dumps(parsed, sort_keys=True, ensure_ascii=False).encode())
     identity = identify(digest, size, {**vocabulary, **added}, spec)
     byte_level = _is_byte_level(parsed)
     token_bytes = _token_bytes(vocabulary, added, size) if byte_level else None
     found = _for_kernel(parsed, size) if byte_level else "it is not byte-level BPE"
     if isinstance(found, str) or token_bytes is None:
+        _check_unknown(library, spec)
         return LibraryTokenizer(identity, library, str(found), token_bytes)
     plain = tuple(
         token["content"]
@@ -81,6 +99,17 @@ def from_json(content: bytes, spec: TokenizerSpec) -> Tokenizer:
         plain,
         library if plain else None,
     )
+
+
+def _check_unknown(library: tokenizers.Tokenizer, spec: TokenizerSpec) -> None:
+    """TokenizerError where the library fails at characters that the vocabulary lacks."""
+    try:
+        library.encode_batch_fast(list(_PROBES), add_special_tokens=False)
+    except Exception as error:  # the library raises plain Exception
+        raise TokenizerError(
+            f"tokenizer {spec.name!r} cannot encode what its vocabulary lacks ({error}): its model"
+            " must name an unknown token that its vocabulary holds"
+        ) from error
 
 
 @cache

@@ -27,6 +27,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from transforms.kernels.split import PATTERNS, find_pattern
 from transforms.tokens import tokenizer as tokenizer_module
+from transforms.tokens import tokenizer_json
 from transforms.tokens.loading import as_file, load_tokenizer
 from transforms.tokens.ranks import TIKTOKEN_PATTERNS
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
@@ -393,6 +394,9 @@ def test_a_wrong_recipe_is_told_in_a_sentence(recipe, message):
     [
         (b"{not json", {}, "must be a tokenizer.json that the tokenizers library reads"),
         (b"{}", {}, "must be a tokenizer.json that the tokenizers library reads"),
+        (b'[{"a": 1}]', {}, "must be a tokenizer.json, a JSON object as the tokenizers library"),
+        (b" \n", {"pattern": "gpt2"}, "tokenizer.json, a JSON object as the tokenizers library"),
+        (b"YQ== 4000000000\n", {"pattern": "gpt2"}, "ids must be below 1,048,575 (got 4,000"),
         (b"YQ== 0\nYg==\n", {"pattern": "gpt2"}, "line 2 must be a token in base64 and its rank"),
         (b"YQ== 0\nYg== 0\n", {"pattern": "gpt2"}, "ranks must be different"),
         (b"YQ== 0\n", {}, "needs a 'pattern' of cl100k, llama3, qwen2, o200k, gpt2, gpt2_numbers"),
@@ -410,6 +414,46 @@ def test_a_broken_file_is_told_in_a_sentence(tmp_path, content, fields, message)
     with pytest.raises(TokenizerError) as error:
         load_tokenizer(TokenizerSpec(str(path), **fields))
     assert message in str(error.value)
+
+
+def test_json_that_is_no_object_is_not_taken_for_ranks(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text("null")
+    with pytest.raises(TokenizerError, match=r"must be a tokenizer.json.*begins with b'null'"):
+        load_tokenizer(TokenizerSpec(str(path)))
+
+
+def test_a_byte_order_mark_changes_nothing(trained, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(b"\xef\xbb\xbf" + trained.read_bytes())
+    marked, plain = (load_tokenizer(TokenizerSpec(str(one))) for one in (path, trained))
+    assert marked.identity == plain.identity
+
+
+def test_an_id_beyond_all_vocabularies_is_told_before_tables_are_made(
+    trained, tmp_path, monkeypatch
+):
+    model = json.loads(trained.read_text())["model"]
+    model["vocab"]["zzzz"] = 4_000_000_000
+    monkeypatch.setattr(tokenizer_json, "pack_tokens", None)
+    with pytest.raises(TokenizerError, match=r"below 16,777,216 \('zzzz' has 4,000,000,000\)"):
+        load_tokenizer(edited(trained, tmp_path, model=model))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.WordPiece({"a": 0, "<eos>": 1}, unk_token="[UNK]"),
+        models.WordLevel({"a": 0, "<eos>": 1}, unk_token="[UNK]"),
+        models.Unigram([("a", -1.0), ("<eos>", -2.0)], unk_id=None),
+    ],
+    ids=["WordPiece", "WordLevel", "Unigram"],
+)
+def test_a_tokenizer_without_an_unknown_token_is_told_when_it_is_loaded(model, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    tokenizers.Tokenizer(model).save(str(path))
+    with pytest.raises(TokenizerError, match="must name an unknown token"):
+        load_tokenizer(TokenizerSpec(str(path)))
 
 
 def test_a_missing_end_of_document_is_told(trained, tmp_path, rank_file):

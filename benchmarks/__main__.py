@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from dataclasses import asdict, replace
@@ -27,12 +28,14 @@ from benchmarks.processors import measure_gain
 from benchmarks.report import Results, StageResult, compare, render_markdown, to_json
 from benchmarks.stages import STAGES, Context
 from benchmarks.work import Task
+from pipelines.train_classifier import TrainingError
 from transforms.decontamination.benchmarks import read_benchmark
 from transforms.quality.language import model_path
 
 __all__ = ["main", "run_stages"]
 
 SMALL_TEXT_BYTES = 2_000_000
+LEAST_MEGABYTES = 0.1  # of text: all that is measured is in it
 # Distributions in environments of their own -> the environment.
 APART = {"dolma": "dolma", "text-dedup": "text-dedup", "fasttext-predict": "fasttext-predict"}
 
@@ -118,22 +121,41 @@ def main(
     if unknown:
         console.print(f"error: no stage {unknown[0]!r} (there are {', '.join(STAGES)})")
         raise typer.Exit(2)
+    if not LEAST_MEGABYTES <= megabytes < math.inf:  # which no NaN is
+        console.print(f"error: --megabytes must be {LEAST_MEGABYTES} or more (got {megabytes:g})")
+        raise typer.Exit(2)
     folder = os.path.abspath(folder)
     text_bytes = SMALL_TEXT_BYTES if small else int(megabytes * 1e6)
     assets = os.path.join(folder, "assets")
-    os.makedirs(assets, exist_ok=True)
-    with console.status("Making the corpus from what packages carry"):
-        corpus = build_corpus(os.path.join(folder, "small" if small else "corpus"), text_bytes)
-        make_ranks(assets)
-        context = Context(
-            corpus=corpus.folder,
-            text_bytes=corpus.text_bytes,
-            ranks=assets,
-            tokenizer=make_tokenizer(assets),
-            language_model=model_path(),
-            quality_model=make_quality_model(corpus.folder, assets) if "quality" in names else "",
-            sets=os.path.abspath(benchmark_sets) if benchmark_sets else "",
+    try:
+        if output:
+            os.makedirs(output, exist_ok=True)
+        os.makedirs(assets, exist_ok=True)
+        with console.status("Making the corpus from what packages carry"):
+            corpus = build_corpus(os.path.join(folder, "small" if small else "corpus"), text_bytes)
+            make_ranks(assets)
+            tokenizer = make_tokenizer(assets)
+            quality_model = make_quality_model(corpus) if "quality" in names else ""
+    except OSError as error:
+        console.print(
+            f"error: {error.filename or folder}: {error.strerror or error}: make room there or name"
+            " another folder with --folder or --output",
+            markup=False,
+            soft_wrap=True,
         )
+        raise typer.Exit(2) from None
+    except TrainingError as error:
+        console.print(f"error: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    context = Context(
+        corpus=corpus.folder,
+        text_bytes=corpus.text_bytes,
+        ranks=assets,
+        tokenizer=tokenizer,
+        language_model=model_path(),
+        quality_model=quality_model,
+        sets=os.path.abspath(benchmark_sets) if benchmark_sets else "",
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         measured = run_stages(names, context, folder, progress)
@@ -145,7 +167,6 @@ def main(
         _corpus_facts(corpus, context.sets), machine, _versions(names, folder), measured, date
     )
     if output:
-        os.makedirs(output, exist_ok=True)
         place = Path(output)
         (place / "RESULTS.md").write_text(render_markdown(results), encoding="utf-8")
         draw_chart(results, str(place / "results.svg"))

@@ -2,7 +2,8 @@
 
 cl100k_base          the ranks that bpe-openai carries, under the name of tiktoken's cache
 cl100k.json          the same vocabulary as a tokenizer.json, merges found from the ranks
-quality.bin          a fastText model of 100 dimensions and word bigrams: manuals or not
+quality-<digest>.bin a fastText model of 100 dimensions and word bigrams: manuals or not; it lies
+                     with the corpus that it was trained on, whose digest it is named by
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import os
 from importlib.metadata import distribution
 from pathlib import Path
 
+from benchmarks.corpus import Corpus
 from benchmarks.inputs import read_documents
+from pipelines.train_classifier import fit_model
 
 __all__ = ["CL100K_PATTERN", "RANKS_NAME", "make_quality_model", "make_ranks", "make_tokenizer"]
 
@@ -124,22 +127,19 @@ def _parts(token: bytes, ranks: dict[bytes, int]) -> list[bytes]:
     return parts
 
 
-def make_quality_model(corpus: str, folder: str) -> str:
-    """A fastText classifier trained on the first documents of the corpus; gives its path."""
-    import fasttext  # where this is asked for
-
-    path = os.path.join(folder, "quality.bin")
+def make_quality_model(corpus: Corpus) -> str:
+    """A fastText classifier trained on the first documents of the corpus, in its folder and named
+    by its digest; gives its path. TrainingError where fastText cannot train."""
+    path = os.path.join(corpus.folder, f"quality-{corpus.digest[:16]}.bin")
     if os.path.exists(path):
         return path
-    lines = os.path.join(folder, "training.txt")
+    lines = os.path.join(corpus.folder, "training.txt")
     with open(lines, "w", encoding="utf-8") as file:
-        for document in read_documents(corpus, TRAINING_BYTES):
+        for document in read_documents(corpus.folder, TRAINING_BYTES):
             label = "hq" if document["source"] == "prose" else "cc"
             file.write(f"__label__{label} {' '.join(document['text'].split())}\n")
-    model = fasttext.train_supervised(
-        lines, dim=DIMENSIONS, wordNgrams=2, bucket=BUCKETS, epoch=3, thread=1, verbose=0
-    )
-    model.save_model(f"{path}.new")
+    asked = {"input": lines, "dim": DIMENSIONS, "wordNgrams": 2, "bucket": BUCKETS, "epoch": 3}
+    fit_model(asked, f"{path}.new")
     os.replace(f"{path}.new", path)
     return path
 

@@ -76,15 +76,20 @@ def build_corpus(folder: str, text_bytes: int = DEFAULT_TEXT_BYTES, seed: int = 
     place = Path(folder)
     report = place / "corpus.json"
     if report.exists():
-        stored = json.loads(report.read_text(encoding="utf-8"))
-        if stored.pop("made_from") == made_from:
-            return Corpus(folder=folder, **stored)
+        try:
+            stored = json.loads(report.read_bytes())
+            if stored.pop("made_from") == made_from:
+                return Corpus(folder=folder, **stored)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass  # it is not what was written: the corpus is made anew
     shutil.rmtree(place, ignore_errors=True)
-    (place / "documents").mkdir(parents=True)
+    (place / "documents").mkdir(parents=True, exist_ok=True)
     corpus = _Builder(place, text_bytes, str(seed)).build()
     described = asdict(corpus)
     del described["folder"]
-    report.write_text(json.dumps({**described, "made_from": made_from}, indent=1), encoding="utf-8")
+    aside = place / "corpus.json.new"
+    aside.write_text(json.dumps({**described, "made_from": made_from}, indent=1), encoding="utf-8")
+    aside.replace(report)
     return corpus
 
 

@@ -33,7 +33,7 @@ from transforms.kernels.fasttext import score_tokens
 from transforms.kernels.fasttext_tokens import find_tokens
 from transforms.quality.fasttext_model import LABEL_PREFIX, load_model
 
-__all__ = ["THRESHOLDS", "Outcome", "Training", "train_classifier"]
+__all__ = ["THRESHOLDS", "Outcome", "Training", "TrainingError", "fit_model", "train_classifier"]
 
 THRESHOLDS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)  # probabilities, inclusive
 KEPT_ROWS = 100_000  # words and n-grams that a quantised model keeps
@@ -59,6 +59,10 @@ if asked["quantising"]:
 model.save_model(asked["output"])
 """
 _ZEROED_MEMORY = {"MALLOC_PERTURB_": "255"}  # glibc: new memory is filled with 255 ^ 255
+
+
+class TrainingError(ValueError):
+    """fastText is not there or cannot train; one sentence that says why."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +168,9 @@ def _check_fasttext() -> None:
     try:
         parts = [import_module(name) for name in ("fasttext", "fasttext_pybind")]
     except ImportError as error:
-        raise ValueError(f"fastText cannot be imported ({error}): {_INSTALL}") from error
+        raise TrainingError(f"fastText cannot be imported ({error}): {_INSTALL}") from error
     if not all(map(hasattr, parts, ("train_supervised", "train"))):
-        raise ValueError(_REINSTALL)
+        raise TrainingError(_REINSTALL)
 
 
 def _examples(
@@ -238,11 +242,10 @@ def _normalize(text: str) -> str:
 
 
 def _train(corpus: _Corpus, model: Path, training: Training) -> None:
-    source = str(corpus.training_file)
-    shared = {"input": source, "epoch": training.epochs, "lr": training.learning_rate}
-    shared |= {"thread": 1, "verbose": 0}
-    asked = {
-        "training": {
+    shared = {"input": str(corpus.training_file), "epoch": training.epochs}
+    shared |= {"lr": training.learning_rate}
+    fit_model(
+        {
             **shared,
             "dim": training.dim,
             "wordNgrams": training.word_ngrams,
@@ -250,10 +253,25 @@ def _train(corpus: _Corpus, model: Path, training: Training) -> None:
             "bucket": training.buckets,
             "seed": training.seed,
         },
-        "quantising": {**shared, "cutoff": KEPT_ROWS, "retrain": True, "qnorm": True}
+        str(model),
+        {**shared, "cutoff": KEPT_ROWS, "retrain": True, "qnorm": True}
         if training.quantize
         else None,
-        "output": str(model),
+    )
+
+
+def fit_model(
+    training: Mapping[str, Any], output: str, quantising: Mapping[str, Any] | None = None
+) -> None:
+    """Train with fastText's own parameters, one thread, and write the model to `output`: the same
+    parameters and input give the same bytes. `quantising`: parameters of making it small, if at
+    all. TrainingError where fastText cannot train."""
+    _check_fasttext()
+    alone = {"thread": 1, "verbose": 0}
+    asked = {
+        "training": {**training, **alone},
+        "quantising": quantising and {**quantising, **alone},
+        "output": output,
     }
     result = subprocess.run(
         [sys.executable, "-c", _TRAIN],
@@ -265,7 +283,7 @@ def _train(corpus: _Corpus, model: Path, training: Training) -> None:
     if result.returncode:
         lines = result.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"it ended with code {result.returncode}"
-        raise ValueError(f"fastText could not train: {reason}")
+        raise TrainingError(f"fastText could not train: {reason}")
 
 
 def _evaluate(

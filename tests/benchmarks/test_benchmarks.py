@@ -1,12 +1,15 @@
 """The program as `make bench` runs it, on a small corpus and stages that need no other package."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from benchmarks.__main__ import main
 from benchmarks.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -51,3 +54,27 @@ def test_an_unknown_stage_is_told_with_those_that_are(tmp_path):
     assert done.returncode == 2
     assert "'nothing'" in done.stderr
     assert "minhash" in done.stderr
+
+
+def refused(capsys, **options) -> str:
+    """What is said, in one line, where nothing is measured."""
+    with pytest.raises(typer.Exit) as ended:
+        main(stage=["bpe"], **options)
+    assert ended.value.exit_code == 2
+    told = capsys.readouterr().err.strip()
+    assert "\n" not in told
+    return told
+
+
+@pytest.mark.parametrize("megabytes", [0, -5, math.nan, math.inf])
+def test_a_size_that_is_none_is_told(tmp_path, capsys, megabytes):
+    told = refused(capsys, folder=str(tmp_path), megabytes=megabytes)
+    assert told == f"error: --megabytes must be 0.1 or more (got {megabytes:g})"
+
+
+@pytest.mark.parametrize("option", ["folder", "output"])
+def test_a_folder_that_cannot_be_made_is_told(tmp_path, capsys, option):
+    (tmp_path / "file").touch()
+    place = str(tmp_path / "file" / "below")
+    told = refused(capsys, **{"folder": str(tmp_path), option: place})
+    assert told.startswith(f"error: {place}")

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.corpus import build_corpus
+from benchmarks import corpus as corpus_module
+from benchmarks.corpus import Corpus, build_corpus
 from benchmarks.inputs import document_files, read_documents, read_items, read_pages, read_truth
 from pipelines.demo.planting import similarity
 
@@ -38,6 +39,30 @@ def test_a_corpus_that_is_there_is_not_made_again(corpus, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in Path(corpus.folder).rglob("*.jsonl")}
     assert build_corpus(corpus.folder, TEXT_BYTES) == corpus
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("damaged", [b"", b'{"digest": "ab', b"\xff", b"[]", b"{}"])
+def test_a_corpus_whose_report_is_damaged_is_made_anew(tmp_path, monkeypatch, damaged):
+    made = Corpus(str(tmp_path), "digest", 1, 1, {}, {}, 0, 0, 0, {})
+    monkeypatch.setattr(corpus_module._Builder, "build", lambda builder: made)
+    (tmp_path / "corpus.json").write_bytes(damaged)
+    assert build_corpus(str(tmp_path), TEXT_BYTES) == made
+    monkeypatch.setattr(corpus_module._Builder, "build", None)
+    assert build_corpus(str(tmp_path), TEXT_BYTES) == made
+
+
+def test_a_report_that_could_not_be_written_whole_is_not_there(tmp_path, monkeypatch):
+    made = Corpus(str(tmp_path), "digest", 1, 1, {}, {}, 0, 0, 0, {})
+    monkeypatch.setattr(corpus_module._Builder, "build", lambda builder: made)
+
+    def half(path: Path, text: str, encoding: str) -> None:
+        path.write_bytes(text[: len(text) // 2].encode(encoding))
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(OSError, match="No space left"):
+        build_corpus(str(tmp_path), TEXT_BYTES)
+    assert not (tmp_path / "corpus.json").exists()
 
 
 def test_another_seed_gives_another_corpus(corpus, tmp_path):

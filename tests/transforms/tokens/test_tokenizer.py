@@ -26,6 +26,7 @@ from tiktoken_ext import openai_public
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from transforms.kernels.split import PATTERNS, find_pattern
+from transforms.kernels.words import find_words
 from transforms.tokens import tokenizer as tokenizer_module
 from transforms.tokens import tokenizer_json
 from transforms.tokens.loading import as_file, load_tokenizer
@@ -337,6 +338,25 @@ def test_an_added_token_that_is_also_one_of_the_vocabulary_goes_to_the_library(
     texts = [*TEXTS, "in the end", "caf\xe9 " + "the " * 40]
     library.encode_special_tokens = True
     assert encode(tokenizer, texts) == [library.encode(text).ids for text in texts]
+
+
+@pytest.mark.parametrize(("token", "apart"), [("<mask>", True), ("MASK", False)])
+def test_blanks_that_an_added_token_eats_are_not_decoded(trained, tmp_path, token, apart):
+    library = tokenizers.Tokenizer.from_file(str(trained))
+    library.add_tokens([tokenizers.AddedToken(token, lstrip=True, rstrip=True)])
+    library.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = load_tokenizer(TokenizerSpec(str(tmp_path / "tokenizer.json")))
+    text = f"see {token} here"
+    [ids] = encode(tokenizer, [text])
+    assert ids == library.encode(text).ids
+    decoded = tokenizer.decode(np.array(ids, np.uint32))
+    assert decoded == f"see{token}here".encode()
+    # What the scan for benchmarks reads, in the text and in what is decoded.
+    counts = [
+        len(find_words(np.frombuffer(one, np.uint8), np.array([0, len(one)])).hashes)
+        for one in (text.encode(), decoded)
+    ]
+    assert counts == [3, 3 if apart else 1]
 
 
 def test_a_slice_of_texts_is_encoded_by_itself_and_nulls_are_refused(trained):

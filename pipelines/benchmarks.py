@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipelines.inputs import find_inputs
+from pipelines.inputs import NoInput, find_inputs
 from pipelines.recipe import Decontamination, Problem, Recipe, RecipeError
 from pipelines.stage_names import BENCHMARKS
 from pipelines.stages import Job, Stage
@@ -59,7 +59,7 @@ def find_benchmarks(
     for number, one in enumerate(recipe.decontamination.benchmarks):
         try:
             found = find_inputs(workspace, _patterns(recipe, one, workspace))
-        except FileNotFoundError as error:
+        except NoInput as error:
             problems.append(_problem(recipe, number, str(error)))
             continue
         except PermissionError as error:

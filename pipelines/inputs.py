@@ -21,7 +21,7 @@ from transforms import storage
 from transforms.ingest.origins import printable
 from transforms.storage import FileInfo
 
-__all__ = ["InputFile", "InputOptions", "find_inputs"]
+__all__ = ["InputFile", "InputOptions", "NoInput", "find_inputs"]
 
 HASH_THREADS = 4  # SHA-256 releases the GIL
 STORE_THREADS = 32  # most wait for an answer
@@ -41,6 +41,10 @@ class InputOptions(PipelineOptions):  # type: ignore[misc]
         )
 
 
+class NoInput(ValueError):
+    """Files that are asked for are not there: no file matches, or there is no such bucket."""
+
+
 @dataclass(frozen=True)
 class InputFile:
     """An input file and the SHA-256 of its content (or the store's own checksum of it)."""
@@ -50,21 +54,25 @@ class InputFile:
 
 
 def find_inputs(
-    workspace: Workspace, patterns: Sequence[str], by_checksum: bool = False
+    workspace: Workspace,
+    patterns: Sequence[str],
+    by_checksum: bool = False,
+    allow_empty: bool = False,
 ) -> list[InputFile]:
     """All files that match, sorted by name; nothing depends on the order of the patterns.
-    `by_checksum`: objects of a store are known by its own checksum.
+    `by_checksum`: objects of a store are known by its own checksum; `allow_empty`: a pattern may
+    match nothing.
 
     A name is the path below the folder that its own pattern starts at, so another pattern beside it
     changes no name. Only where two files would have one name, the end of that folder's path that
-    tells them apart stands before it. FileNotFoundError, in one sentence, for a pattern that
-    matches nothing.
+    tells them apart stands before it. NoInput, in one sentence, for a pattern that matches nothing,
+    and for a bucket that is not there; OSError for a file that goes away meanwhile.
     """
     found: dict[str, FileInfo] = {}
     for pattern in sorted(set(patterns)):
-        matched = storage.list_files([pattern])
-        if not matched:
-            raise FileNotFoundError(f"no file matches {pattern}")
+        matched = _match(pattern)
+        if not matched and not allow_empty:
+            raise NoInput(f"no file matches {pattern}")
         for file in matched:
             found.setdefault(file.path, file._replace(name=printable(file.name)))
     named: dict[str, list[FileInfo]] = {}
@@ -76,6 +84,15 @@ def find_inputs(
         InputFile(file, digest)
         for file, digest in zip(files, _digests(workspace, files, by_checksum), strict=True)
     ]
+
+
+def _match(pattern: str) -> list[FileInfo]:
+    try:
+        return storage.list_files([pattern])
+    except FileNotFoundError as error:
+        if "://" not in pattern:  # one went away as we looked
+            raise
+        raise NoInput(str(error)) from error
 
 
 def _told_apart(files: Sequence[FileInfo]) -> list[FileInfo]:

@@ -6,7 +6,7 @@ cannot be met ends as soon as that is known. The exact budgets come last (budget
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pipelines.recipe import Mix
 from transforms.mixing.budget import (
@@ -18,17 +18,31 @@ from transforms.mixing.budget import (
 )
 from transforms.mixing.shortage import settle
 
-__all__ = ["check_bounds", "wanted_text_bytes"]
+__all__ = ["bound_texts", "check_bounds"]
 
 
-def wanted_text_bytes(mix: Mix) -> dict[str, int]:
-    """Bytes of text without which a source cannot give what may be asked of it, by source."""
-    if mix.shortage == "less":
-        return dict.fromkeys(mix.proportions, 0)
-    wanted = divide_tokens(mix.tokens, mix.proportions)
-    if mix.shortage == "share_out":  # one of them may have to give everything
-        wanted = dict.fromkeys(wanted, mix.tokens)
-    return {name: least_text_bytes(one, mix.max_epochs[name]) for name, one in wanted.items()}
+def bound_texts(
+    mix: Mix, sources: Iterable[str], bound: Callable[[str, int], int]
+) -> dict[str, int]:
+    """A bound on the bytes of text of each source, as narrow as `check_bounds` needs it.
+
+    `bound(source, enough)` gives one that may be rough where it is `enough` or more; it is the
+    dearer the more is enough.
+    """
+    if mix.shortage != "share_out":
+        wanted = {} if mix.shortage == "less" else divide_tokens(mix.tokens, mix.proportions)
+        return {name: bound(name, _least_bytes(mix, name, wanted.get(name, 0))) for name in sources}
+    found = {name: bound(name, 0) for name in sources}
+    there = {name: _most(mix, name, found[name]) for name in mix.proportions}
+    if sum(there.values()) >= mix.tokens:
+        return found
+    # Compressed files hold more than their bytes: of these what the others may lack.
+    for name in there:
+        lacking = mix.tokens - (sum(there.values()) - there[name])
+        if lacking > there[name]:
+            found[name] = bound(name, _least_bytes(mix, name, lacking))
+            there[name] = _most(mix, name, found[name])
+    return found
 
 
 def check_bounds(mix: Mix, most_text_bytes: Mapping[str, int], holder: str) -> None:
@@ -39,17 +53,29 @@ def check_bounds(mix: Mix, most_text_bytes: Mapping[str, int], holder: str) -> N
     if mix.shortage == "less":
         return
     if mix.shortage == "share_out":
-        most = {
-            name: most_tokens(2 * most_text_bytes[name], mix.max_epochs[name])
-            for name in mix.proportions
-        }
+        most = {name: _most(mix, name, most_text_bytes[name]) for name in mix.proportions}
         settle(mix.tokens, mix.proportions, most, mix.shortage)
         return
     problems = []
+    if mix.most_times > 1:
+        holder = f"{holder}, its documents {mix.most_times} times each,"
     for name, wanted in divide_tokens(mix.tokens, mix.proportions).items():
+        there = most_text_bytes[name] * mix.most_times
         try:
-            check_possible(name, wanted, most_text_bytes[name], mix.max_epochs[name], holder)
+            check_possible(name, wanted, there, mix.max_epochs[name], holder)
         except BudgetError as error:
             problems.append(str(error))
     if problems:
         raise BudgetError("\n".join(problems))
+
+
+def _most(mix: Mix, name: str, text_bytes: int) -> int:
+    """Tokens that a source with so much text can give at most."""
+    return most_tokens(2 * text_bytes * mix.most_times, mix.max_epochs[name])
+
+
+def _least_bytes(mix: Mix, name: str, wanted_tokens: int) -> int:
+    """Bytes of text without which a source cannot give what is wanted."""
+    if not wanted_tokens:
+        return 0
+    return -(-least_text_bytes(wanted_tokens, mix.max_epochs[name]) // mix.most_times)

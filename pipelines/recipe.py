@@ -151,6 +151,11 @@ class Mix:
         total = math.fsum(left.values())
         return {name: share / total for name, share in left.items()}
 
+    @property
+    def most_times(self) -> int:
+        """No document stands in the pool more often."""
+        return max([1, *(often for _, often in self.repeat.times)]) if self.repeat else 1
+
 
 @dataclass(frozen=True)
 class Recipe:

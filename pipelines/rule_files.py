@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipelines.inputs import find_inputs
+from pipelines.inputs import NoInput, find_inputs
 from pipelines.recipe import Problem, Recipe, RecipeError, Source
 from pipelines.recipe_checks import places_of
 from pipelines.workspace import Workspace
@@ -98,7 +98,7 @@ class _Finding:
         pattern = self.recipe.pattern(file.path, self.workspace.uri)
         try:
             found = find_inputs(self.workspace, [pattern])
-        except FileNotFoundError as error:
+        except NoInput as error:
             self._tell(file, source, str(error))
             return None
         if len(found) > 1:

@@ -335,6 +335,8 @@ def _settled(
 
 
 def _can_give(mix: Mix, source: str, available: int) -> int:
+    """A bound: every document counts as one that stands in the pool most often."""
+    available *= mix.most_times
     most = most_tokens(available, mix.max_epochs[source])
     if mix.quality and mix.quality.grades(source):
         kept = int(available * (1 - mix.quality.discard))

@@ -10,7 +10,7 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -28,9 +28,9 @@ from pipelines.eligible import Choice
 from pipelines.filter import Judgement, filter_job, source_conditions
 from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
-from pipelines.inputs import InputFile, InputOptions, find_inputs
+from pipelines.inputs import InputFile, InputOptions, NoInput, find_inputs
 from pipelines.mix import mix_job
-from pipelines.mix_bounds import check_bounds, wanted_text_bytes
+from pipelines.mix_bounds import bound_texts, check_bounds
 from pipelines.publish_keys import keys_job
 from pipelines.recipe import REPEATS, Recipe, RecipeError, Source
 from pipelines.recipe_sql import WHERE, check_sql, mix_expressions, mix_schemas
@@ -267,10 +267,11 @@ class Workflow:
             inputs = {source.name: self._find_inputs(source) for source in recipe.sources}
             for name, its in inputs.items():
                 self.input_bytes[name] = sum(one.file.size_bytes for one in its)
-            bounds, least = {}, wanted_text_bytes(recipe.mix)
-            for source in recipe.sources:
-                enough = least.get(source.name, 0)
-                bounds[source.name] = most_text_bytes(source.ingest, inputs[source.name], enough)
+            jobs = [
+                ingest_job(workspace, source, make_reader(source), inputs[source.name], recipe.tree)
+                for source in recipe.sources
+            ]
+            bounds = self._bound_texts(inputs, jobs)
         check_bounds(recipe.mix, bounds, "its input")
         with self.phase(f"{TOKENIZE}: loading the tokenizer"):
             # One that cannot be had is told before any work.
@@ -278,10 +279,6 @@ class Workflow:
             self._middles(tokenizer)
         if described.notice:
             self.tell(f"Tokenizer {tokenizer.name}: {described.notice}.")
-        jobs = [
-            ingest_job(workspace, source, make_reader(source), inputs[source.name], recipe.tree)
-            for source in recipe.sources
-        ]
         if recipe.decontamination:
             with self.phase(f"{BENCHMARKS}: reading their files"):
                 jobs.append(benchmark_job(recipe, workspace))
@@ -291,6 +288,24 @@ class Workflow:
             return described, None
         self._check_kept("documents", "text_bytes", "what was read of its input")
         return described, self._shards()
+
+    def _bound_texts(
+        self, inputs: Mapping[str, Sequence[InputFile]], jobs: Sequence[Job]
+    ) -> dict[str, int]:
+        """Bytes of text that each source holds at most: of documents that are published what was
+        counted, so no file is decompressed for it."""
+        counted: dict[str, int] = {}
+        for source, job in zip(self.recipe.sources, jobs, strict=True):
+            manifest = job.stages[0].dataset.manifest()
+            if manifest is not None:
+                counted[source.name] = manifest.counts.get("text_bytes", 0)
+
+        def bound(name: str, enough: int) -> int:
+            if name in counted:
+                return counted[name]
+            return most_text_bytes(self.recipe.source(name).ingest, inputs[name], enough)
+
+        return bound_texts(self.recipe.mix, self._sources, bound)
 
     def _score(self, shards: Shards) -> Step[Shards | None]:
         """All annotators in one read, then the rules' verdicts."""
@@ -540,11 +555,9 @@ class Workflow:
         patterns = [self.recipe.pattern(path, self.workspace.uri) for path in source.paths]
         try:
             by = self.options.view_as(InputOptions).input_identity
-            return find_inputs(self.workspace, patterns, by_checksum=by == "checksum")
-        except FileNotFoundError as error:
-            if not source.allow_empty:
-                raise FileNotFoundError(f"source {source.name}: {error}") from error
-            return []
+            return find_inputs(self.workspace, patterns, by == "checksum", source.allow_empty)
+        except NoInput as error:
+            raise NoInput(f"source {source.name}: {error}") from error
 
     @contextmanager
     def _telling_where(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from pipelines.inputs import find_inputs
+from pipelines.inputs import NoInput, find_inputs
 from pipelines.workspace import Workspace
 from transforms import s3, storage
 from transforms.storage import FileInfo
@@ -51,9 +51,34 @@ def test_the_order_of_patterns_and_their_overlap_change_nothing(workspace, folde
 
 def test_a_pattern_without_a_file_is_told(workspace, folder):
     pattern = str(folder / "*.pdf")
-    with pytest.raises(FileNotFoundError) as raised:
+    with pytest.raises(NoInput) as raised:
         find_inputs(workspace, [str(folder), pattern])
     assert str(raised.value) == f"no file matches {pattern}"
+
+
+def test_a_pattern_that_may_be_empty_leaves_the_others_whole(workspace, folder):
+    patterns = [str(folder / "*.pdf"), str(folder)]
+    found = find_inputs(workspace, patterns, allow_empty=True)
+    assert found == find_inputs(workspace, [str(folder)])
+    assert find_inputs(workspace, patterns[:1], allow_empty=True) == []
+
+
+def test_a_file_that_goes_away_is_not_taken_as_none(workspace, folder, monkeypatch):
+    def gone(path):
+        raise FileNotFoundError(f"no such file: {path}")
+
+    monkeypatch.setattr(storage, "content_digest", gone)
+    with pytest.raises(FileNotFoundError):
+        find_inputs(workspace, [str(folder)], allow_empty=True)
+
+
+def test_a_bucket_that_is_not_there_is_not_taken_as_empty(workspace, monkeypatch):
+    def refuse(path):
+        raise FileNotFoundError(f"{path}: there is no bucket of this name")
+
+    monkeypatch.setattr(s3, "list_objects", refuse)
+    with pytest.raises(NoInput, match="there is no bucket of this name"):
+        find_inputs(workspace, ["s3://nobody/*"], allow_empty=True)
 
 
 def test_a_file_is_hashed_once_and_again_when_it_changes(workspace, folder, hashed):

@@ -1,8 +1,11 @@
 """The workflow before its jobs: what each source is measured by, and what `check` finds."""
 
+from types import SimpleNamespace
+
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines import workflow as workflows
 from pipelines.recipe import RecipeError, load_recipe
 from pipelines.scorers import mixing_schemas, scorers
 from pipelines.stages import RunFailed
@@ -154,3 +157,19 @@ def test_keep_is_told_with_its_place_and_without_names_that_cannot_be_used(workf
         assert problem.key == "pool.dedup.keep.1"
         assert "tables: " in problem.message
         assert "documents" not in problem.message.partition("tables: ")[2].partition(")")[0]
+
+
+def test_of_published_documents_no_input_is_read_to_bound_their_text(workflow, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("an input is read")
+
+    monkeypatch.setattr(workflows, "most_text_bytes", refuse)
+
+    def job_of(text_bytes):
+        manifest = SimpleNamespace(counts={"text_bytes": text_bytes})
+        dataset = SimpleNamespace(manifest=lambda: manifest)
+        return SimpleNamespace(stages=[SimpleNamespace(dataset=dataset)])
+
+    jobs = [job_of(size) for size in (1, 2, 3)]
+    found = workflow("a.b = 1")._bound_texts({}, jobs)
+    assert found == {"a": 1, "b": 2, "c": 3}

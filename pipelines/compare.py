@@ -21,6 +21,7 @@ import orjson
 import pyarrow as pa
 
 from pipelines.absences import Absences, workspace_of
+from pipelines.command_line import CommandError
 from pipelines.mix_about import PLAN_FILE, stored_tokenizer
 from pipelines.mix_outputs import csv_of, is_token_file
 from pipelines.recipe_differences import Difference, recipe_differences
@@ -154,15 +155,18 @@ class _Mix:
     def bounds(self, number: int) -> tuple[str, DocumentBounds]:
         """Path and documents of a file."""
         path = self.files[number - self.first]
-        return path, read_document_bounds(self.dataset.path(csv_of(path)))
+        try:
+            return path, read_document_bounds(self.dataset.path(csv_of(path)))
+        except ValueError as error:
+            raise storage.DamagedFile(str(error)) from error
 
 
 def compare_mixes(a: str, b: str, examples: int = 3, most_bytes: int = MOST_BYTES) -> Comparison:
     """Compare two mixes. `examples`: of each source and kind, at most; `most_bytes`: of rows that
     are sorted at once.
 
-    ValueError, in a sentence that says what to do, where a folder is no published mix; DamagedFile
-    where its manifest was changed. ValueError for a table of documents that cannot be read.
+    CommandError, in a sentence that says what to do, where a folder is no published mix;
+    DamagedFile where its manifest, or a table of its documents, was changed.
     """
     one = _open(a, 0)
     other = _open(b, len(one.files))
@@ -210,9 +214,9 @@ def _open(folder: str, first: int) -> _Mix:
     try:
         dataset, manifest = Dataset.published(folder)
     except FileNotFoundError:
-        raise ValueError(f"no published mix at {folder}: {_remedy(folder)}") from None
+        raise CommandError(f"no published mix at {folder}: {_remedy(folder)}") from None
     if manifest.stage != MIX:
-        raise ValueError(
+        raise CommandError(
             f"{folder} is no mix but the dataset {manifest.stage!r}: name the folder of a mix, as"
             " workspace/mixes/demo"
         )
@@ -242,14 +246,14 @@ def _sources(mix: _Mix) -> list[str]:
 
 
 def _blocks(mix: _Mix, numbers: Mapping[str, int], of_b: bool) -> Iterator[Rows]:
-    """The documents of each token file of a mix. ValueError for a source that the manifest does not
-    name."""
+    """The documents of each token file of a mix. DamagedFile for a source that its manifest does
+    not name."""
     for number in range(mix.first, mix.first + len(mix.files)):
         path, bounds = mix.bounds(number)
         sources = [source_of_document(path, one) for one in bounds.paths]
         unknown = sorted({*sources} - numbers.keys())
         if unknown:
-            raise ValueError(
+            raise storage.DamagedFile(
                 f"{path} of {mix.folder} holds documents of {unknown[0]!r}, a source that its"
                 " manifest does not name: `vineleaf verify` tells what is wrong"
             )

@@ -18,6 +18,8 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
+from pipelines.command_line import CommandError
+
 __all__ = ["check_dataflow"]
 
 UNLISTED = "disable_logging_submission_environment"  # Beam's name of what leaves out that list
@@ -33,7 +35,7 @@ def check_dataflow(options: PipelineOptions, workspace: str) -> None:
     if name.removesuffix("runner") != "dataflow":
         return
     if not _has_libraries():
-        raise ValueError("Dataflow needs Google's libraries: pip install 'vineleaf[gcp]'")
+        raise CommandError("Dataflow needs Google's libraries: pip install 'vineleaf[gcp]'")
     cloud = options.view_as(GoogleCloudOptions)
     wanted: dict[str, Any] = {
         "--project=PROJECT": cloud.project,
@@ -42,16 +44,16 @@ def check_dataflow(options: PipelineOptions, workspace: str) -> None:
     }
     lacking = [name for name, value in wanted.items() if not value]
     if lacking:
-        raise ValueError(f"Dataflow needs {' '.join(lacking)} behind `--`")
+        raise CommandError(f"Dataflow needs {' '.join(lacking)} behind `--`")
     for name, path in (("--temp_location", cloud.temp_location), ("--workspace", workspace)):
         if not path.startswith("gs://"):
-            raise ValueError(
+            raise CommandError(
                 f"Dataflow needs {name} on Cloud Storage (gs://BUCKET/...), not {path}: its workers"
                 " see no other machine's disk"
             )
     setup = options.view_as(SetupOptions)
     if not options.view_as(WorkerOptions).sdk_container_image and not setup.setup_file:
-        raise ValueError(
+        raise CommandError(
             "Dataflow needs workers that hold this package: --sdk_container_image=IMAGE (made by"
             " infra/Dockerfile) or --setup_file=./setup.py behind `--`"
         )

@@ -19,6 +19,8 @@ from apache_beam.options.pipeline_options import (
     PortableOptions,
 )
 
+from pipelines.command_line import CommandError
+
 __all__ = ["cancel_flink_job", "check_flink", "describe_flink", "end_flink_jobs", "flink_moves"]
 
 ANSWER_SECONDS = 10.0
@@ -47,7 +49,7 @@ def check_flink(options: PipelineOptions) -> None:
     if not _master(options):
         lacking.append("--flink_master=HOST:PORT")
     if lacking:
-        raise ValueError(
+        raise CommandError(
             f"FlinkRunner needs {' '.join(lacking)} behind `--`: Beam's job server, and the"
             " JobManager's REST address"
         )

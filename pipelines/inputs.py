@@ -87,6 +87,7 @@ def find_inputs(
 
 
 def _match(pattern: str) -> list[FileInfo]:
+    storage.check_uri(pattern)
     try:
         return storage.list_files([pattern])
     except FileNotFoundError as error:

@@ -36,6 +36,7 @@ from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.runners.runner import PipelineResult
 
 from mixes.schema_errors import nearest
+from pipelines.command_line import CommandError
 from pipelines.flink_rest import cancel_flink_job, describe_flink, end_flink_jobs, flink_moves
 from transforms import storage
 
@@ -171,11 +172,11 @@ def describe_runner(options: PipelineOptions) -> str:
 
 
 def check_runner(name: str) -> None:
-    """ValueError when Beam has no runner of that name. A name with a dot is a class somewhere."""
+    """CommandError when Beam has no runner of that name. A name with a dot is a class somewhere."""
     known = StandardOptions.KNOWN_RUNNER_NAMES
     spelled = {one.lower() for one in (*known, "FnApiRunner")}
     if "." not in name and not {name.lower(), f"{name.lower()}runner"} & spelled:
-        raise ValueError(f"Beam has no runner '{name}'{nearest(name, known)}")
+        raise CommandError(f"Beam has no runner '{name}'{nearest(name, known)}")
 
 
 def name_jobs(options: PipelineOptions, workspace: str) -> str:
@@ -206,7 +207,7 @@ def job_name(prefix: str, title: str, watched: Iterable[str]) -> str:
 def job_server_options(options: PipelineOptions) -> list[str]:
     """Names of the options of the job server that `--job_endpoint` names, none without it.
 
-    ValueError when none answers there: Beam itself would wait for minutes.
+    CommandError when none answers there: Beam itself would wait for minutes.
     """
     endpoint = options.view_as(PortableOptions).job_endpoint
     if not endpoint or endpoint == "embed":
@@ -220,7 +221,7 @@ def job_server_options(options: PipelineOptions) -> list[str]:
                 wait_for_ready=True,
             )
         except grpc.RpcError as error:
-            raise ValueError(
+            raise CommandError(
                 f"no job server answers at {endpoint}: start it, or name another by --job_endpoint"
             ) from error
     return [option.name for option in answer.options]

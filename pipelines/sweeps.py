@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from mixes.schema_errors import nearest
+from pipelines.command_line import CommandError
 from pipelines.recipe import Recipe
 from transforms.quality.rule_schemas import RULE_SCHEMAS
 
@@ -41,12 +42,12 @@ class Variant:
 
 
 def parse_sweep(text: str, recipe: Recipe) -> Sweep:
-    """A sweep of a recipe. ValueError for what is none, with the nearest name."""
+    """A sweep of a recipe. CommandError for what is none, with the nearest name."""
     key, equals, listed = text.partition("=")
     key = key.strip()
     values = tuple(dict.fromkeys(one.strip() for one in listed.split(",")))
     if not equals or not key or not all(values):
-        raise ValueError(f"--sweep takes KEY=VALUE,VALUE (got '{text}')")
+        raise CommandError(f"--sweep takes KEY=VALUE,VALUE (got '{text}')")
     return Sweep(key, tuple(_paths(key, recipe)), values)
 
 
@@ -59,7 +60,7 @@ def _paths(key: str, recipe: Recipe) -> Iterator[str]:
     elif parts[0] in RULE_SCHEMAS:
         its = [one.name for one in recipe.sources if parts[0] in {r.name for r in one.rules}]
         if not its:
-            raise ValueError(f"no source has the rule '{parts[0]}', which --sweep {key} names")
+            raise CommandError(f"no source has the rule '{parts[0]}', which --sweep {key} names")
         for source in its:
             yield _rule_path(source, parts)
     elif parts[0] in names and len(parts) > 1 and parts[1] in RULE_SCHEMAS:
@@ -68,7 +69,7 @@ def _paths(key: str, recipe: Recipe) -> Iterator[str]:
         yield f"mix.{key}"
     else:
         known = sorted({*RULE_SCHEMAS, *names, *in_mix, *_WHOLE})
-        raise ValueError(f"--sweep names no key of the recipe: '{key}'{nearest(parts[0], known)}")
+        raise CommandError(f"--sweep names no key of the recipe: '{key}'{nearest(parts[0], known)}")
 
 
 def _rule_path(source: str, parts: Sequence[str]) -> str:
@@ -77,12 +78,12 @@ def _rule_path(source: str, parts: Sequence[str]) -> str:
 
 
 def make_grid(sweeps: Sequence[Sweep]) -> list[Variant]:
-    """All combinations, the last key's values fastest. ValueError when there are too many."""
+    """All combinations, the last key's values fastest. CommandError when there are too many."""
     count = 1
     for sweep in sweeps:
         count *= len(sweep.values)
     if count > MOST_VARIANTS:
-        raise ValueError(
+        raise CommandError(
             f"{count} combinations are more than a sweep may have ({MOST_VARIANTS}):"
             " give fewer values"
         )

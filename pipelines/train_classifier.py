@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from pipelines.inputs import NoInput
 from transforms import storage
 from transforms.documents import Document
 from transforms.ingest.dolma import DolmaReader
@@ -62,7 +63,7 @@ _ZEROED_MEMORY = {"MALLOC_PERTURB_": "255"}  # glibc: new memory is filled with 
 
 
 class TrainingError(ValueError):
-    """fastText is not there or cannot train; one sentence that says why."""
+    """fastText is not there or cannot train of what was asked; one sentence that says why."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,13 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("dim", "word_ngrams", "epochs", "min_count", "buckets"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1 (got {getattr(self, name)})")
+                raise TrainingError(f"{name} must be at least 1 (got {getattr(self, name)})")
         if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out must be between 0 and 1 (got {self.held_out})")
+            raise TrainingError(f"held_out must be between 0 and 1 (got {self.held_out})")
         if not 0 <= self.seed < 2**31:  # fastText's is a C int
-            raise ValueError(f"seed must be between 0 and 2147483647 (got {self.seed})")
+            raise TrainingError(f"seed must be between 0 and 2147483647 (got {self.seed})")
         if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0 (got {self.learning_rate})")
+            raise TrainingError(f"learning_rate must be above 0 (got {self.learning_rate})")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def train_classifier(
     """Train on the files that match the patterns of each label, and with `by_field` on those that
     match its patterns, labelled by that field of their metadata; write the model to `output`.
 
-    ValueError, in one sentence, where there is nothing to learn or fastText cannot train.
+    TrainingError, in one sentence, where there is nothing to learn or fastText cannot train.
     """
     _check_fasttext()
     with tempfile.TemporaryDirectory(prefix="vineleaf-") as folder:
@@ -146,7 +147,7 @@ def train_classifier(
         _write_lines(corpus, _examples(corpus, labelled, by_field), training)
         counts = corpus.trained
         if len(counts) < 2:
-            raise ValueError(
+            raise TrainingError(
                 "a classifier needs documents of two labels at least"
                 f" (got {', '.join(sorted(counts)) or 'none'})"
             )
@@ -193,9 +194,11 @@ def _examples(
 
 
 def _documents(corpus: _Corpus, patterns: Sequence[str]) -> Iterator[Document]:
+    for pattern in patterns:
+        storage.check_uri(pattern)
     files = storage.list_files(list(patterns))
     if not files:
-        raise FileNotFoundError(f"no file matches {' or '.join(patterns)}")
+        raise NoInput(f"no file matches {' or '.join(patterns)}")
     for event in DolmaReader().read(files):
         if isinstance(event, Document):
             yield event
@@ -217,7 +220,7 @@ def _write_lines(
     with corpus.held_out_file.open("wb") as held_out:
         for label, document in examples:
             if not label or _BLANKS.search(label):
-                raise ValueError(f"a label must be one word (got {label!r})")
+                raise TrainingError(f"a label must be one word (got {label!r})")
             digest = hashlib.blake2b(document.id.encode(), digest_size=16, key=key).digest()
             line = f"{LABEL_PREFIX}{label} {_normalize(document.text)}\n".encode()
             # The upper half decides who is held out, the lower in which order the rest is seen.

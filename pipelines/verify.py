@@ -55,7 +55,7 @@ _RECORD = re.compile(r"records/[^/]+\.json")  # what remains of the run beside t
 
 
 def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
-    """All checks of a mix. FileNotFoundError when there is no mix at `mix`, DamagedFile when its
+    """All checks of a mix. MissingDataset when there is no mix at `mix`, DamagedFile when its
     manifest is none.
 
     `index`: benchmark n-grams to scan for; None takes the index that the mix holds itself.

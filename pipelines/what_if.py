@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.command_line import CommandError
 from pipelines.filter import source_conditions
 from pipelines.recipe import Mix, Recipe
 from pipelines.scorers import mixing_schemas, scorers, source_schemas
@@ -92,15 +93,15 @@ class _Question:
 
 
 def check_comparable(base: Recipe, other: Recipe) -> None:
-    """ValueError where a variant would measure something else, which only a run can."""
+    """CommandError where a variant would measure something else, which only a run can."""
     for source in base.sources:
         if source.name not in {one.name for one in other.sources}:
-            raise ValueError(f"a sweep keeps the sources: {source.name} is gone; run it instead")
+            raise CommandError(f"a sweep keeps the sources: {source.name} is gone; run it instead")
         theirs = {one.name: one for one in scorers(other, other.source(source.name))}
         ours = {one.name: one for one in scorers(base, source)}
         changed = sorted(n for n in {*theirs, *ours} if theirs.get(n) != ours.get(n))
         if changed:
-            raise ValueError(
+            raise CommandError(
                 f"this changes what {ANNOTATE} measures ({changed[0]} of {source.name}), which no"
                 " sweep can see: run it with a name of its own"
             )

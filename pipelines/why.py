@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.command_line import CommandError
 from pipelines.recipe import REPEATS
 from pipelines.stage_names import (
     EXACT_DEDUP,
@@ -63,7 +64,7 @@ class _Row:
 
 
 def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None) -> Story:
-    """The story of the document with this id. ValueError when the workspace has no such document
+    """The story of the document with this id. CommandError when the workspace has no such document
     or no such mix.
 
     `recipe`: the mix to look at, in the versions of the tables that it was made from; None for all,
@@ -71,10 +72,10 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
     """
     pool = _pool(workspace)
     if not pool:
-        raise ValueError(f"{workspace.uri} holds no documents: is it the workspace of a run?")
+        raise CommandError(f"{workspace.uri} holds no documents: is it the workspace of a run?")
     found = _find(pool, identifier)
     if found is None:
-        raise ValueError(
+        raise CommandError(
             f"no document has the id {identifier!r} in {workspace.uri}; what became no document is"
             f" listed in {storage.join(workspace.uri, 'quarantine')}, by its place in the input"
         )
@@ -87,7 +88,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
     }
     if recipe is not None and recipe not in selections:
         known = ", ".join(selections) or "none yet"
-        raise ValueError(f"no mix {recipe!r} was selected from this document; mixes: {known}")
+        raise CommandError(f"no mix {recipe!r} was selected from this document; mixes: {known}")
     selections = {mix: its for mix, its in selections.items() if recipe in (None, mix)}
     text = document["text"]
     rules = _rules(tables)
@@ -376,7 +377,7 @@ def _named(workspace: Workspace, made: Manifest, address: int) -> _Named:
             dataset = Dataset(workspace.documents(name.removeprefix("documents ")), fingerprint)
             manifest = dataset.manifest()
             if manifest is None:
-                raise ValueError(
+                raise CommandError(
                     f"{dataset.base}, from which {made.stage} was made, is gone: without it no"
                     " survivor can be named; run the recipe again"
                 )
@@ -395,7 +396,7 @@ def _named(workspace: Workspace, made: Manifest, address: int) -> _Named:
                 return _Named(f"row {row} of shard {number}, whose keys are gone,", where)
             return _Named(str(batch.column("id")[0].as_py()), where)
         number -= run["shards"]
-    raise ValueError(f"no document has the address {address} in the pool of {made.stage}")
+    raise CommandError(f"no document has the address {address} in the pool of {made.stage}")
 
 
 def _scores(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,9 @@ class Workspace:
 
     uri: str
 
+    def __post_init__(self) -> None:
+        storage.check_uri(self.uri)
+
     def documents(self, source: str) -> str:
         """Documents of a source."""
         return storage.join(self.uri, "documents", source)

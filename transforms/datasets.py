@@ -124,6 +124,10 @@ class Manifest:
         return Manifest(**fields)
 
 
+class MissingDataset(FileNotFoundError):
+    """No dataset is published in a folder."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A dataset's folder and one version of it (which may not be finished yet)."""
@@ -133,10 +137,11 @@ class Dataset:
 
     @staticmethod
     def published(folder: str) -> tuple[Dataset, Manifest]:
-        """The version that readers see. FileNotFoundError when none is published."""
+        """The version that readers see. MissingDataset when none is published."""
+        storage.check_uri(folder)
         path = storage.join(folder, "manifest.json")
         if not storage.exists(path):
-            raise FileNotFoundError(f"no finished dataset at {folder}: {path} does not exist")
+            raise MissingDataset(f"no finished dataset at {folder}: {path} does not exist")
         manifest = _read_manifest(path)
         if manifest is None:
             raise storage.DamagedFile(

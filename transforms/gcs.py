@@ -16,7 +16,7 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from transforms.s3 import Look
+from transforms.s3 import BadUri, Look, NoBucket
 
 __all__ = ["delete_objects", "is_gcs", "look", "put_object", "telling"]
 
@@ -43,9 +43,9 @@ def put_object(
             blob.upload_from_string(data, if_generation_match=condition, **_patience(quick))
         except PreconditionFailed:
             return None
-        except NotFound:
-            if not replaces:  # then it is the bucket that is not there
-                raise
+        except NotFound as error:
+            if not replaces:
+                raise NoBucket(f"{path}: there is no bucket of this name") from error
             return None
         return str(blob.generation)
 
@@ -94,7 +94,7 @@ def _blob(path: str) -> Any:
         options = PipelineOptions.from_dictionary(options or {})
     bucket, _, name = path.removeprefix("gs://").partition("/")
     if not bucket:
-        raise ValueError(f"'{path}' names no bucket: write gs://BUCKET/NAME")
+        raise BadUri(f"'{path}' names no bucket: write gs://BUCKET/NAME")
     client = create_storage_client(options)
     return client.bucket(bucket).blob(name)
 

@@ -6,7 +6,7 @@ object; an answer that breaks off is asked for again. Region and endpoint come f
 (`--s3_endpoint_url`, ...), credentials from boto3's chain alone: environment, profile, role.
 
 Paths are `s3://bucket/key`. Errors are an OSError with one sentence: FileNotFoundError for a
-missing object or bucket, PermissionError for credentials that lack or are refused.
+missing object (NoBucket for a bucket), PermissionError for credentials that lack or are refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from botocore import exceptions as boto
 from botocore.config import Config
 
 __all__ = [
+    "BadUri",
     "Look",
+    "NoBucket",
     "S3Writer",
     "checksum",
     "copy_object",
@@ -61,9 +63,25 @@ BROKEN = (  # an answer that began and did not end
     boto.ConnectionClosedError,
 )
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)  # a thread that is not there may hold it
 # By process (one that was forked must not use its parent's connections) and `quick`: Beam's
 # options, and the client that was made for them.
 _made: dict[tuple[int, bool], tuple[object, Any]] = {}
+
+
+class BadUri(ValueError):
+    """A URI that names no place, whatever is there."""
+
+
+class NoBucket(FileNotFoundError):
+    """There is no bucket of the name."""
 
 
 def is_s3(path: str) -> bool:
@@ -189,22 +207,23 @@ def look(path: str, quick: bool = False) -> Look | None:
 
 
 def open_object(path: str) -> IO[bytes]:
-    """Open for reading; seekable. FileNotFoundError when there is none."""
+    """Open for reading; seekable. Nothing is asked before the first byte is, or the end is sought:
+    then FileNotFoundError when there is none."""
     return io.BufferedReader(_Reader(path), buffer_size=FIRST_READ_BYTES)
 
 
 class _Reader(io.RawIOBase):
     """An object's bytes, by requests for ranges that grow while reading goes on in order. All are
-    of the object that was there when it was opened."""
+    of the object that was there at the first one."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._bucket, self._key = _split(path)
         self._etag = ""
         self._block, self._block_at = b"", 0
-        self._at = self._size = 0
+        self._at = 0
+        self._size = -1  # not known yet
         self._ahead = FIRST_READ_BYTES
-        self._fetch(0, FIRST_READ_BYTES)
 
     def _fetch(self, start: int, size_bytes: int) -> None:
         asked: dict[str, str] = {"Range": f"bytes={start}-{start + size_bytes - 1}"}
@@ -217,7 +236,10 @@ class _Reader(io.RawIOBase):
                     self._block, self._block_at = answer["Body"].read(), start
                     break
                 except boto.ClientError as error:
-                    if _status(error) == 416 and not self._etag:  # it is empty
+                    if _status(error) == 416 and not self._etag:  # it ends before
+                        self._size = 0
+                        if start:
+                            self._fetch(0, FIRST_READ_BYTES)
                         return
                     if _status(error) == 412:
                         raise OSError(
@@ -233,6 +255,8 @@ class _Reader(io.RawIOBase):
         self._size = int(answer.get("ContentRange", f"/{len(self._block)}").rpartition("/")[2])
 
     def readinto(self, into: Any) -> int:
+        if self._size < 0:
+            self._fetch(self._at, max(len(into), self._ahead))
         wanted = min(len(into), self._size - self._at)
         if wanted <= 0:
             return 0
@@ -248,6 +272,8 @@ class _Reader(io.RawIOBase):
         return len(found)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END and self._size < 0:
+            self._fetch(0, FIRST_READ_BYTES)
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError(f"negative place in {self._path}")
@@ -367,7 +393,7 @@ def _make_client(options: Any, quick: bool) -> Any:
 def _split(path: str) -> tuple[str, str]:
     bucket, _, key = path.removeprefix("s3://").partition("/")
     if not bucket:
-        raise ValueError(f"'{path}' names no bucket: write s3://BUCKET/NAME")
+        raise BadUri(f"'{path}' names no bucket: write s3://BUCKET/NAME")
     return bucket, key
 
 
@@ -387,7 +413,7 @@ def _telling(path: str) -> Iterator[None]:
     except boto.ClientError as error:
         status, code = _status(error), _code(error)
         if code == "NoSuchBucket":
-            raise FileNotFoundError(f"{path}: there is no bucket of this name") from error
+            raise NoBucket(f"{path}: there is no bucket of this name") from error
         if status == 404:
             raise FileNotFoundError(f"no such object: {path}") from error
         if status in {401, 403}:

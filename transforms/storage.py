@@ -103,6 +103,15 @@ def join(base: str, *parts: str) -> str:
     return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
+def check_uri(path: str) -> None:
+    """BadUri where a URI names no place: a scheme that no file system has."""
+    try:
+        FileSystems.get_filesystem(path)
+    except ValueError as error:
+        scheme = path.partition("://")[0]
+        raise s3.BadUri(f"'{path}': no file system is known by '{scheme}://'") from error
+
+
 def exists(path: str) -> bool:
     """True when a file (or, on local disks, a folder) has this name."""
     if s3.is_s3(path):

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.command_line import CommandError
+
 __all__ = ["AsJson", "Overrides", "RecipePath", "Runner", "WorkspaceUri", "beam_options"]
 
 # Options are stored with a job, shown by runners and by `ps`.
@@ -68,9 +70,9 @@ def beam_options(runner: str, arguments: list[str]) -> Any:
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")
         if argument.startswith("--") and not {name, name.removeprefix("no_")} & set(known):
-            raise ValueError(f"Beam has no option --{name}{nearest(name, known)}")
+            raise CommandError(f"Beam has no option --{name}{nearest(name, known)}")
         if argument.startswith("--") and name in SECRETS:
-            raise ValueError(
+            raise CommandError(
                 f"--{name} would show a secret wherever options are shown: set AWS_ACCESS_KEY_ID"
                 " and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
             )

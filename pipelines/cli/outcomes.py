@@ -48,12 +48,23 @@ def outcomes(as_json: bool) -> Iterator[dict[str, Any]]:
         from apache_beam.options.pipeline_options import PipelineOptions
 
         import pipelines.workflow  # noqa: F401, with all that most commands need
+        from expectations.suites import SuiteError
+        from pipelines.command_line import CommandError
+        from pipelines.inputs import NoInput
         from pipelines.recipe import RecipeError
         from pipelines.stages import GateFailed, RunFailed
+        from pipelines.train_classifier import TrainingError
+        from transforms.datasets import MissingDataset
         from transforms.decontamination.benchmarks import BenchmarkError
         from transforms.mixing.budget import BudgetError
+        from transforms.quality.fasttext_model import ModelError
         from transforms.query import QueryError
+        from transforms.s3 import BadUri, NoBucket
         from transforms.storage import DamagedFile
+        from transforms.tokens.specification import TokenizerError
+
+    asked = (BenchmarkError, BudgetError, CommandError, ModelError, NoInput, QueryError, SuiteError)
+    missing = (BadUri, MissingDataset, NoBucket, TokenizerError, TrainingError)
 
     # Object stores are read before the first pipeline would tell Beam its options.
     FileSystems.set_options(PipelineOptions([]))
@@ -62,7 +73,7 @@ def outcomes(as_json: bool) -> Iterator[dict[str, Any]]:
         yield known
     except RecipeError as error:
         fail(as_json, RECIPE_WRONG, [str(problem) for problem in error.problems])
-    except (QueryError, BudgetError, BenchmarkError, FileNotFoundError, ValueError) as error:
+    except (*asked, *missing) as error:  # what users can cause; any other error is a defect
         fail(as_json, RECIPE_WRONG, str(error).splitlines(), known)
     except GateFailed as error:
         fail(as_json, CHECK_FAILED, [*error.sentences, f"report: {error.report}"])

@@ -35,6 +35,7 @@ from pipelines.cli.screens import (
     shortfalls,
     stages_table,
 )
+from pipelines.command_line import CommandError
 
 if TYPE_CHECKING:
     from pipelines.recipe import Recipe
@@ -168,7 +169,7 @@ def plan(
 def _variants(
     path: str, overrides: tuple[str, ...], sweeps: Sequence[str], loaded: Recipe
 ) -> tuple[list[Variant], list[Recipe]]:
-    """The combinations of a sweep and their recipes; ValueError and RecipeError where one is no
+    """The combinations of a sweep and their recipes; CommandError and RecipeError where one is no
     recipe or would measure something else."""
     from pipelines.recipe import load_recipe
     from pipelines.sweeps import make_grid, parse_sweep
@@ -201,7 +202,7 @@ def _outlooks(workflow: Workflow, recipes: Sequence[Recipe], sweeping: bool) -> 
 
     if workflow.scored is None:
         if sweeping:
-            raise ValueError(
+            raise CommandError(
                 "a sweep looks at stored scores, which are not there yet or not up to date:"
                 " run the recipe first, with the same --workspace"
             )
@@ -257,7 +258,7 @@ def _totals(sources: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def _kind_of(plot: str | None) -> str:
     kind = (plot or "").rpartition(".")[2].lower()
     if plot and kind not in PLOTS:
-        raise ValueError(f"--plot writes {' or '.join(PLOTS)}: {plot!r} ends in neither")
+        raise CommandError(f"--plot writes {' or '.join(PLOTS)}: {plot!r} ends in neither")
     return kind
 
 
@@ -288,7 +289,7 @@ def _draw(
             name: one for name, one in workflow.budgets.items() if isinstance(one, GradedBudget)
         }
         if not graded:
-            raise ValueError(
+            raise CommandError(
                 "--plot has nothing to draw: name a --sweep, or a recipe with mix.quality whose"
                 " pool is tokenized"
             )

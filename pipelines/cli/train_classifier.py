@@ -9,6 +9,7 @@ import typer
 from pipelines.cli.options import AsJson
 from pipelines.cli.outcomes import ANSWERS, ERRORS, outcomes, print_json
 from pipelines.cli.screens import labels_table
+from pipelines.command_line import CommandError
 
 __all__ = ["train_classifier"]
 
@@ -56,10 +57,10 @@ def train_classifier(
         for one in label or []:
             name, equals, pattern = one.partition("=")
             if not (name and equals and pattern):
-                raise ValueError(f"--label takes LABEL=PATTERN (got '{one}')")
+                raise CommandError(f"--label takes LABEL=PATTERN (got '{one}')")
             labelled.setdefault(name, []).append(pattern)
         if (field is None) != (not input_):
-            raise ValueError("--field and --input go together: a key of the metadata, and files")
+            raise CommandError("--field and --input go together: a key of the metadata, and files")
         training = Training(
             dim, word_ngrams, epochs, learning_rate, min_count, buckets, held_out, seed, quantize
         )

@@ -9,6 +9,7 @@ import typer
 from pipelines.cli.options import AsJson
 from pipelines.cli.outcomes import ANSWERS, CHECK_FAILED, ERRORS, GOOD, outcomes, print_json
 from pipelines.cli.screens import checks_table
+from pipelines.command_line import CommandError
 
 __all__ = ["verify"]
 
@@ -45,7 +46,7 @@ def verify(
         if recipe is not None:
             loaded = load_recipe(recipe)
             if loaded.decontamination is None:
-                raise ValueError(f"{recipe} names no benchmark to scan for")
+                raise CommandError(f"{recipe} names no benchmark to scan for")
             benchmarks, _ = find_benchmarks(loaded, Workspace(workspace))
             index = build_benchmark_index(benchmarks, loaded.decontamination)
         progress = RunProgress(ERRORS)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.command_line import CommandError
 from pipelines.demo.compilation import compiling
 from pipelines.demo.outcome import Finding, check_planted, find_document
 from pipelines.demo.sources import SourcesReport, make_sources
@@ -34,11 +35,11 @@ Run = Callable[[str, str, str, list[str], list[str], bool], dict[str, Any]]
 def run_demo(workspace_uri: str, as_json: bool, run: Run) -> dict[str, Any]:
     """Run the demo in a local folder; the answer of `run` with `sources` and `planted` added.
 
-    ValueError for a workspace that is no local folder, RunFailed when the run misses what was
+    CommandError for a workspace that is no local folder, RunFailed when the run misses what was
     planted.
     """
     if "://" in workspace_uri:
-        raise ValueError(
+        raise CommandError(
             f"the demo makes its sources in a local folder (got {workspace_uri}): name one with"
             " --workspace"
         )

@@ -347,6 +347,24 @@ def test_beam_options_follow_two_dashes_and_all_cores_are_the_default(
     assert seen[2]["direct_running_mode"] != "multi_threading"
 
 
+@pytest.mark.parametrize("error", [ValueError("odd"), KeyError("odd")])
+def test_a_defect_is_no_mistake_of_the_user(monkeypatch, tmp_path, capsys, error):
+    def broken(*arguments):
+        raise error
+
+    monkeypatch.setattr("pipelines.why.tell_story", broken)
+    result = invoke("why", "id", "-w", tmp_path, "--json")
+    assert result.exit_code == 3
+    assert "Traceback" in result.stderr
+    assert "this is a defect of vineleaf" in result.stderr
+
+
+def test_a_workspace_that_is_no_place_is_a_mistake():
+    result = invoke("why", "id", "-w", "foo://a/w")
+    assert result.exit_code == 2
+    assert "no file system is known by 'foo://'" in result.stderr
+
+
 def test_a_defect_in_showing_an_answer_is_no_failed_gate(monkeypatch, capsys):
     def broken(*arguments, **options):
         raise TypeError("cannot be shown")

@@ -8,6 +8,7 @@ pytest.importorskip("fasttext")
 
 import fasttext
 
+from pipelines.inputs import NoInput
 from pipelines.train_classifier import THRESHOLDS, Training, _normalize, train_classifier
 from transforms.kernels.fasttext_tokens import find_tokens
 from transforms.quality.fasttext_model import read_labels
@@ -121,7 +122,7 @@ def test_a_label_is_one_word(labelled, tmp_path):
 
 
 def test_a_pattern_without_a_file_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no file matches"):
+    with pytest.raises(NoInput, match="no file matches"):
         train_classifier(str(tmp_path / "m.bin"), {"sea": [str(tmp_path / "none*")]}, SMALL)
 
 

@@ -85,7 +85,7 @@ def test_the_job_server_listens_where_its_service_leads():
     assert SESSION["Service"]["spec"]["selector"] == labels
 
 
-def test_the_job_server_is_built_for_flinks_version():
+def test_the_job_server_that_is_deployed_is_the_one_that_is_tested():
     names = {"m": "http://maven.apache.org/POM/4.0.0"}
     project = ElementTree.parse(ROOT / "infra/flink/pom.xml").getroot()
     beam = next(
@@ -95,4 +95,8 @@ def test_the_job_server_is_built_for_flinks_version():
     )
     series = ".".join(FLINK.split(".")[:2])
     assert beam.findtext("m:artifactId", namespaces=names) == f"beam-runners-flink-{series}"
-    assert beam.findtext("m:version", namespaces=names) in JOB_SERVER.name
+    version = beam.findtext("m:version", namespaces=names)
+    assert JOB_SERVER.name == f"beam-{version}-flink-job-server.jar"
+    (container,) = SESSION["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"apache/beam_flink{series}_job_server:{version}"
+    assert f"of Beam {version}," in (ROOT / "docs/runners.md").read_text()

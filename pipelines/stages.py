@@ -8,6 +8,7 @@ that have no record yet, and publishes a stage after its gate has passed.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ __all__ = [
     "run_job",
 ]
 
+_log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5  # between two looks for new records, at least
 STORE_POLL_SECONDS = 5.0  # the same on an object store, where each look costs money
 POLLS_SHARE = 0.02  # of the time, at most, that looking takes: there may be many, or a slow store
@@ -309,6 +311,12 @@ class _Watch:
         self._stop.set()
         self._thread.join()
 
+    def _read_new(self) -> None:
+        for stage, tasks, records in self._wanted:
+            for task in sorted((stage.dataset.finished_tasks() & tasks) - records.keys()):
+                records[task] = stage.dataset.read_record(task)
+                self._observe(stage, records[task])
+
     def _look(self) -> None:
         last = False
         stored = any("://" in stage.folder for stage, _, _ in self._wanted)
@@ -317,8 +325,8 @@ class _Watch:
         while not last:
             last = self._stop.wait(pause)
             began = time.monotonic()
-            for stage, tasks, records in self._wanted:
-                for task in sorted((stage.dataset.finished_tasks() & tasks) - records.keys()):
-                    records[task] = stage.dataset.read_record(task)
-                    self._observe(stage, records[task])
+            try:
+                self._read_new()
+            except Exception as error:  # a store that does not answer, say: the next look may tell
+                _log.error("progress can not be told just now: %s", error, exc_info=error)
             pause = max(least, (time.monotonic() - began) / POLLS_SHARE)

@@ -1,5 +1,6 @@
 """Stages and jobs: what is skipped, resumed, gated, published and told to the user."""
 
+import threading
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
@@ -7,6 +8,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.gate import Result, Verdict
+from pipelines import stages
 from pipelines.stages import (
     GateFailed,
     Job,
@@ -329,6 +331,26 @@ def test_going_back_to_an_old_version_shows_it_again(tmp_path):
 
 
 # Progress
+
+
+def test_a_look_that_fails_does_not_end_the_watch(tmp_path, monkeypatch, caplog):
+    look, looks = Dataset.finished_tasks, []
+
+    def sometimes(dataset):
+        if threading.current_thread() is not threading.main_thread():
+            looks.append(1)
+            if len(looks) == 1:
+                raise OSError("the store answers 503")
+        return look(dataset)
+
+    monkeypatch.setattr(stages, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(Dataset, "finished_tasks", sometimes)
+    job, _ = job_of(tmp_path, stages=["a"])
+    seen = []
+    run_job(job, OPTIONS, lambda stage, record: seen.append(record.task))
+    assert sorted(seen) == ["t0", "t1"]
+    assert len(looks) > 1
+    assert "the store answers 503" in caplog.text
 
 
 def test_each_record_is_observed_once_and_old_ones_are_not(tmp_path):

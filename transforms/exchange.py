@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -127,11 +127,12 @@ class Partition:
             return
         for path, index_at, segments in storage.read_json(_list_path(self.folder)):
             width, buckets = segments * _ENTRY.itemsize, self.end_bucket - self.first_bucket
-            if not storage.exists(path):
-                raise _refused(path)
-            with storage.open_read(path) as file:
-                file.seek(index_at + self.first_bucket * width)
-                entries = file.read(buckets * width)
+            with _open_run(path) as file:
+                try:
+                    file.seek(index_at + self.first_bucket * width)
+                    entries = file.read(buckets * width)
+                except FileNotFoundError:  # a store tells it as late as this
+                    entries = b""
                 if len(entries) != buckets * width:
                     raise _refused(path)
                 index = np.frombuffer(entries, _ENTRY).reshape(buckets, segments)
@@ -277,6 +278,13 @@ def _read_run(path: str, buckets: int) -> tuple[_Run, npt.NDArray[np.int64]] | N
             return None
     rows = entries["rows"].reshape(buckets, run.segments).sum(axis=1, dtype=np.int64)
     return run, rows
+
+
+def _open_run(path: str) -> IO[bytes]:
+    try:
+        return storage.open_read(path)
+    except FileNotFoundError as error:
+        raise _refused(path) from error
 
 
 def _refused(path: str) -> storage.DamagedFile:

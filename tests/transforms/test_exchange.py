@@ -3,14 +3,17 @@
 import os
 
 import apache_beam as beam
+import boto3
+import moto
 import numpy as np
 import pytest
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms import exchange, storage
+from transforms import exchange, s3, storage
 from transforms.exchange import (
     Exchange,
     Partition,
@@ -374,3 +377,60 @@ def test_keys_must_be_uint64():
 def test_rows_that_do_not_fit_stop_the_run(tmp_path, sources, settings, message):
     with pytest.raises(Exception, match=message):
         run(str(tmp_path), sources, **settings)
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """What is asked of an S3 in this process that holds `s3://bucket`, one name for each."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)  # a server's of tests/stores
+    asked = []
+    with moto.mock_aws():
+        boto3.client("s3").create_bucket(Bucket="bucket")
+        FileSystems.set_options(PipelineOptions([]))
+        told = s3._client().meta.events
+        told.register("before-call.s3", lambda model, **rest: asked.append(model.name))
+        yield asked
+
+
+def test_a_partition_on_a_store_costs_two_requests_for_each_run_and_one_for_all(requests):
+    rows = np.zeros(100_000, ROW)
+    rows["key"] = np.arange(len(rows))
+    its = Exchange("s3://bucket/x", ROW, lambda source: [rows], 64, most_bytes=1 << 16)
+    ((run, counts),) = exchange._WriteRun(its).process(("a", None))
+    parts = list(exchange._Cut(its).process(([run], counts)))
+    requests.clear()
+    part = parts[len(parts) // 2].read()
+    assert 0 < part.nbytes <= 1 << 16
+    assert requests == ["GetObject"] * 3
+    s3.delete_objects([run[0]])
+    with pytest.raises(storage.DamagedFile, match="run again"):
+        parts[0].read()
+
+
+@pytest.mark.parametrize("size", [0, 10, 100_000])
+def test_an_object_is_read_from_any_place_though_nothing_was_asked_before(requests, size):
+    data = bytes(number % 251 for number in range(size))
+    storage.write_bytes("s3://bucket/o", data)
+    for at in (0, 5, size - 1, size, size + 10):
+        if at < 0:
+            continue
+        requests.clear()
+        with storage.open_read("s3://bucket/o") as file:
+            assert requests == []
+            file.seek(at)
+            assert file.read() == data[at:]
+    with storage.open_read("s3://bucket/o") as file:
+        assert file.seek(0, os.SEEK_END) == size
+    with storage.open_read("s3://bucket/none") as file, pytest.raises(FileNotFoundError):
+        file.read(1)
+
+
+def test_a_forked_process_does_not_wait_for_a_thread_of_its_parent():
+    with s3._lock:
+        child = os.fork()
+        if not child:
+            os._exit(0 if s3._lock.acquire(blocking=False) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

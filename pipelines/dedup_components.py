@@ -155,6 +155,11 @@ class Linking:
         """Where a round's input lies."""
         return storage.join(self._folder(number), "arcs")
 
+    def _open(self, number: int) -> str:
+        """Where the counts lie of what was open when a round's input was made: beside that input,
+        since the folder of the round before may be gone when that has to be made again."""
+        return storage.join(self._folder(number), "open")
+
     def _latest(self) -> tuple[int, Stored] | None:
         """The last round whose input is whole."""
         found = storage.join(storage.escape(self.work), "rounds", "*", "arcs", "partitions.json")
@@ -171,11 +176,11 @@ class Linking:
         return found
 
     def _is_joined(self, number: int) -> bool:
-        """Whether the round before this one found nothing left to do."""
-        if number == 0:
-            return False
-        pattern = storage.join(storage.escape(self._folder(number - 1)), "open", "*.json")
-        return not any(storage.read_json(file.path) for file in storage.list_files([pattern]))
+        """Whether the round that made these arcs found nothing left to do. Where its counts are
+        not there, nothing is known, so one more round has to tell."""
+        pattern = storage.join(storage.escape(self._open(number)), "*.json")
+        counts = [storage.read_json(file.path) for file in storage.list_files([pattern])]
+        return bool(counts) and not any(counts)
 
     def _banded(self, pipeline: beam.Pipeline) -> PCollection[tuple[str, Partition]]:
         named: PCollection[tuple[str, Partition]] = (
@@ -199,7 +204,7 @@ class Linking:
         _ = self._banded(pipeline) | self._by_key(self._arcs(0), ARC, link, arcs)
 
     def _round(self, pipeline: beam.Pipeline, number: int, arcs: Stored) -> None:
-        counts = storage.join(self._folder(number), "open")
+        counts = self._open(number + 1)
         stars = storage.join(self._folder(number), "stars")
         named = [named_partition(one) for one in arcs.partitions]
         _ = (

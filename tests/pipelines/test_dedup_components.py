@@ -58,12 +58,13 @@ def read(shard):
     yield bands_of(shard.number)
 
 
-def components(folder, flags=ONE_WORKER, read=read, **settings):
+def components(folder, flags=ONE_WORKER, read=read, before_each=lambda: None, **settings):
     """The components that were found, and how many pipelines it took before."""
     ran = 0
 
     def run(build):
         nonlocal ran
+        before_each()
         ran += 1
         with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(flags))) as pipeline:
             build(pipeline)
@@ -157,6 +158,27 @@ def test_a_run_that_was_changed_between_rounds_is_refused_and_the_next_run_begin
     with pytest.raises(Exception, match=f"{path.name} was cut or changed since it was written"):
         components(tmp_path, **settings)
     assert components(tmp_path, **settings)[0] == wanted == expected()
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_arcs_that_were_lost_in_the_middle_are_made_again_and_rounds_go_on(tmp_path):
+    reached = 2
+    settings = {"most_nodes": 1, "most_bytes": 40 * PART}
+
+    def stop():
+        if last_round(tmp_path) == reached:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        components(tmp_path, before_each=stop, **settings)
+    arcs = tmp_path / "work" / "rounds" / f"{reached:04d}" / "arcs"
+    max(arcs.glob("*.run"), key=lambda one: one.stat().st_size).unlink()  # as one that is refused
+    found, before = components(tmp_path, **settings)
+    assert found == expected()
+    assert before == last_round(tmp_path) - reached + 1
 
 
 def last_round(folder):

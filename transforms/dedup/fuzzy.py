@@ -22,7 +22,7 @@ from transforms.rows import Rows
 __all__ = ["FUZZY_SCHEMA", "FUZZY_VERSION", "NEAR", "SIMILARITY", "find_near_duplicates"]
 
 SIMILARITY = 0.8  # Jaccard, inclusive (Dolma 3)
-FUZZY_VERSION = 5  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
+FUZZY_VERSION = 6  # of the grouping; raised when `fuzzy_duplicates` changes for the same input
 
 FUZZY_SCHEMA = pa.schema(
     [
@@ -56,12 +56,14 @@ def find_near_duplicates(
 
     `at_least`: Jaccard similarity, inclusive. `published_from`: the least address of a published
     document; those here have survived, and their ranks come before all others. The result depends
-    on ranks, bands and shingles alone; addresses decide only between members all of whose ranks are
-    equal.
+    on components, ranks, bands and shingles alone; addresses decide only between members all of
+    whose ranks are equal.
     """
     order = np.lexsort([members.address, *reversed(members.ranks.T)])
     members = take_members(members, order)
-    bands, address = members.bands, members.address
+    # Slices of one component have bands in common, but may not meet, read together or not.
+    bands = members.bands ^ members.component[:, None]
+    address = members.address
     is_published = address >= published_from
     survivor, similarity = choose_survivors(
         bands, members.sets, at_least, settled=int(is_published.sum())

@@ -8,7 +8,8 @@ that leaves few survivors, however many documents share it.
 
 In: sorted pieces of `members.member_dtype`. Out: rows of `fuzzy.NEAR`. What is found is what one
 comparison of the whole component would find, but for one bound: through a band a document meets 256
-survivors of each pass. Passes depend on survivors alone: not on pieces, nor on worse documents.
+survivors of each pass. Passes depend on survivors alone, and whether a component takes them on its
+own rows: not on pieces, nor on other components, nor on worse documents once it does.
 """
 
 from __future__ import annotations
@@ -51,13 +52,17 @@ def compare_components(
     held: Rows | None = None  # of the component that is not known to be whole
     while (piece := ahead.pop() if ahead else next(source, None)) is not None:
         rows = piece if held is None else np.concatenate([held, piece])
-        last = int(np.searchsorted(rows["component"], rows["component"][-1]))
+        starts = np.flatnonzero(np.diff(rows["component"], prepend=~rows["component"][:1]))
+        large = np.flatnonzero(np.diff(starts, append=len(rows)) * rows.itemsize >= most_bytes)
+        # What takes passes is the same however pieces are cut: any component of `most_bytes`.
+        last = int(starts[large[0] if len(large) else -1])
         if last:
             members = unpack_members(rows[:last], bands)
             yield find_near_duplicates(members, at_least, published_from)
         held = rows[last:]
-        if held.nbytes >= most_bytes:
-            component, held = _component(held, source, ahead), None
+        if len(large):
+            ahead.append(held)
+            component, held = _component(ahead, source), None
             yield from _in_passes(
                 component, rows.dtype, bands, at_least, most_bytes, published_from
             )
@@ -78,16 +83,15 @@ def _whole_members(pieces: Iterable[Rows]) -> Iterator[Rows]:
         yield rest
 
 
-def _component(rows: Rows, source: Iterator[Rows], ahead: list[Rows]) -> Iterator[Rows]:
-    """These rows and all more of their component. What was read behind it comes `ahead`."""
-    component = rows["component"][0]
-    yield rows
-    for more in source:
-        end = int(np.searchsorted(more["component"], component, side="right"))
+def _component(ahead: list[Rows], source: Iterator[Rows]) -> Iterator[Rows]:
+    """All rows of the component that begins `ahead`. What was read behind it is put there."""
+    component = ahead[-1]["component"][0]
+    while (rows := ahead.pop() if ahead else next(source, None)) is not None:
+        end = int(np.searchsorted(rows["component"], component, side="right"))
         if end:
-            yield more[:end]
-        if end < len(more):
-            ahead.append(more[end:])
+            yield rows[:end]
+        if end < len(rows):
+            ahead.append(rows[end:])
             return
 
 

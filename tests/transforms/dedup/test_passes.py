@@ -131,6 +131,32 @@ def test_pieces_and_worse_documents_change_nothing_however_few_a_document_meets(
     assert [row for row in gave_way[0] if row[0] < 100 + first] == gave_way[1]
 
 
+@settings(max_examples=200, deadline=None)
+@given(DOCUMENTS, st.integers(1, 9), st.sampled_from([600, 1500, 4000]))
+def test_what_stands_beside_a_large_component_changes_nothing(documents, piece_rows, most_bytes):
+    """Whether it ends in a piece, where another one of several members begins, or not."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (passes, fuzzy):
+            patch.setattr(module, "choose_survivors", partial(choose_survivors, most_met=1))
+        rows = rows_of(documents)
+        alone = [
+            row
+            for component in np.unique(rows["component"])
+            for row in found_in([rows[rows["component"] == component]], 0.5, most_bytes)
+        ]
+        for pieces in ([rows], in_pieces(rows, piece_rows)):
+            assert found_in(pieces, 0.5, most_bytes) == sorted(alone)
+
+
+def test_slices_of_a_component_do_not_meet_though_they_are_read_together():
+    """They have bands in common, unlike components."""
+    rows = rows_of([(0, (0, 0), (1, 1, 1), {1, 2}), (1, (0, 1), (1, 1, 1), {1, 2})])
+    members = unpack_members(rows, BANDS)
+    same = members._replace(bands=np.ones_like(members.bands))
+    assert found_in([pack_members(same)], 0.5, 1 << 20) == []
+    assert found_in([pack_members(same)], 0.5, 1) == []
+
+
 def many(count, like):
     """Documents of one component and one band, each like those of the same number in `like`."""
     return rows_of(

@@ -17,7 +17,7 @@ def sets_of(members):
 
 def slices_of(members, documents, most_together=10):
     component = np.full(len(members), 77, np.uint64)
-    sizes = np.full(len(members), documents, np.uint32)
+    sizes = np.full(len(members), documents, np.uint64)
     return slice_components(component, sizes, sets_of(members), most_together).tolist()
 
 
@@ -26,7 +26,7 @@ def test_a_component_that_is_small_enough_is_no_slice(members, documents):
     assert slices_of(members, documents) == [77] * len(members)
 
 
-@given(st.sets(st.integers(0, 2**64 - 1)), st.integers(11, 2**32 - 1))
+@given(st.sets(st.integers(0, 2**64 - 1)), st.integers(11, 2**40))
 def test_equal_sets_stay_together_and_components_apart(members, documents):
     one, other = slices_of([members, members], documents)
     assert one == other
@@ -36,7 +36,7 @@ def test_equal_sets_stay_together_and_components_apart(members, documents):
 
 
 @pytest.mark.parametrize("percent", [80, 90, 95])
-def test_a_similar_pair_is_together_no_less_often_than_it_is_similar(percent):
+def test_a_similar_pair_is_together_as_often_as_it_is_similar(percent):
     pairs, shared = 2000, 2 * percent
     values = hash_keys(np.arange(pairs * 1000, dtype=np.uint64)).reshape(pairs, 1000)
     apart = 200 - shared  # 200 shingles of both, of which so many are shared

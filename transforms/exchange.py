@@ -205,10 +205,11 @@ class _WriteRun(beam.DoFn):  # type: ignore[misc]
         writer, source = element
         buckets = self.exchange.buckets
         path = storage.join(self.exchange.folder, f"{writer}-{buckets}.run")
-        found = _read_run(path, buckets) if storage.exists(path) else None
+        row_bytes = self.exchange.dtype.itemsize
+        found = _read_run(path, buckets, row_bytes) if storage.exists(path) else None
         if found is None:
             self._write(path, self.exchange.rows(source))
-            found = _read_run(path, buckets)
+            found = _read_run(path, buckets, row_bytes)
         if found is None:
             raise _refused(path)
         yield found
@@ -259,9 +260,9 @@ def _run_bytes(run: _Run, buckets: int) -> int:
     return run.index_at + buckets * run.segments * _ENTRY.itemsize + _FOOTER.itemsize
 
 
-def _read_run(path: str, buckets: int) -> tuple[_Run, npt.NDArray[np.int64]] | None:
-    """A run and its rows in each bucket; None when it was cut or is no run, or its index was
-    changed. Its rows are not read."""
+def _read_run(path: str, buckets: int, row_bytes: int) -> tuple[_Run, npt.NDArray[np.int64]] | None:
+    """A run and its rows in each bucket; None when it was cut or is no run, its index was changed,
+    or its rows have another size (an earlier version's). They are not read."""
     with storage.open_read(path) as file:
         size = file.seek(0, 2)
         if size < _FOOTER.itemsize:
@@ -277,7 +278,7 @@ def _read_run(path: str, buckets: int) -> tuple[_Run, npt.NDArray[np.int64]] | N
         if _index_digest(entries) != int(footer["index"]):
             return None
     rows = entries["rows"].reshape(buckets, run.segments).sum(axis=1, dtype=np.int64)
-    return run, rows
+    return (run, rows) if int(rows.sum()) * row_bytes == run.index_at else None
 
 
 def _open_run(path: str) -> IO[bytes]:

@@ -272,7 +272,7 @@ def test_no_changed_byte_of_a_run_is_ever_read(tmp_path, monkeypatch):
     good = path.read_bytes()
     for at in range(0, len(good), 5):
         flipped(path, at)
-        taken_up = exchange._read_run(str(path), 64) is not None
+        taken_up = exchange._read_run(str(path), 64, ROW.itemsize) is not None
         if taken_up:
             with pytest.raises(storage.DamagedFile, match="run again, and it is made anew"):
                 part.read()
@@ -336,6 +336,13 @@ def test_a_run_cut_into_other_buckets_is_not_taken_up(tmp_path):
     run(str(tmp_path), sources, buckets=64)
     parts = run(str(tmp_path), sources, buckets=128)
     assert sorted_rows(part.read() for part in parts[-1:]) == sorted_rows([sources[0][1]])
+
+
+def test_a_run_of_rows_of_another_size_is_not_taken_up(tmp_path):
+    run(str(tmp_path), [("a", some_rows(5, 300))])
+    path = str(tmp_path / "runs" / "a-64.run")
+    assert exchange._read_run(path, 64, ROW.itemsize) is not None
+    assert exchange._read_run(path, 64, ROW.itemsize - 4) is None  # an earlier version's
 
 
 def test_remove_runs_leaves_nothing(tmp_path):

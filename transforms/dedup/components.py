@@ -43,7 +43,7 @@ LINK = np.dtype([("address", "<u8"), ("other", "<u8")])  # address < other
 ARC = np.dtype([("node", "<u8"), ("neighbour", "<u8")])  # a link, seen from one of its ends
 STAR = np.dtype([("component", "<u8"), ("address", "<u8")])  # component: its least address
 COMPONENT = np.dtype(  # and how many documents it has
-    [("address", "<u8"), ("component", "<u8"), ("documents", "<u4")]
+    [("address", "<u8"), ("component", "<u8"), ("documents", "<u8")]
 )
 PIECE_ROWS = 1 << 20  # rows of COMPONENT given at once
 NODE_BYTES = 42  # held by `find_components` for a document with a link, while nodes are merged

@@ -15,6 +15,7 @@ from transforms.dedup import components
 from transforms.dedup.components import (
     ARC,
     BAND,
+    COMPONENT,
     LINK,
     STAR,
     both_ways,
@@ -181,3 +182,7 @@ def test_components_come_in_pieces_by_address(monkeypatch):
     found = [piece.tolist() for piece in find_components(lambda: [links])]
     assert [len(piece) for piece in found] == [3, 3, 2]
     assert [row for piece in found for row in piece] == [(k, 1, 8) for k in range(1, 9)]
+
+
+def test_a_component_may_hold_more_documents_than_a_shard_may_have_rows():
+    assert np.iinfo(COMPONENT["documents"]).max >= 1 << 40

@@ -20,7 +20,10 @@ from transforms.dedup.published import KEYS_STAGE, KEYS_VERSION, Published
 __all__ = ["describe_published", "find_published"]
 
 _PLACE = ("pool", "dedup", "against")
-_OTHER_VERSION = "the keys at {} were made by another version of Vineleaf: make them again"
+_OTHER_VERSION = (
+    "the keys at {} were made by another version of Vineleaf, or by a Python with another Unicode:"
+    " make them again"
+)
 
 
 def find_published(recipe: Recipe, workspace: Workspace) -> tuple[Published, ...]:

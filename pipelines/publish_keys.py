@@ -44,7 +44,8 @@ from transforms.dedup.survivors import rank_names
 from transforms.dedup.units import UNITS_VERSION, find_units
 from transforms.dedup.url import UrlHash
 from transforms.documents import DocumentBatch
-from transforms.kernels.shingles import Sets, find_shingles
+from transforms.environment import environment
+from transforms.kernels.shingles import SHINGLE_BITS, Sets, find_shingles
 from transforms.stored_lists import Listed
 
 __all__ = ["Compared", "compared", "keys_job", "keys_shard"]
@@ -66,7 +67,7 @@ class Compared:
 
     def to_json(self) -> dict[str, Any]:
         """What two runs must have in common for the keys of one to serve the other: the settings by
-        their keys in a recipe, and versions."""
+        their keys in a recipe, and versions, also of what decides what a word is."""
         fuzzy = self.fuzzy
         return {
             "urls": self.urls,
@@ -83,6 +84,8 @@ class Compared:
                 EXACT_VERSION,
                 FUZZY_VERSION,
                 UNITS_VERSION,
+                SHINGLE_BITS,
+                *environment().values(),
             ],
         }
 

@@ -5,7 +5,9 @@ made by a new parser of the command line: an eighth of what a small run takes. V
 values, so one of each class is enough.
 
 `--exchange_carrier=groupbykey` lets the runner's own shuffle carry the exchanges whose planned
-bytes, divided by its workers, stay below `MOST_SUBTASK_BYTES`; the others go through files.
+bytes, divided by its workers, stay below `MOST_SUBTASK_BYTES`; the others go through files. Where
+one key may have most of the rows, more workers do not help: the runner does not split a key's
+values, and Flink wants them in its heap. Such an exchange is held to `MOST_KEY_BYTES` as a whole.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ __all__ = ["CarrierOptions", "KeptViews", "PlannedExchange", "choose_carrier"]
 
 # Of a stage's output. Flink hangs where a subtask has more than some 1.2 GB of it.
 MOST_SUBTASK_BYTES = 1_000_000_000
+MOST_KEY_BYTES = 256_000_000  # of the values of one key: a quarter of a TaskManager's heap of 1 GB
 _WORKERS = ("parallelism", "max_num_workers", "num_workers")  # options of several runners
 
 
@@ -38,10 +41,12 @@ class CarrierOptions(PipelineOptions):  # type: ignore[misc]
 
 
 class PlannedExchange(NamedTuple):
-    """An exchange's rows, in bytes at most. `by_files`: no other carrier can serve it."""
+    """An exchange's rows, in bytes at most. `by_files`: no other carrier can serve it. `is_hot`:
+    one of its keys may have most of them."""
 
     most_bytes: int
     by_files: bool = False
+    is_hot: bool = False
 
 
 def choose_carrier(options: PipelineOptions, planned: PlannedExchange) -> Carrier:
@@ -50,7 +55,8 @@ def choose_carrier(options: PipelineOptions, planned: PlannedExchange) -> Carrie
         return "files"
     values = options.get_all_options()
     workers = max(1, *(int(values.get(name) or 0) for name in _WORKERS))
-    return "groupbykey" if planned.most_bytes <= workers * MOST_SUBTASK_BYTES else "files"
+    most = MOST_KEY_BYTES if planned.is_hot else workers * MOST_SUBTASK_BYTES
+    return "groupbykey" if planned.most_bytes <= most else "files"
 
 
 class KeptViews(PipelineOptions):  # type: ignore[misc]

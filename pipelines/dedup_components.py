@@ -232,7 +232,7 @@ def band_exchanges(shards: Sequence[PoolShard], bands: int) -> dict[str, Planned
     """What `Linking` exchanges, at most; each round of a large pool as much as twice the links."""
     documents = sum(shard.file.rows for shard in shards)
     return {
-        "bands": PlannedExchange(documents * bands * BAND.itemsize),
+        "bands": PlannedExchange(documents * bands * BAND.itemsize, is_hot=True),
         "links": PlannedExchange(documents * bands * LINK.itemsize, by_files=True),
         "components": PlannedExchange(documents * COMPONENT.itemsize),
     }

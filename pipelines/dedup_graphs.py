@@ -128,7 +128,7 @@ def exact_exchanges(shards: Sequence[PoolShard], ranks: int) -> dict[str, Planne
     """What `build_exact` exchanges, at most."""
     documents = sum(shard.file.rows for shard in shards)
     return {
-        "hashes": PlannedExchange(documents * exact_dtype(ranks).itemsize),
+        "hashes": PlannedExchange(documents * exact_dtype(ranks).itemsize, is_hot=True),
         "found": PlannedExchange(documents * FOUND.itemsize),
     }
 
@@ -184,7 +184,7 @@ def fuzzy_exchanges(
 
 
 def _plan_members(blocks: int, ranks: int) -> PlannedExchange:
-    return PlannedExchange(blocks * member_dtype(ranks).itemsize)
+    return PlannedExchange(blocks * member_dtype(ranks).itemsize, is_hot=True)
 
 
 def _count_blocks(shards: Sequence[PoolShard], bands: int) -> int:

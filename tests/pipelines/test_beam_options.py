@@ -10,6 +10,8 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pipelines.beam_options import KeptViews, PlannedExchange, choose_carrier
+from pipelines.dedup_graphs import exact_exchanges, fuzzy_exchanges
+from pipelines.passage_graphs import unit_exchanges
 
 ARGUMENTS = ["--runner=DirectRunner", "--direct_num_workers=3", "--job_name=x"]
 
@@ -72,3 +74,17 @@ def test_a_pipeline_runs_with_them(capfd):
 def test_the_runner_carries_what_its_workers_can_hold(flags, most_bytes, by_files, carrier):
     planned = PlannedExchange(most_bytes, by_files)
     assert choose_carrier(PipelineOptions(flags), planned) == carrier
+
+
+@pytest.mark.parametrize(("most_bytes", "carrier"), [(256 * 10**6, "groupbykey"), (10**9, "files")])
+def test_what_one_key_may_have_must_fit_one_worker(most_bytes, carrier):
+    options = PipelineOptions(["--exchange_carrier=groupbykey", "--max_num_workers=20"])
+    assert choose_carrier(options, PlannedExchange(most_bytes)) == "groupbykey"
+    assert choose_carrier(options, PlannedExchange(most_bytes, is_hot=True)) == carrier
+
+
+def test_exchanges_by_what_documents_have_in_common_may_have_a_hot_key():
+    planned = {**exact_exchanges([], 2), **fuzzy_exchanges([], 2, 4), **unit_exchanges([], 2, 1)}
+    assert {name for name, one in planned.items() if one.is_hot} == {
+        "hashes", "bands", "members", "units",
+    }  # fmt: skip

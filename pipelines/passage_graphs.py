@@ -42,9 +42,10 @@ from transforms.attributes import read_aligned
 from transforms.datasets import Dataset
 from transforms.dedup.excerpts import (
     ExcerptFiles,
-    Excerpts,
     Neighbourhoods,
+    compare_excerpts,
     excerpt_dtype,
+    find_places,
     write_excerpts,
 )
 from transforms.dedup.passages import (
@@ -67,7 +68,6 @@ from transforms.dedup.substring import (
     ANCHOR,
     EDGE_BYTES,
     SIZE,
-    Members,
     find_repeats,
     gram_of,
     shared_anchors,
@@ -77,6 +77,7 @@ from transforms.documents import DocumentBatch, addresses, text_buffers
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets
 from transforms.kernels.winnow import find_anchors
 from transforms.rows import Rows
+from transforms.sealed_rows import read_rows, write_rows
 from transforms.stored_lists import StoredList
 
 __all__ = ["build_substring", "build_units", "substring_exchanges", "unit_exchanges"]
@@ -139,7 +140,7 @@ def build_substring(
         | "Compare"
         >> by_shard(work, "found", FOUND_PASSAGE, partial(_compare, shape=shape, work=work), shards)
     )
-    fill = partial(_fill, joined_from=joined_from, more=partial(_read_own, work=work))
+    fill = partial(_fill, joined_from=joined_from, more=partial(_read_own, shape=shape, work=work))
     write_tables(found, numbered, outputs, PASSAGES_SCHEMA, fill)
 
 
@@ -208,7 +209,7 @@ def unit_exchanges(
     """What `build_units` exchanges, at most."""
     units = _count_units(shards, words)
     return {
-        "units": PlannedExchange(units * unit_dtype(ranks).itemsize),
+        "units": PlannedExchange(units * unit_dtype(ranks).itemsize, is_hot=True),
         "found": PlannedExchange(units * FOUND_PASSAGE.itemsize),
     }
 
@@ -258,18 +259,27 @@ def _read_anchors(shard: PoolShard, shape: Shape, work: str) -> Iterator[Rows]:
             own.append(repeats)
             first_byte += int(offsets[-1] - offsets[0])
         first_row += rows
-    storage.write_bytes(_own_path(work, shard.number), np.concatenate(own).tobytes())
+    write_rows(_own_path(work, shard.number), np.concatenate(own))
 
 
-def _read_own(shard: int, work: str) -> Rows:
-    return np.frombuffer(storage.read_bytes(_own_path(work, shard)), FOUND_PASSAGE)
+def _read_own(shard: PoolShard, shape: Shape, work: str) -> Rows:
+    """What `_read_anchors` left; it is called again where that was lost or changed since."""
+    path = _own_path(work, shard.number)
+    own = read_rows(path, FOUND_PASSAGE)
+    if own is None:
+        for _ in _read_anchors(shard, shape, work):
+            pass
+        own = read_rows(path, FOUND_PASSAGE)
+    if own is None:
+        raise storage.DamagedFile(f"{path} does not hold what was just written: see to the disk")
+    return own
 
 
 def _shared_places(partition: Partition) -> Iterator[Rows]:
-    shared = shared_anchors(partition.read())
-    places = np.empty(len(shared), PLACE)
-    places["place"] = shared["place"]
-    yield places
+    for shared in shared_anchors(partition.pieces()):
+        places = np.empty(len(shared), PLACE)
+        places["place"] = shared["place"]
+        yield places
 
 
 def _write_excerpts(
@@ -279,7 +289,7 @@ def _write_excerpts(
     number = partition.first_bucket
     files = ExcerptFiles.of(storage.join(work, "excerpts"), number)
     shard = shards[number] if shards else None
-    if shard is not None and not storage.exists(files.index):
+    if shard is not None and not storage.exists(files.heads):
         offsets = (partition.read()["place"] & _LOW).astype(np.int64)
         write_excerpts(files, _neighbourhoods(shard, offsets, shape), shape.ranks)
     return number
@@ -316,15 +326,15 @@ def _sizes(shard: PoolShard) -> npt.NDArray[np.int64]:
 
 def _compare(partition: Partition, shape: Shape, work: str) -> Iterator[Rows]:
     """Compare the places that meet in a partition; text is read from the excerpts of all shards."""
-    shared = shared_anchors(partition.read())
-    if len(shared) == 0:
-        return
-    excerpts = Excerpts(shared["place"], shape.ranks, storage.join(work, "excerpts"))
-    members = Members(
-        shared["key"].copy(), shared["place"].copy(), excerpts.address, excerpts.order()
+    folder = storage.join(work, "excerpts")
+    blocks = (
+        find_places(shared, shape.ranks, folder)
+        for shared in shared_anchors(partition.pieces())
+        if len(shared)
     )
-    compare = partial(excerpts.compare, size=shape.size)
-    yield from find_repeats(members, shape.size, shape.gram, compare)
+    compare = partial(compare_excerpts, size=shape.size, folder=folder)
+    most_bytes = partition.most_bytes
+    yield from find_repeats(blocks, shape.ranks, shape.size, shape.gram, compare, most_bytes)
 
 
 def _read_units(shard: PoolShard, ranks: int, paragraphs: bool, words: int) -> Iterator[Rows]:
@@ -374,12 +384,15 @@ def _group_units(partition: Partition, published_from: np.uint64) -> Iterator[Ro
 
 
 def _fill(
-    shard: PoolShard, found: Rows, joined_from: float | None, more: Callable[[int], Rows] | None
+    shard: PoolShard,
+    found: Rows,
+    joined_from: float | None,
+    more: Callable[[PoolShard], Rows] | None,
 ) -> Iterator[tuple[pa.RecordBatch, dict[str, int]]]:
     """The table of PASSAGES_SCHEMA of a shard, batch by batch, each with its counts. `more`: what
     is known of a shard without an exchange."""
     if more is not None:
-        found = np.concatenate([found, more(shard.number)])
+        found = np.concatenate([found, more(shard)])
         found = found[np.argsort(found["start"], kind="stable")]
     first_byte = 0
     for tables in read_aligned(shard.paths("size", *shard.judged_by), shard.file.rows_digest):

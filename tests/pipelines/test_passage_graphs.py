@@ -14,9 +14,16 @@ from dedup_pool import (
     run,
 )
 
-from pipelines.passage_graphs import build_substring, build_units, unit_exchanges
+from pipelines.passage_graphs import (
+    Shape,
+    _read_own,
+    build_substring,
+    build_units,
+    unit_exchanges,
+)
 from transforms.datasets import Dataset
 from transforms.dedup.passages import PASSAGES_SCHEMA
+from transforms.dedup.substring import gram_of
 from transforms.dedup.units import unit_dtype
 from transforms.documents import split_address
 from transforms.exchange import find_stored
@@ -185,6 +192,22 @@ def test_another_split_into_shards_tells_the_same_story(undisturbed, tmp_path):
     _, pool, outputs = undisturbed
     other = make_pool(tmp_path, split(everything()[::-1], 5)[::-1])
     assert tables(other, cut(tmp_path, other)) == tables(pool, outputs)
+
+
+@pytest.mark.parametrize("damage", [lambda own: own[:-1], lambda own: b"x" + own[1:], None])
+def test_scratch_beside_the_runs_that_was_changed_or_lost_is_made_anew(
+    undisturbed, tmp_path, damage
+):
+    folder, pool, _ = undisturbed
+    (shard,) = [one for one in pool if "dashes" in pq.read_table(one.documents)["id"].to_pylist()]
+    path = tmp_path / "own" / f"{shard.number:08d}"
+    good = (folder / "work" / "own" / path.name).read_bytes()
+    if damage is not None:
+        path.parent.mkdir()
+        path.write_bytes(damage(good))
+    own = _read_own(shard, Shape(SIZE, gram_of(SIZE), 2), str(tmp_path))
+    assert len(own) > 0
+    assert path.read_bytes() == good
 
 
 class Killed(Exception):

@@ -1,15 +1,18 @@
 """Excerpts: the text around some places of a shard, set aside as plain bytes so that whoever
 compares places reads just that, by address.
 
-In: rising offsets among the texts of a shard, and these texts. Out: two files of scratch, the bytes
-(each once, also where neighbourhoods overlap), and rows of `excerpt_dtype`, by offset, that tell
-where a place lies in them, how far its document reaches, and the document's row and ranks. It is
-the one copy of text that deduplication makes; only addresses change hands.
+In: rising offsets among the texts of a shard, and these texts. Out: three files of scratch, the
+bytes (each once, also where neighbourhoods overlap); rows of `excerpt_dtype`, by offset, that tell
+where a place lies in them, how far its document reaches, and the document's row and ranks; and the
+first offset of every `BLOCK_ROWS` of these, so that whoever looks for places reads some blocks. It
+is the one copy of text that deduplication makes; only addresses change hands. What was cut or
+changed since is told, and deleted so that the next attempt makes it anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,36 +21,87 @@ import numpy.typing as npt
 
 from transforms import storage
 from transforms.dedup.passages import place_of
+from transforms.dedup.substring import place_dtype
 from transforms.kernels.common_passages import Agreement, Places, compare_places
 from transforms.rows import Rows
+from transforms.sealed_rows import DATA_BYTES, read_pages, read_rows, write_pages, write_rows
 
 __all__ = [
     "ExcerptFiles",
-    "Excerpts",
     "Neighbourhoods",
+    "compare_excerpts",
     "excerpt_dtype",
-    "read_ranges",
+    "find_places",
     "write_excerpts",
 ]
 
-GAP_BYTES = 1 << 12  # between two ranges that are read at once
+BLOCK_ROWS = 128  # of the index, read at once
+_HEAD = np.dtype([("offset", "<u4"), ("rows", "<u4")])  # first offset of a block, rows in it
+_LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
 class ExcerptFiles:
-    """Paths of a shard's excerpts."""
+    """Paths of a shard's excerpts. `heads` is written last: where it is, all is there."""
 
     text: str
     index: str
+    heads: str
 
     @staticmethod
     def of(folder: str, shard: int) -> ExcerptFiles:
         path = storage.join(folder, f"{shard:08d}")
-        return ExcerptFiles(f"{path}.text", f"{path}.index")
+        return ExcerptFiles(f"{path}.text", f"{path}.index", f"{path}.heads")
 
-    def read_index(self, ranks: int) -> Rows:
-        """Rows of `excerpt_dtype`, by offset."""
-        return np.frombuffer(storage.read_bytes(self.index), excerpt_dtype(ranks))
+    def find(self, offsets: npt.NDArray[np.int64], ranks: int) -> Rows:
+        """The row of `excerpt_dtype` of each offset, in any order. DamagedFile where one has none,
+        or a file was cut or changed."""
+        dtype = excerpt_dtype(ranks)
+        with self._deleted_if_damaged():
+            heads = read_rows(self.heads, _HEAD)
+            if heads is None:
+                raise self._damaged()
+            its = np.searchsorted(heads["offset"], offsets.astype(np.uint32), side="right") - 1
+            blocks = np.unique(its)
+            if len(blocks) and blocks[0] < 0:
+                raise self._damaged()
+            starts = blocks * (BLOCK_ROWS * dtype.itemsize)
+            ends = starts + heads["rows"][blocks].astype(np.int64) * dtype.itemsize
+            data, ranges = _read(self.index, starts, ends)
+            # Blocks lie one behind the other, as rows do.
+            at = np.repeat(ranges.places(starts), ends - starts) + _within(ends - starts)
+            rows: Rows = data[at].view(dtype)
+            found = np.searchsorted(rows["offset"], offsets.astype(np.uint32))
+            found = np.minimum(found, max(len(rows) - 1, 0))
+            if not np.array_equal(rows["offset"][found], offsets):
+                raise self._damaged()
+            its_rows: Rows = rows[found]
+        return its_rows
+
+    def read_text(
+        self,
+        at: npt.NDArray[np.int64],
+        left: npt.NDArray[np.int64],
+        right: npt.NDArray[np.int64],
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """The bytes around some places: (bytes uint8[], where each place lies in them
+        int64[places]). DamagedFile where they were cut or changed."""
+        with self._deleted_if_damaged():
+            data, ranges = _read(self.text, at - left, at + right)
+        return data, ranges.places(at)
+
+    @contextmanager
+    def _deleted_if_damaged(self) -> Iterator[None]:
+        try:
+            yield
+        except storage.DamagedFile:
+            storage.delete([path for path in [self.heads] if storage.exists(path)])
+            raise
+
+    def _damaged(self) -> storage.DamagedFile:
+        return storage.DamagedFile(
+            f"{self.index} was cut or changed since it was written: run again, and it is made anew"
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +131,7 @@ def excerpt_dtype(ranks: int) -> np.dtype[Any]:
 def write_excerpts(files: ExcerptFiles, parts: Iterable[Neighbourhoods], ranks: int) -> None:
     """Write the excerpts of a shard. Of each part only the bytes around its places are kept."""
     indexes = [np.empty(0, excerpt_dtype(ranks))]
-    with storage.write_aside(files.text) as file:
+    with write_pages(files.text) as file:
         for part in parts:
             data, index = part.data, part.index
             starts = index["at"].astype(np.int64) - index["left"]
@@ -89,7 +143,13 @@ def write_excerpts(files: ExcerptFiles, parts: Iterable[Neighbourhoods], ranks: 
             placed = index.copy()
             placed["at"] = shift + ranges.places(index["at"].astype(np.int64))
             indexes.append(placed)
-    storage.write_bytes(files.index, np.concatenate(indexes).tobytes())
+    rows = np.concatenate(indexes)
+    with write_pages(files.index) as file:
+        file.write(rows.view(np.uint8))
+    heads = np.empty(-(-len(rows) // BLOCK_ROWS), _HEAD)
+    heads["offset"] = rows["offset"][::BLOCK_ROWS]
+    heads["rows"] = np.minimum(len(rows) - np.arange(len(heads)) * BLOCK_ROWS, BLOCK_ROWS)
+    write_rows(files.heads, heads)
 
 
 class _Ranges(NamedTuple):
@@ -117,85 +177,63 @@ def _ranges(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], gap_byte
     return _Ranges(starts, ends, np.cumsum(sizes) - sizes)
 
 
-def read_ranges(
-    path: str,
-    at: npt.NDArray[np.int64],
-    left: npt.NDArray[np.int64],
-    right: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Read the bytes around places of a file: (bytes uint8[], where each place lies in them
-    int64[places]). Ranges that are close together are read at once."""
-    ranges = _ranges(at - left, at + right, GAP_BYTES)
-    data = np.empty(int((ranges.ends - ranges.starts).sum()), np.uint8)
-    view = memoryview(data)  # type: ignore[arg-type]
-    with storage.open_read(path) as file:
-        for start, end, base in zip(*(one.tolist() for one in ranges), strict=True):
-            file.seek(start)
-            read = file.read(end - start)
-            if len(read) != end - start:
-                raise storage.DamagedFile(f"{path} was cut: delete its folder and run again")
-            view[base : base + end - start] = read
-    return data, ranges.places(at)
+def _within(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """0, 1, ... n-1 for each length n, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
 
 
-class Excerpts:
-    """Where the text around some places of the pool lies: number of the shard, offset in its file,
-    bytes that may be read to both sides, addresses and ranks of their documents. `places`: uint64,
-    as in `passages`; all must be in the excerpts of `folder`."""
+def _read(
+    path: str, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint8], _Ranges]:
+    """The bytes of whole pages that hold these ranges, and where they come to lie. Ranges that are
+    close together are read at once."""
+    pages = _ranges(starts // DATA_BYTES, -(-ends // DATA_BYTES), 1)
+    data = read_pages(path, pages.starts, pages.ends)
+    return data, _Ranges(*(one * DATA_BYTES for one in pages))
 
-    def __init__(self, places: npt.NDArray[np.uint64], ranks: int, folder: str) -> None:
-        self.folder = folder
-        self.places = places
-        self.shard = (places >> np.uint64(32)).astype(np.int64)
-        self.at = np.empty(len(places), np.int64)
-        self.left = np.empty(len(places), np.int64)
-        self.right = np.empty(len(places), np.int64)
-        self.address = np.empty(len(places), np.uint64)
-        self.ranks = np.empty((len(places), ranks), np.uint64)
-        for shard in np.unique(self.shard).tolist():
-            its = np.flatnonzero(self.shard == shard)
-            index = ExcerptFiles.of(folder, shard).read_index(ranks)
-            rows = index[
-                np.searchsorted(
-                    index["offset"], (places[its] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-                )
-            ]
-            self.at[its], self.left[its], self.right[its] = rows["at"], rows["left"], rows["right"]
-            self.address[its] = place_of(shard, rows["row"].astype(np.int64))
-            for k in range(ranks):
-                self.ranks[its, k] = rows[f"rank_{k}"]
 
-    def order(self) -> npt.NDArray[np.int64]:
-        """The rank of each place among all: by its document's ranks, then by itself."""
-        by_order = np.lexsort([self.places, *reversed(self.ranks.T)])
-        order = np.empty(len(by_order), np.int64)
-        order[by_order] = np.arange(len(by_order))
-        return order
+def find_places(anchors: Rows, ranks: int, folder: str) -> Rows:
+    """Rows of `place_dtype` for rows of `ANCHOR`, in their order; all must be in the excerpts of
+    `folder`. DamagedFile where these were cut or changed."""
+    found = np.empty(len(anchors), place_dtype(ranks))
+    found["key"], found["place"] = anchors["key"], anchors["place"]
+    shards = (anchors["place"] >> np.uint64(32)).astype(np.int64)
+    for shard in np.unique(shards).tolist():
+        its = np.flatnonzero(shards == shard)
+        offsets = (anchors["place"][its] & _LOW).astype(np.int64)
+        rows = ExcerptFiles.of(folder, shard).find(offsets, ranks)
+        for name in ("at", "left", "right", *(f"rank_{k}" for k in range(ranks))):
+            found[name][its] = rows[name]
+        found["address"][its] = place_of(shard, rows["row"].astype(np.int64))
+    return found
 
-    def compare(
-        self,
-        one: npt.NDArray[np.int64],
-        other: npt.NDArray[np.int64],
-        least: npt.NDArray[np.int64],
-        most: npt.NDArray[np.int64],
-        apart: npt.NDArray[np.int64],
-        size: int,
-    ) -> Agreement:
-        """Read the text around the places of these pairs and compare it."""
-        used, inverse = np.unique(np.concatenate([one, other]), return_inverse=True)
-        at = np.empty(len(used), np.int64)
-        parts: list[npt.NDArray[np.uint8]] = []
-        read = 0
-        for shard in np.unique(self.shard[used]).tolist():
-            here = np.flatnonzero(self.shard[used] == shard)
-            its = used[here]
-            path = ExcerptFiles.of(self.folder, shard).text
-            data, places = read_ranges(path, self.at[its], self.left[its], self.right[its])
-            at[here] = read + places
-            parts.append(data)
-            read += len(data)
-        places_of = Places(at, self.left[used], self.right[used])
-        first = Places(*(column[inverse[: len(one)]] for column in places_of))
-        second = Places(*(column[inverse[len(one) :]] for column in places_of))
-        text = np.concatenate([np.empty(0, np.uint8), *parts])
-        return compare_places(text, first, second, least, most, apart, size)
+
+def compare_excerpts(
+    one: Rows, other: Rows, apart: npt.NDArray[np.int64], size: int, folder: str
+) -> Agreement:
+    """Read the text around the places of these pairs, rows of `window_dtype`, and compare it; which
+    leads are looked at is told by `other`."""
+    places, number, inverse = np.unique(
+        np.concatenate([one["place"], other["place"]]), return_index=True, return_inverse=True
+    )
+    source = [
+        np.concatenate([one[name], other[name]])[number].astype(np.int64)
+        for name in ("at", "left", "right")
+    ]
+    shards = (places >> np.uint64(32)).astype(np.int64)
+    at = np.empty(len(places), np.int64)
+    parts = [np.empty(0, np.uint8)]
+    read = 0
+    for shard in np.unique(shards).tolist():
+        its = slice(*np.searchsorted(shards, [shard, shard + 1]))
+        files = ExcerptFiles.of(folder, shard)
+        data, inside = files.read_text(*(column[its] for column in source))
+        at[its] = read + inside
+        parts.append(data)
+        read += len(data)
+    where = Places(at, *source[1:])
+    first = Places(*(column[inverse[: len(one)]] for column in where))
+    second = Places(*(column[inverse[len(one) :]] for column in where))
+    least, most = (other[name].astype(np.int64) for name in ("least", "most"))
+    return compare_places(np.concatenate(parts), first, second, least, most, apart, size)

@@ -15,8 +15,8 @@ Equal windows never part, so all are found, with work that is linear in the plac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ import numpy.typing as npt
 from transforms.dedup.passages import FOUND_PASSAGE
 from transforms.kernels.common_passages import Agreement
 from transforms.rows import Rows
+from transforms.sorted_pieces import sorted_pieces, with_heads
+from transforms.spools import Spool
 
 __all__ = [
     "ANCHOR",
@@ -32,10 +34,11 @@ __all__ = [
     "MOST_SIZE",
     "SIZE",
     "SUBSTRING_VERSION",
-    "Members",
     "find_repeats",
     "gram_of",
+    "place_dtype",
     "shared_anchors",
+    "window_dtype",
 ]
 
 SIZE = 500  # bytes of the shortest passage (Dolma 3)
@@ -53,127 +56,148 @@ def gram_of(size: int) -> int:
     return max(1, size // 4)
 
 
-def shared_anchors(rows: Rows) -> Rows:
-    """Of sorted rows of `ANCHOR` those whose key stands in two places or more."""
-    if len(rows) < 2:
-        return rows[:0]
-    equal = rows["key"][1:] == rows["key"][:-1]
-    shared = np.zeros(len(rows), np.bool_)
-    shared[1:] = equal
-    shared[:-1] |= equal
-    return rows[shared]
+def place_dtype(ranks: int) -> np.dtype[Any]:
+    """A place with a shared anchor: the anchor's key, its document's ranks, itself (by these it
+    stands in the order of reading), the document's address, and where the text around it lies: its
+    first byte there, bytes of its document before it and from it on."""
+    return np.dtype([("key", "<u8"), *_place_fields(ranks)])
 
 
-class Members(NamedTuple):
-    """Places with shared anchors: `key` uint64, `place` uint64, `address` uint64 of the document,
-    `order` int64: the place's rank in the order of reading, all different."""
-
-    key: npt.NDArray[np.uint64]
-    place: npt.NDArray[np.uint64]
-    address: npt.NDArray[np.uint64]
-    order: npt.NDArray[np.int64]
-
-
-# (one, other, least lead, most lead, apart) -> how the pairs agree; members by number.
-Compare = Callable[
-    [
-        npt.NDArray[np.int64],
-        npt.NDArray[np.int64],
-        npt.NDArray[np.int64],
-        npt.NDArray[np.int64],
-        npt.NDArray[np.int64],
-    ],
-    Agreement,
-]
+def window_dtype(ranks: int) -> np.dtype[Any]:
+    """Windows around a place that are not settled: those with `least` to `most` bytes before it.
+    Places are compared that are equal in `group` and `parted`: how they parted from the first of
+    the group, 0 where they met no other."""
+    return np.dtype(
+        [
+            ("group", "<u8"),
+            ("parted", "<u4"),
+            *_place_fields(ranks),
+            ("least", "<u2"),
+            ("most", "<u2"),
+        ]
+    )
 
 
-def find_repeats(members: Members, size: int, gram: int, compare: Compare) -> Iterator[Rows]:
-    """Rows of `FOUND_PASSAGE` for all repeats that hold an anchor of two members of equal key.
+def _place_fields(ranks: int) -> list[tuple[str, str]]:
+    return [
+        *((f"rank_{k}", "<u8") for k in range(ranks)),
+        ("place", "<u8"),
+        ("address", "<u8"),
+        ("at", "<u8"),
+        ("left", "<u2"),
+        ("right", "<u2"),
+    ]
 
-    `compare` is called with at most `PAIRS_AT_ONCE` pairs. Memory: some 100 bytes a member.
+
+def shared_anchors(pieces: Iterable[Rows]) -> Iterator[Rows]:
+    """Of sorted pieces of `ANCHOR` the rows whose key stands in two places or more."""
+    last: Rows | None = None  # the row before, of which it is not known whether another follows
+    is_shared = False  # whether one like it stood before
+    for piece in pieces:
+        rows = piece if last is None else np.concatenate([last, piece])
+        equal = rows["key"][1:] == rows["key"][:-1]
+        shared = np.zeros(len(rows), np.bool_)
+        shared[0] = is_shared
+        shared[1:] = equal
+        is_shared = bool(shared[-1])
+        shared[:-1] |= equal
+        yield rows[:-1][shared[:-1]]
+        last = rows[-1:]
+    if last is not None and is_shared:
+        yield last
+
+
+# (one, other, apart) -> how pairs of rows of `window_dtype` agree. `apart` int64[pairs]: bytes from
+# one to the other where they stand in one document, else 0.
+Compare = Callable[[Rows, Rows, npt.NDArray[np.int64]], Agreement]
+
+
+def find_repeats(
+    blocks: Iterable[Rows], ranks: int, size: int, gram: int, compare: Compare, most_bytes: int
+) -> Iterator[Rows]:
+    """Rows of `FOUND_PASSAGE` for all repeats that hold an anchor of two places of equal key.
+
+    `blocks`: rows of `place_dtype`, in any order. `compare` is called with at most `PAIRS_AT_ONCE`
+    pairs, the first of which comes before the other. Windows that are not settled are sorted and
+    set aside in temporary files: holds some three times `most_bytes`, however many places share a
+    key. OSError where these files find no room.
     """
-    who = np.lexsort([members.order, members.key])
-    group = np.zeros(len(who), np.int64)
-    np.cumsum(members.key[who][1:] != members.key[who][:-1], out=group[1:])
-    least = np.zeros(len(who), np.int64)
-    most = np.full(len(who), size - gram, np.int64)
-    while len(who):
-        begins = np.ones(len(who), np.bool_)
-        begins[1:] = group[1:] != group[:-1]
-        first = who[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
-        rest = np.flatnonzero(~begins)
-        parted: list[tuple[npt.NDArray[np.int64], ...]] = []
-        for start in range(0, len(rest), PAIRS_AT_ONCE):
-            some = rest[start : start + PAIRS_AT_ONCE]
-            one, other = first[some], who[some]
-            seen = compare(one, other, least[some], most[some], _apart(members, one, other))
-            yield _found(members, one, other, seen)
-            parted += _parted(group[some], other, least[some], most[some], seen, size)
-        if not parted:
-            return
-        group, who, least, most = _regroup(parted)
+    dtype = window_dtype(ranks)
+    windows: Iterator[Rows] = (_first_windows(one, dtype, size - gram) for one in blocks)
+    with Spool(dtype) as one_file, Spool(dtype) as other_file:
+        read, aside = one_file, other_file
+        while True:
+            group = np.uint64(0)
+            sorted_windows = sorted_pieces(windows, dtype, most_bytes)
+            for rows in with_heads(sorted_windows, ["group", "parted"]):
+                begins = np.ones(len(rows), np.bool_)
+                begins[1:] = rows["group"][1:] != rows["group"][:-1]
+                begins[1:] |= rows["parted"][1:] != rows["parted"][:-1]
+                number = np.cumsum(begins) - 1
+                first = np.flatnonzero(begins)[number]
+                groups = group + number.astype(np.uint64)
+                group = groups[-1]  # it may go on in the next piece, behind its head
+                rest = np.flatnonzero(~begins)
+                for start in range(0, len(rest), PAIRS_AT_ONCE):
+                    some = rest[start : start + PAIRS_AT_ONCE]
+                    one, other = rows[first[some]], rows[some]
+                    seen = compare(one, other, _apart(one, other))
+                    yield _found(one, other, seen)
+                    other["group"] = groups[some]
+                    for parted in _parted(other, seen, size):
+                        if len(parted):
+                            aside.write(parted)
+            if aside.rows == 0:
+                return
+            read.clear()
+            read, aside = aside, read
+            windows = read.blocks(max(1, most_bytes // dtype.itemsize))
 
 
-def _apart(
-    members: Members, one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    same = members.address[one] == members.address[other]
-    return np.where(same, members.place[other] - members.place[one], np.uint64(0)).astype(np.int64)
+def _first_windows(places: Rows, dtype: np.dtype[Any], most: int) -> Rows:
+    """All windows around places, of which those of equal key meet."""
+    windows = np.zeros(len(places), dtype)
+    windows["group"], windows["most"] = places["key"], most
+    for name in places.dtype.names or ():
+        if name != "key":
+            windows[name] = places[name]
+    return windows
 
 
-def _found(
-    members: Members,
-    one: npt.NDArray[np.int64],
-    other: npt.NDArray[np.int64],
-    seen: Agreement,
-) -> Rows:
+def _apart(one: Rows, other: Rows) -> npt.NDArray[np.int64]:
+    same = one["address"] == other["address"]
+    return np.where(same, other["place"] - one["place"], np.uint64(0)).astype(np.int64)
+
+
+def _found(one: Rows, other: Rows, seen: Agreement) -> Rows:
     some = np.flatnonzero(seen.end > seen.start)
     found = np.empty(len(some), FOUND_PASSAGE)
-    found["start"] = members.place[other[some]].astype(np.int64) + seen.start[some]
-    found["first_in"] = members.address[one[some]]
+    found["start"] = other["place"][some].astype(np.int64) + seen.start[some]
+    found["first_in"] = one["address"][some]
     found["length"] = (seen.end - seen.start)[some]
     found["head"], found["tail"] = seen.head[some], seen.tail[some]
     return found
 
 
-def _parted(
-    group: npt.NDArray[np.int64],
-    other: npt.NDArray[np.int64],
-    least: npt.NDArray[np.int64],
-    most: npt.NDArray[np.int64],
-    seen: Agreement,
-    size: int,
-) -> Iterator[tuple[npt.NDArray[np.int64], ...]]:
-    """What is left to compare: (group, side, bytes agreed, byte parted by, member, least lead, most
-    lead). Windows that reach to the left beyond where the pair agrees, then those of the rest that
-    reach beyond it to the right."""
+def _parted(other: Rows, seen: Agreement, size: int) -> Iterator[Rows]:
+    """What is left to compare: windows that reach to the left beyond where the pair agrees, then
+    those of the rest that reach beyond it to the right. Those that part to the same side, after as
+    many bytes and with the same byte meet."""
+    least, most = (other[name].astype(np.int64) for name in ("least", "most"))
     left = np.flatnonzero(seen.before >= 0)
-    yield (
-        group[left], np.zeros(len(left), np.int64), seen.left[left],
-        seen.before[left].astype(np.int64), other[left], seen.left[left] + 1, most[left],
-    )  # fmt: skip
+    windows = other[left]
+    windows["parted"] = _how(0, seen.left[left], seen.before[left])
+    windows["least"] = seen.left[left] + 1
+    yield windows
     most_right = np.minimum(np.minimum(most, seen.left), size - seen.right - 1)
     right = np.flatnonzero((seen.behind >= 0) & (least <= most_right))
-    yield (
-        group[right], np.ones(len(right), np.int64), seen.right[right],
-        seen.behind[right].astype(np.int64), other[right], least[right], most_right[right],
-    )  # fmt: skip
+    windows = other[right]
+    windows["parted"] = _how(1, seen.right[right], seen.behind[right])
+    windows["most"] = most_right[right]
+    yield windows
 
 
-def _regroup(
-    parted: list[tuple[npt.NDArray[np.int64], ...]],
-) -> tuple[npt.NDArray[np.int64], ...]:
-    """(group, member, least lead, most lead) of those that parted alike, in the order in which they
-    came; who is alone is left out."""
-    group, side, agreed, byte, who, least, most = (
-        np.concatenate([one[k] for one in parted]) for k in range(7)
-    )
-    label = ((group * 2 + side) * (MOST_SIZE + 1) + agreed) * 256 + byte
-    order = np.argsort(label, kind="stable")
-    label = label[order]
-    fresh = np.ones(len(label), np.bool_)
-    fresh[1:] = label[1:] != label[:-1]
-    number = np.cumsum(fresh) - 1
-    several = np.bincount(number, minlength=1)[number] > 1
-    order, number = order[several], number[several]
-    return number, who[order], least[order], most[order]
+def _how(
+    side: int, agreed: npt.NDArray[np.int64], byte: npt.NDArray[np.int16]
+) -> npt.NDArray[np.int64]:
+    return (side * (MOST_SIZE + 1) + agreed) * 256 + byte

@@ -9,23 +9,26 @@ from hypothesis import strategies as st
 from pydivsufsort import divsufsort, kasai
 
 from benchmarks.package_texts import read_texts
+from transforms.dedup import substring
 from transforms.dedup.passages import FOUND_PASSAGE, passage_columns, place_of
 from transforms.dedup.substring import (
     ANCHOR,
     EDGE_BYTES,
     PAIRS_AT_ONCE,
-    Members,
     find_repeats,
     gram_of,
+    place_dtype,
     shared_anchors,
+    window_dtype,
 )
 from transforms.kernels.common_passages import Places, compare_places
 from transforms.kernels.winnow import find_anchors
+from transforms.sorted_pieces import sorted_pieces
 
 SHARD = 3
 
 
-def find(texts, size, order=None, gram=None):
+def find(texts, size, order=None, gram=None, most_bytes=1 << 20):
     """Spans to be cut of each text, and the number of the text in which most of each stands first.
     `order`: numbers of the texts in the order in which they survive."""
     gram = gram_of(size) if gram is None else gram
@@ -35,29 +38,37 @@ def find(texts, size, order=None, gram=None):
     found = find_anchors(data, offsets, np.ones(len(texts), np.bool_), size, gram)
     rows = np.empty(len(found.keys), ANCHOR)
     rows["key"], rows["place"] = found.keys, place_of(SHARD, found.places)
-    rows = shared_anchors(np.sort(rows))
-    at = (rows["place"] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    document = np.searchsorted(offsets[:-1], at, side="right") - 1
     ranks = np.empty(len(texts), np.int64)
     ranks[list(range(len(texts)) if order is None else order)] = np.arange(len(texts))
-    by_order = np.lexsort([at, ranks[document]])
-    place_order = np.empty(len(at), np.int64)
-    place_order[by_order] = np.arange(len(at))
-    members = Members(rows["key"], rows["place"], document.astype(np.uint64), place_order)
-    left = np.minimum(at - offsets[document], size - gram + EDGE_BYTES)
-    right = np.minimum(offsets[document + 1] - at, size + EDGE_BYTES)
 
-    def compare(one, other, least, most, apart):
+    def placed(anchors):
+        at = (anchors["place"] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        document = np.searchsorted(offsets[:-1], at, side="right") - 1
+        places = np.empty(len(anchors), place_dtype(1))
+        places["key"], places["place"] = anchors["key"], anchors["place"]
+        places["rank_0"], places["address"], places["at"] = ranks[document], document, at
+        places["left"] = np.minimum(at - offsets[document], size - gram + EDGE_BYTES)
+        places["right"] = np.minimum(offsets[document + 1] - at, size + EDGE_BYTES)
+        return places
+
+    def compare(one, other, apart):
         assert 0 < len(one) <= PAIRS_AT_ONCE
-        assert (place_order[one] < place_order[other]).all()
-        pairs = [Places(at[its], left[its], right[its]) for its in (one, other)]
-        return compare_places(data, *pairs, least, most, apart, size)
+        order = [list(zip(its["rank_0"], its["place"], strict=True)) for its in (one, other)]
+        assert all(a < b for a, b in zip(*order, strict=True))
+        pairs = [
+            Places(*(its[name].astype(np.int64) for name in ("at", "left", "right")))
+            for its in (one, other)
+        ]
+        leads = (other[name].astype(np.int64) for name in ("least", "most"))
+        return compare_places(data, *pairs, *leads, apart, size)
 
+    shared = shared_anchors(sorted_pieces([rows], ANCHOR, most_bytes))
+    repeats = find_repeats(map(placed, shared), 1, size, gram, compare, most_bytes)
     own = np.empty(len(found.starts), FOUND_PASSAGE)
     own["start"], own["length"] = place_of(SHARD, found.starts), found.ends - found.starts
     own["first_in"] = np.searchsorted(offsets[:-1], found.starts, side="right") - 1
     own["head"], own["tail"] = found.head, found.tail
-    everything = [own, *find_repeats(members, size, gram, compare)]
+    everything = [own, *repeats]
     columns, spans = passage_columns(np.concatenate(everything), offsets, None)
     cut = [[(s["start"], s["end"]) for s in row] for row in columns["spans"].to_pylist()]
     assert spans == sum(map(len, cut))
@@ -124,11 +135,11 @@ def corpora(draw):
 
 
 @settings(max_examples=300, deadline=None)
-@given(corpora(), SIZES, st.randoms(use_true_random=False))
-def test_what_is_cut_is_what_stood_before(texts, size, chance):
+@given(corpora(), SIZES, st.randoms(use_true_random=False), st.sampled_from([1, 100, 500, 1 << 20]))
+def test_what_is_cut_is_what_stood_before(texts, size, chance, most_bytes):
     order = list(range(len(texts)))
     chance.shuffle(order)
-    assert find(texts, size, order)[0] == expected(texts, size, order)
+    assert find(texts, size, order, None, most_bytes)[0] == expected(texts, size, order)
 
 
 def characters_of(text):
@@ -204,6 +215,36 @@ def test_a_key_of_many_places_is_compared_in_pieces():
     assert cut[0] == []
     assert all(cut[1:])
     assert cut[:200] == expected(texts[:200], 50)
+
+
+def test_a_key_of_many_places_takes_no_more_memory_than_the_bound(monkeypatch):
+    """All texts hold one passage, and part from each other in many ways on both sides of it."""
+    held, with_heads = [], substring.with_heads
+
+    def recorded(pieces, names):
+        for rows in with_heads(pieces, names):
+            held.append(len(rows))
+            yield rows
+
+    monkeypatch.setattr(substring, "with_heads", recorded)
+    monkeypatch.setattr("transforms.sorted_pieces.LEAST_ROWS", 16)
+    chance = np.random.default_rng(1)
+    passage = "".join(map(chr, chance.integers(97, 123, 60)))
+    texts = [f"{k % 3}left{k % 7}{passage}{k % 5}right{k % 11} {k}" for k in range(3000)]
+    bound = 300 * window_dtype(1).itemsize
+    cut, first_in = find(texts, 50, most_bytes=bound)
+    assert max(held) <= 302  # and the head
+    assert (cut, first_in) == find(texts, 50)
+    assert max(held) > 3000
+    assert cut[:300] == expected(texts[:300], 50)
+
+
+@given(st.lists(st.integers(0, 9)), st.integers(1, 7))
+def test_shared_anchors_are_found_over_the_edges_of_pieces(keys, piece_rows):
+    rows = np.array([(key, place) for place, key in enumerate(sorted(keys))], ANCHOR)
+    pieces = [rows[k : k + piece_rows] for k in range(0, len(rows), piece_rows)]
+    shared = [row for piece in shared_anchors(pieces) for row in piece.tolist()]
+    assert shared == [row for row in rows.tolist() if keys.count(row[0]) > 1]
 
 
 def by_suffix_array(texts, size, order=None):

@@ -83,7 +83,7 @@ from transforms.tokens.specification import TokenizerError, TokenizerSpec
 
 __all__ = ["Workflow"]
 
-DEDUP_TABLES = ("exact", "minhash", "url")  # that no rule judges by
+SIGNATURES = ("exact", "minhash", "url")  # tables of what is compared; no rule judges by them
 Shards = Sequence[PoolShard]
 T = TypeVar("T")
 Step = Generator[Job, None, T]
@@ -323,7 +323,7 @@ class Workflow:
         self.scored = shards
         judgements = {source.name: self._judgement(source) for source in recipe.sources}
         scored = {
-            source: self._inputs(source, *(name for name in its if name not in DEDUP_TABLES))
+            source: self._inputs(source, *(name for name in its if name not in SIGNATURES))
             for source, its in tables.items()
         }
         yield filter_job(workspace, tree, self._documents, shards, judgements, scored)

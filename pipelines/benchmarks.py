@@ -176,7 +176,7 @@ def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
     parameters = _index_parameters(decontamination)
     stage = Stage(
         name="benchmarks",
-        folder=workspace.benchmarks(recipe.name),
+        folder=workspace.benchmarks,
         version=INDEX_VERSION,
         parameters={
             "environment": environment(),

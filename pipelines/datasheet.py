@@ -255,7 +255,8 @@ def _reading(mix: MixFacts) -> Iterator[str]:
             outputs.append((f"`{output}/`", f"{parts:,}", size, READ_BY[output]))
     yield table(("files in", "parts", "size", "read by"), outputs, ("files in", "read by"))
     yield (
-        "In a training loop, from a disk or an object store, resumable, by rank:\n\n"
+        "In a training loop, from a disk or an object store, resumable, by rank (the path is that"
+        " of the folder which holds this page, here as seen from the workspace):\n\n"
         "```python\n"
         "from mixes.reader import MixReader\n\n"
         f'for document in MixReader("mixes/{mix.name}", rank=0, world_size=8, shuffle=True):\n'
@@ -354,7 +355,7 @@ def _proof(mix: MixFacts) -> Iterator[str]:
         " [the ledger](about/ledger.json) has every reason with its count;"
         " [the manifest](manifest.json) has the SHA-256 of every file. The same recipe, inputs and"
         " version make the same bytes again. To prove it from the files alone, by hashes, counts,"
-        " decoded text, shares and a new scan for benchmarks:"
+        " decoded text, shares and a new scan for benchmarks, from the folder that holds `mixes/`:"
     )
     yield f"```sh\nvineleaf verify mixes/{mix.name}\n```"
 

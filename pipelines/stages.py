@@ -42,17 +42,34 @@ __all__ = [
 _log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5  # between two looks for new records, at least
 STORE_POLL_SECONDS = 5.0  # the same on an object store, where each look costs money
+MOST_REASONS = 5  # that a failed gate tells
 POLLS_SHARE = 0.02  # of the time, at most, that looking takes: there may be many, or a slow store
 
 
 class GateFailed(Exception):
     """A stage's output did not pass its gate; it was not published."""
 
-    def __init__(self, stage: str, sentences: list[str], report: str) -> None:
-        super().__init__(f"{stage}: " + "; ".join(sentences) + f" (report: {report})")
+    def __init__(
+        self, stage: str, sentences: list[str], report: str, counts: Mapping[str, int]
+    ) -> None:
+        told = [*sentences, *_left_out(stage, counts)]
+        super().__init__(f"{stage}: " + "; ".join(told) + f" (report: {report})")
         self.stage = stage
-        self.sentences = sentences
+        self.sentences = told
         self.report = report
+
+
+def _left_out(stage: str, counts: Mapping[str, int]) -> Iterator[str]:
+    """What a stage removed and set aside, the most frequent reasons first."""
+    found = [
+        (-number, f"{number:,} {kind} ({reason})")
+        for name, number in counts.items()
+        for kind, _, reason in [name.partition(".")]
+        if kind in ("removed", "quarantined") and reason and number
+    ]
+    if found:
+        rest = f" and {len(found) - MOST_REASONS} other reasons" if found[MOST_REASONS:] else ""
+        yield f"{stage}: {', '.join(one for _, one in sorted(found)[:MOST_REASONS])}{rest}"
 
 
 @dataclass(frozen=True)
@@ -248,7 +265,7 @@ def _finish(
             counts = sum_counts(record.counts for record in records)
             stage.dataset.withdraw()  # it may have passed on other bounds
             storage.write_json(report, {"gate": verdict.to_json(), "counts": counts})
-            raise GateFailed(stage.name, verdict.failures(), report)
+            raise GateFailed(stage.name, verdict.failures(), report, counts)
         storage.delete([report])  # of a gate that failed before, on other bounds
         manifests[stage.name] = _publish(job, stage, records, verdict.to_json())
     return manifests

@@ -43,7 +43,10 @@ _BLOCK_BYTES = 8 << 20  # of held-out text that is scored at a time, about
 _BLANKS = re.compile(r"(?:[ \n\r\t\v\f\0]|</s>)+")
 _COPY_BYTES = 1 << 20
 
-_INSTALL = "pip install 'vineleaf[train]', for which a C++ compiler must be there"
+_INSTALL = (
+    "in the folder of this project: pip install -c constraints.txt -e '.[train]', for which a C++"
+    " compiler must be there"
+)
 _REINSTALL = (
     "the package fasttext-predict has overwritten files of fasttext, which trains; run: pip"
     " uninstall -y fasttext-predict && pip install --force-reinstall --no-deps fasttext"

@@ -589,9 +589,7 @@ class Workflow:
 
     @property
     def _index_path(self) -> str:
-        dataset = Dataset(
-            self.workspace.benchmarks(self.recipe.name), self.manifests["benchmarks"].fingerprint
-        )
+        dataset = Dataset(self.workspace.benchmarks, self.manifests["benchmarks"].fingerprint)
         return dataset.path(INDEX_FILE)
 
     @property

@@ -28,9 +28,10 @@ class Workspace:
         """An attribute table of a source."""
         return storage.join(self.uri, "attributes", table, source)
 
-    def benchmarks(self, recipe: str) -> str:
-        """The n-gram index of a recipe's benchmarks."""
-        return storage.join(self.uri, "benchmarks", recipe)
+    @property
+    def benchmarks(self) -> str:
+        """The n-gram index of benchmarks, in a version for each set of them: recipes share it."""
+        return storage.join(self.uri, "benchmarks", "index")
 
     def keys(self, recipe: str) -> str:
         """The keys of a recipe's pool that later runs are compared with."""

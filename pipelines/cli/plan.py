@@ -75,8 +75,8 @@ def plan(
 ) -> None:
     """Tell what `run` would do and what the mix would hold; runs nothing that writes a dataset.
 
-    Try a change before you make it: `vineleaf plan mixes/demo.yaml --set mix.shares.web=0.3 --set
-    mix.shares.code=0.3`. Thresholds of rules are asked anew of stored scores: `vineleaf plan
+    Try a change before you make it: `vineleaf plan mixes/demo.yaml --set mix.shares.web=0.25 --set
+    mix.shares.code=0.4`. Thresholds of rules are asked anew of stored scores: `vineleaf plan
     mixes/demo.yaml --sweep gopher.words.min=30,50,100 --plot words.svg`
 
     Beam options that choose what carries exchanges follow `--`: `-- --exchange_carrier=groupbykey

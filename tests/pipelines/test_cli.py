@@ -293,7 +293,7 @@ VERDICT = Verdict(
 @pytest.mark.parametrize(
     ("error", "code", "part"),
     [
-        (GateFailed("a", VERDICT.failures(), "w/gate.json"), 1, "removed of web is 0.9"),
+        (GateFailed("a", VERDICT.failures(), "w/gate.json", {}), 1, "removed of web is 0.9"),
         (BudgetError("web: 5 too many"), 2, "web: 5 too many"),
         (RunFailed("annotate: task x: it broke"), 3, "annotate: task x: it broke"),
         (OSError(28, "No space left on device"), 3, "No space left on device"),
@@ -320,7 +320,7 @@ def test_failures_are_one_sentence_and_an_exit_code(
 
 def test_a_failed_gate_says_seen_wanted_and_where_the_report_lies(recipe, tmp_path, monkeypatch):
     def fail(self):
-        raise GateFailed("a", VERDICT.failures(), "w/gate.json")
+        raise GateFailed("a", VERDICT.failures(), "w/gate.json", {})
 
     monkeypatch.setattr(workflow_module.Workflow, "run", fail)
     said = plain(invoke("run", recipe, "--workspace", tmp_path).stderr)

@@ -247,9 +247,10 @@ def test_a_failed_gate_publishes_nothing_and_leaves_its_report(tmp_path):
     with pytest.raises(FileNotFoundError):
         Dataset.published(job.stages[0].folder)
     assert raised.value.stage == "a"
-    (sentence,) = raised.value.sentences
+    sentence, left_out = raised.value.sentences
     assert "0.7" in sentence
     assert "at most 0.5" in sentence
+    assert left_out == "a: 1 removed (t0), 1 removed (t1)"
     report = storage.read_json(raised.value.report)
     assert raised.value.report == dataset.path("gate.json")
     assert report["gate"]["ok"] is False

@@ -10,7 +10,7 @@ def test_everything_lies_below_it(uri):
     workspace = Workspace(uri)
     paths = [
         workspace.documents("web"), workspace.attributes("gopher", "web"),
-        workspace.quarantine("web"), workspace.mix("demo"), workspace.benchmarks("demo"),
+        workspace.quarantine("web"), workspace.mix("demo"), workspace.benchmarks,
         workspace.report("demo"), workspace.work("exact", "f"),
     ]  # fmt: skip
     assert all(path.startswith(f"{uri}/") for path in paths)

@@ -149,7 +149,7 @@ def check_possible(
             f"{source}: the recipe asks for {count_tokens(wanted_tokens)} but {holder} can hold no"
             f" more than {most:,} at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
             f" at least {wanted_tokens - most:,} too many; lower mix.tokens or its share,"
-            " raise mix.max_epochs, or add input"
+            f" raise its mix.max_epochs (max_epochs.{source}, beside a default), or add input"
         )
 
 
@@ -177,7 +177,8 @@ def find_bin(
             f"{asked} but there are {available:,}"
             f" at {max_epochs:g} epoch{'' if max_epochs == 1 else 's'}:"
             f" {wanted_tokens - most:,} too many; lower mix.tokens or its share,"
-            f" raise mix.max_epochs to {enough:.2f}, or let mix.shortage be share_out or less"
+            f" raise its mix.max_epochs to {enough:.2f} (max_epochs.{source}, beside a default),"
+            " or let mix.shortage be share_out or less"
             if available
             else f"{asked} but no document is left"
         )

@@ -56,22 +56,24 @@ def from_json(content: bytes, spec: TokenizerSpec) -> Tokenizer:
             parsed.pop(key, None)
         # What this library writes anew is the same for every version of the format.
         library = tokenizers.Tokenizer.from_str(json.dumps({**parsed, "version": "1.0"}))
+        vocabulary: dict[str, int] = library.get_vocab(with_added_tokens=True)
+        size = max(vocabulary.values(), default=-1) + 1
+        if size > MOST_LIBRARY_IDS:  # asked before it is written, which visits each id below
+            token = max(vocabulary, key=vocabulary.__getitem__)
+            raise TokenizerError(
+                f"tokenizer {spec.name!r}: ids must be below {MOST_LIBRARY_IDS:,}"
+                f" ({token!r} has {size - 1:,})"
+            )
         parsed = json.loads(library.to_str())
         added = {token["content"]: token["id"] for token in parsed["added_tokens"]}
+    except TokenizerError:
+        raise
     except Exception as error:  # the library raises plain Exception
         raise TokenizerError(
             f"tokenizer {spec.name!r} must be a tokenizer.json that the tokenizers library reads "
             f"({str(error)[:200]})"
         ) from error
     library.encode_special_tokens = True  # that is: as ordinary text
-    vocabulary: dict[str, int] = library.get_vocab(with_added_tokens=True)
-    size = max(vocabulary.values(), default=-1) + 1
-    if size > MOST_LIBRARY_IDS:
-        token = max(vocabulary, key=vocabulary.__getitem__)
-        raise TokenizerError(
-            f"tokenizer {spec.name!r}: ids must be below {MOST_LIBRARY_IDS:,}"
-            f" ({token!r} has {size - 1:,})"
-        )
     digest = hashlib.sha256(json.dumps(parsed, sort_keys=True, ensure_ascii=False).encode())
     identity = identify(digest, size, {**vocabulary, **added}, spec)
     byte_level = _is_byte_level(parsed)

@@ -34,19 +34,19 @@ MB = 1e6
 START_SECONDS = 1.0  # of building and starting a stage's pipelines
 # Stage of benchmarks/ -> MB of text per CPU second in benchmarks/results.json.
 MEASURED = {
-    "html": 18.1,
-    "gopher": 54.5,
-    "c4": 293.0,
-    "fineweb": 187.0,
-    "madlad": 133.0,
-    "dolma3_lines": 142.0,
-    "language": 43.1,
-    "quality": 36.0,
-    "minhash": 153.0,
-    "exact": 674.0,
-    "decontaminate": 119.0,
-    "bpe": 61.0,
-    "substring": 20.6,
+    "html": 19.8,
+    "gopher": 62.4,
+    "c4": 320.0,
+    "fineweb": 202.0,
+    "madlad": 154.0,
+    "dolma3_lines": 162.0,
+    "language": 54.8,
+    "quality": 25.2,
+    "minhash": 156.0,
+    "exact": 860.0,
+    "decontaminate": 181.0,
+    "bpe": 77.4,
+    "substring": 20.2,
 }
 OTHER_ANNOTATOR = 100.0  # of code, pii, pdf_quality, url_lists: not measured alone
 # Annotator -> rate; any other name is a classifier's.

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.special import hyp1f1
 
 __all__ = ["MOST_GROWTH", "MOST_POWER", "Curve", "first_kept", "solve_curve"]
 
@@ -62,6 +60,8 @@ def solve_curve(target: float, edges: Floats, first: int, cap: float) -> Curve:
     `target`: wanted over available tokens. ValueError when even the level curve takes the best bin
     more often than `cap`.
     """
+    from scipy.optimize import brentq  # its import takes a tenth of a run with nothing to do
+
     discard = float(edges[first])
     top = max(len(edges) - 2, first)
     while top > first and edges[top] >= edges[-1]:
@@ -93,5 +93,7 @@ def _curve(target: float, discard: float, power: float, growth: float) -> Curve:
 
 def _primitive(y: Floats, power: float, growth: float) -> Floats:
     """Integral of t^power exp(growth t) from 0 to y."""
+    from scipy.special import hyp1f1
+
     series: Floats = y ** (power + 1) / (power + 1) * hyp1f1(power + 1, power + 2, growth * y)
     return series

@@ -147,7 +147,8 @@ class _Heartbeat:
             self._end()
 
     def _end(self) -> None:
-        self._stop.set()
+        with self._losing:  # no signal comes once this is left
+            self._stop.set()
         if self.lost:
             return  # the other thread may hang in a request
         for thread in self._threads:
@@ -174,7 +175,7 @@ class _Heartbeat:
                 return
             self.lost = True
             self._stop.set()
-        signal.pthread_kill(threading.main_thread().ident or 0, LOST)
+            signal.pthread_kill(threading.main_thread().ident or 0, LOST)
 
     def _beat(self) -> None:
         beats = 0

@@ -13,6 +13,7 @@ from textwrap import wrap
 from typing import Any
 
 from pipelines.stage_names import ANNOTATE, FILTER, TOKENIZE
+from pipelines.terminal_text import printable
 from transforms.quality.conditions import BOUNDS, Condition
 from transforms.quality.thresholds import meaning
 
@@ -149,7 +150,7 @@ class Story:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield f"{_printable(self.id)} of source {self.source}"
+        yield f"{printable(self.id)} of source {self.source}"
         yield f"  {self._verdict()}"
         yield "where it comes from"
         known = {key: value for key, value in self.metadata.items() if value is not None}
@@ -187,10 +188,10 @@ class Story:
         for passage in self.repeated:
             yield (
                 f"  bytes {passage.start:,} to {passage.end:,} ({passage.stage}):"
-                f" first in {_printable(passage.first_in)}"
+                f" first in {printable(passage.first_in)}"
             )
         for reason in self.reasons:
-            yield _printable(reason.message)
+            yield printable(reason.message)
         drawn = {one.mix: one for one in self.draws}
         for mix, copies in sorted(self.copies.items()):
             if copies:
@@ -245,10 +246,5 @@ def _short(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, int | float):
         return f"{int(value):,}"
-    text = _printable(str(value))
+    text = printable(str(value))
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
-
-
-def _printable(text: str) -> str:
-    """A text whose control characters, which could command the terminal, are written out."""
-    return text if text.isprintable() else repr(text)[1:-1]

@@ -30,6 +30,7 @@ __all__ = [
     "README",
     "Dataset",
     "Manifest",
+    "MissingDataset",
     "OutputFile",
     "TaskRecord",
     "fingerprint_of",

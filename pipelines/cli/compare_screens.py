@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.outcomes import ANSWERS
 from pipelines.cli.screens import Screen
+from pipelines.terminal_text import printable
 
 if TYPE_CHECKING:
     from pipelines.compare import Comparison, Example
@@ -111,7 +112,7 @@ def examples_lines(examples: Sequence[Example]) -> Iterator[str]:
             yield f"{one.source}, {_KINDS[one.kind]}"
         often = f"{_times(one.copies_a)} in A, {_times(one.copies_b)} in B"
         told = one.reason or (often if one.kind in ("more", "fewer") else "")
-        parts = [_printable(part) for part in (one.id, one.origin, told) if part]
+        parts = [printable(part) for part in (one.id, one.origin, told) if part]
         yield f"  {'  '.join(dict.fromkeys(parts))}"
         if one.begins:
             yield f"    {one.begins!r}"
@@ -134,8 +135,3 @@ def _epochs(value: float | None) -> str:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
-
-
-def _printable(text: str) -> str:
-    """A text whose control characters, which could command the terminal, are written out."""
-    return text if text.isprintable() else repr(text)[1:-1]

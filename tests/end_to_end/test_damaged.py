@@ -34,7 +34,7 @@ def test_a_changed_byte_is_noticed_where_a_file_is_read_and_mended(
             "documents/docs/*/*.parquet",
             "attributes/minhash/docs/*/*.parquet",
             "attributes/tokens/docs/*/*.parquet",
-            "benchmarks/small/*/*.arrow",
+            "benchmarks/index/*/*.arrow",
         )
     ]
     for path in flipped:

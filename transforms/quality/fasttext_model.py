@@ -334,7 +334,8 @@ class _Quantised:
             start, end = place * self.part, min((place + 1) * self.part, dim)
             table = self.centroids[start * _CENTROIDS : end * _CENTROIDS]
             dense[:, start:end] = table.reshape(_CENTROIDS, -1)[self.codes[:, place]]
-        dense *= self.norms[:, None]
+        with np.errstate(invalid="ignore"):  # a damaged file's norms may be of any bits
+            dense *= self.norms[:, None]
         return dense
 
 

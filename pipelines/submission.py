@@ -55,6 +55,8 @@ __all__ = [
     "runner_of",
 ]
 
+IN_PROCESS = frozenset({"DirectRunner", "FnApiRunner"})
+
 # Minutes without a new byte. A task writes as it goes on local disks; an object store shows a file
 # when it is whole, and a task is some minutes of work at most.
 PATIENCE_MINUTES = 30.0
@@ -136,10 +138,12 @@ def runner_of(options: PipelineOptions) -> Any:
 
     Beam's own DirectRunner first tries to download another runner.
     """
-    name = options.get_all_options().get("runner") or "DirectRunner"
-    if name in {"DirectRunner", "FnApiRunner"}:
-        return in_process_runner()
-    return name
+    name = _runner_name(options)
+    return in_process_runner() if name in IN_PROCESS else name
+
+
+def _runner_name(options: PipelineOptions) -> str:
+    return str(options.get_all_options().get("runner") or "DirectRunner")
 
 
 def in_process_runner() -> Any:
@@ -158,10 +162,10 @@ def in_process_runner() -> Any:
 
 def describe_runner(options: PipelineOptions) -> str:
     """What a run uses: the runner by Beam's name, and its threads, processes or job server."""
-    runner = runner_of(options)
-    if isinstance(runner, str):
+    name = _runner_name(options)
+    if name not in IN_PROCESS:
         endpoint = options.view_as(PortableOptions).job_endpoint
-        return f"{runner}, job server {endpoint}" if endpoint else runner
+        return f"{name}, job server {endpoint}" if endpoint else name
     given = options.view_as(DirectOptions)
     count = given.direct_num_workers or os.cpu_count() or 1  # 0 stands for all cores
     if given.direct_running_mode == "multi_processing":

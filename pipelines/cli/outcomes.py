@@ -105,9 +105,11 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def _importing() -> Iterator[None]:
-    """Imports make a million objects, which stay: to walk them for garbage takes half a second."""
+    """Imports make a million objects, which stay: to walk them for garbage, now and again at the
+    end of the process, takes a second and a half."""
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()

@@ -76,9 +76,9 @@ class _Facts:
 
 @dataclass(frozen=True)
 class Inside:
-    """Which bin of the order each cell of a source is cut in."""
+    """Which bin of the order each cell of a source is cut in, for each of its cuts."""
 
-    bins: Mapping[int, int]
+    bins: tuple[Mapping[int, int], ...]
     bits: int
     partition: Partition | None
 
@@ -158,9 +158,11 @@ def in_bin(
         cells = np.zeros(len(facts.order), np.int64)
     else:
         cells = facts.cells(looked.partition)
-    # Beyond all bins where nothing is cut, which no order reaches.
-    cut = np.array([looked.bins[n] for n in range(len(looked.bins))], np.int64)
-    found = (facts.order >> np.uint64(64 - looked.bits)).astype(np.int64) == cut[cells]
+    bins = (facts.order >> np.uint64(64 - looked.bits)).astype(np.int64)
+    found = np.zeros(len(bins), np.bool_)
+    for its in looked.bins:
+        # Beyond all bins where nothing is cut, which no order reaches.
+        found |= bins == np.array([its[n] for n in range(len(its))], np.int64)[cells]
     rows = np.empty(int(found.sum()), IN_BIN)
     rows["cell"], rows["order"] = cells[found], facts.order[found]
     rows["tokens"] = facts.tokens[found]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -54,7 +54,7 @@ from transforms.mixing.budget import (
     most_tokens,
     start_cut,
 )
-from transforms.mixing.cells import Cell, CellAsk, Cells, sum_cells
+from transforms.mixing.cells import Cell, CellAsk, Cells, GradedBudget, sum_cells
 from transforms.mixing.partition import Partition
 from transforms.mixing.quality_bins import Sums, find_bounds, find_cut_keys, unkey
 from transforms.mixing.shortage import settle
@@ -64,6 +64,7 @@ __all__ = ["MOST_TOPICS", "find_budgets"]
 MOST_TOPICS = 4096  # of a source: more are no topics
 MOST_SUMS = 1 << 22  # of all cells of a source together, 24 bytes each
 LEAST_BITS = 8  # of the order, by which the documents of a cell are summed
+Cuts = Mapping[int, tuple[SourceBudget, int]]  # by cell, with the bin of the order they lie in
 
 
 def find_budgets(
@@ -121,24 +122,28 @@ class _Search:
             for source in sources
         }
         wanted = settle(mix.tokens, mix.proportions, most, mix.shortage)
-        cuts: dict[str, dict[int, tuple[SourceBudget, int]]] = {}
+        cuts: dict[str, list[Cuts]] = {}  # up to the end of each stage; the last is of all
         asks = {}
         problems = []
         for source in sources:
+            ends = mix.stage_ends(source, wanted[source])
             try:
                 if source in cells:
-                    asks[source] = cells[source].ask(wanted[source], most[source])
-                    cuts[source] = cells[source].start_cuts(asks[source][0])
+                    rising = mix.curriculum is not None and mix.curriculum.quality == "rising"
+                    asks[source] = cells[source].ask(wanted[source], most[source], ends, rising)
+                    cuts[source] = [cells[source].start_cuts(one) for one in asks[source][0]]
                 else:
-                    epochs = mix.max_epochs[source]
-                    cuts[source] = {0: find_bin(source, plain[source], wanted[source], epochs)}
+                    its, epochs = plain[source], mix.max_epochs[source]
+                    whole: Cuts = {0: find_bin(source, its, wanted[source], epochs)}
+                    parts: list[Cuts] = [{0: start_cut(its, end, most[source])} for end in ends]
+                    cuts[source] = [*parts, whole]
             except BudgetError as error:
                 problems.append(str(error))
         if problems:
             raise BudgetError("\n".join(problems))
         looked = {
             source: Inside(
-                {cell: index for cell, (_, index) in its.items()},
+                tuple({cell: index for cell, (_, index) in one.items()} for one in its),
                 cells[source].bits if source in cells else BIN_BITS,
                 cells[source].cells.partition if source in cells else None,
             )
@@ -146,20 +151,16 @@ class _Search:
         }
         rows = self.passes.collect("cut", partial(in_bin, inside=looked, folder=folder), join_rows)
         budgets: dict[str, SourceBudget] = {}
-        for source, its in cuts.items():
+        for source, its_cuts in cuts.items():
             inside = rows.get(source, np.empty(0, IN_BIN))
-            bits = looked[source].bits
-            done = {}
-            for cell, (budget, _) in its.items():
-                here = inside[inside["cell"] == cell]
-                done[cell] = cut_in_bin(budget, here["order"], here["tokens"], bits)
+            inside = inside[np.argsort(inside["cell"], kind="stable")]
+            done = [_cut_cells(one, inside, looked[source].bits) for one in its_cuts]
             if source in cells:
-                its_asks, curves = asks[source]
-                budgets[source] = cells[source].finish(
-                    wanted[source], most[source], its_asks, curves, done
-                )
+                totals = (*mix.stage_ends(source, wanted[source]), wanted[source])
+                budgets[source] = cells[source].finish(totals, most[source], *asks[source], done)
             else:
-                budgets[source] = done[0]
+                *earlier, last = (one[0] for one in done)
+                budgets[source] = replace(last, stage_ends=tuple(earlier))
         return budgets
 
     def _graded(self, source: str) -> bool:
@@ -233,8 +234,12 @@ class _Counted:
     sums: Mapping[int, npt.NDArray[np.void]]
     bits: int
 
-    def ask(self, wanted: int, most: int) -> tuple[list[CellAsk], dict[str, Any]]:
-        """BudgetError when the source cannot give what is wanted."""
+    def ask(
+        self, wanted: int, most: int, ends: Sequence[int], rising: bool
+    ) -> tuple[list[list[CellAsk]], dict[str, Any]]:
+        """What is asked of the cells up to the end of each stage, of which all but the last end
+        after so many tokens; and the curves. BudgetError when the source cannot give what is
+        wanted."""
         if wanted > most:
             cells = self.cells
             limits = "as mix.max_epochs, mix.quality and mix.repeat allow"
@@ -247,9 +252,10 @@ class _Counted:
                 else f"{cells.source}: the recipe asks for {count_tokens(wanted)} but no document"
                 " is left"
             )
-        return self.cells.ask(wanted)
+        asks, curves = self.cells.ask(wanted)
+        return [*(self.cells.ask_until(asks, end, rising) for end in ends), asks], curves
 
-    def start_cuts(self, asks: Sequence[CellAsk]) -> dict[int, tuple[SourceBudget, int]]:
+    def start_cuts(self, asks: Sequence[CellAsk]) -> Cuts:
         """Where the cut of each cell lies, to within a bin of the order."""
         return {
             number: start_cut(self._histogram(number), ask.wanted, ask.most, self.bits)
@@ -258,18 +264,33 @@ class _Counted:
 
     def finish(
         self,
-        wanted: int,
+        totals: Sequence[int],
         most: int,
-        asks: Sequence[CellAsk],
+        asks: Sequence[Sequence[CellAsk]],
         curves: Mapping[str, Any],
-        cuts: Mapping[int, SourceBudget],
+        cuts: Sequence[Mapping[int, SourceBudget]],
     ) -> SourceBudget:
-        """The source's budget from the cuts of its cells."""
-        cells = [
-            Cell(place, ask.rate, cuts[number])
-            for number, (place, ask) in enumerate(zip(self.cells.places, asks, strict=True))
-        ]
-        return sum_cells(wanted, most, self.cells.partition, cells, curves)
+        """The source's budget from the cuts of its cells up to the end of each stage. `totals`: the
+        tokens wanted up to each."""
+        found: list[GradedBudget] = []
+        # The last first: a stage takes the next documents of cells only where a later one does.
+        for wanted, its_asks, its_cuts in reversed(list(zip(totals, asks, cuts, strict=True))):
+            within = found[-1].cells if found else None
+            cells = [
+                Cell(place, ask.rate, budget)
+                if within is None
+                else Cell(
+                    place,
+                    ask.rate,
+                    replace(budget, most_tokens=within[number].budget.taken_tokens),
+                )
+                for number, (place, ask) in enumerate(zip(self.cells.places, its_asks, strict=True))
+                for budget in [its_cuts[number]]
+            ]
+            can = most if within is None else found[-1].taken_tokens
+            found.append(sum_cells(wanted, can, self.cells.partition, cells, curves))
+        whole, *stages = found
+        return replace(whole, stage_ends=tuple(reversed(stages)))
 
     def _histogram(self, number: int) -> Histogram:
         its = self.sums.get(number, np.empty(0, IN_CELLS))
@@ -282,6 +303,17 @@ class _Counted:
 def _nothing(source: str) -> _Counted:
     """Of a source without a document."""
     return _Counted(Cells(source, Partition((), ()), np.empty(0, np.int64), 1, 0, None), {}, 0)
+
+
+def _cut_cells(cuts: Cuts, inside: npt.NDArray[np.void], bits: int) -> dict[int, SourceBudget]:
+    """The budget of each cell, cut in its bin of the order. `inside`: rows of `IN_BIN`, by cell."""
+    starts = np.searchsorted(inside["cell"], np.arange(len(cuts) + 1))
+    done = {}
+    for cell, (budget, index) in cuts.items():
+        here = inside[starts[cell] : starts[cell + 1]]
+        here = here[here["order"] >> np.uint64(64 - bits) == index]
+        done[cell] = cut_in_bin(budget, here["order"], here["tokens"], bits)
+    return done
 
 
 def _bits_for(cells: int) -> int:

@@ -17,6 +17,7 @@ from pipelines.funnel import Funnel, FunnelStep
 from pipelines.markdown import plain, table
 from pipelines.mix_outputs import OUTPUTS
 from transforms.datasets import OutputFile
+from transforms.mixing.curriculum import StageTokens
 from transforms.mixing.sequences import Sequencing
 
 __all__ = [
@@ -101,6 +102,7 @@ class MixFacts:
     packed: Mapping[str, int]
     benchmarks: BenchmarkFacts | None
     plots: tuple[str, ...] = ()
+    stages: Sequence[Mapping[str, StageTokens]] = ()  # of a curriculum, by source
 
     @property
     def tokens(self) -> int:
@@ -116,6 +118,7 @@ def write_datasheet(mix: MixFacts, funnel: Funnel) -> str:
     parts = [
         *_title(mix),
         *_sources(mix),
+        *_stages(mix),
         *_reading(mix),
         *_left_out(mix, funnel),
         *_benchmarks(mix),
@@ -161,6 +164,10 @@ def _sequences(asked: Sequencing, packed: Mapping[str, int]) -> str:
 
 
 def _order(mix: MixFacts) -> str:
+    if mix.stages:
+        return (
+            f"{len(mix.stages)} stages, each shuffled by a keyed hash (seed {mix.seed}); see below"
+        )
     if mix.order == "shuffled":
         return f"shuffled over the whole mix by a keyed hash (seed {mix.seed})"
     return "by source, as documents lie in the pool: let the trainer shuffle"
@@ -211,6 +218,29 @@ def _sources(mix: MixFacts) -> Iterator[str]:
             "As found in the documents or in the files that they came with; nobody has looked"
             " whether they are right."
         )
+
+
+def _stages(mix: MixFacts) -> Iterator[str]:
+    if not mix.stages:
+        return
+    yield "## Stages"
+    yield (
+        "The mix is a curriculum: read its files in the order of their names, and do not shuffle"
+        " across stages. Documents of a stage are shuffled; none comes again before all that are"
+        " taken of its source have come once."
+    )
+    rows = []
+    for number, stage in enumerate(mix.stages, 1):
+        tokens = sum(its.taken_tokens for its in stage.values())
+        held = ", ".join(
+            f"{source} {_percent(its.taken_tokens / tokens)}"
+            for source, its in stage.items()
+            if its.taken_tokens
+        )
+        share = _percent(tokens / mix.tokens) if mix.tokens else ""
+        rows.append((f"{number}", f"`part-stage{number:02d}-*`", f"{tokens:,}", share, held))
+    header = ("stage", "files", "tokens", "of the mix", "sources")
+    yield table(header, rows, ("files", "sources"))
 
 
 def _told(one: SourceFacts) -> str:

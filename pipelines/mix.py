@@ -25,7 +25,7 @@ from pipelines.mix_about import (
     describe_mix,
     write_about,
 )
-from pipelines.mix_outputs import of_source
+from pipelines.mix_outputs import bucket_groups, of_source
 from pipelines.mix_rescan import nothing_scanned, rescan_parts
 from pipelines.mix_shards import (
     MIX_VERSION,
@@ -39,13 +39,14 @@ from pipelines.mix_shards import (
 )
 from pipelines.recipe import Recipe, RecipeError
 from pipelines.recipe_paths import spelled_alike
-from pipelines.select import DIGEST
+from pipelines.select import DIGEST, in_stage
 from pipelines.stage_names import MIX
 from pipelines.stages import Finished, Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace
 from transforms.datasets import Manifest, TaskRecord, sum_counts
 from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import SourceBudget
+from transforms.mixing.curriculum import tokens_by_stage
 from transforms.mixing.document_order import bucket_count
 from transforms.stored_lists import Afterwards, Listed, StoredList
 from transforms.tokens.loading import Description, as_file
@@ -70,15 +71,33 @@ def selected_counts(budget: SourceBudget, selected: Mapping[str, int]) -> dict[s
         "most_tokens": budget.most_tokens,
         "tokens": selected["tokens"],
         "documents": selected["copies"],
-        "digest": f"{selected[DIGEST] % (1 << 64):016x}",
+        "digest": _hex(selected[DIGEST]),
     }
 
 
-def _order_parameters(budgets: Mapping[str, SourceBudget]) -> dict[str, Any]:
+def _order_parameters(
+    budgets: Mapping[str, SourceBudget], selected: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
     """What the order of a shuffled mix is proven by, beside the recipe's seed: no document of a
-    source is there more often."""
+    source is there more often; and, of a curriculum, what each stage holds of each source."""
     most = {source: budget.most_copies for source, budget in sorted(budgets.items())}
-    return {"most_copies": most}
+    stages = [
+        {
+            source: {
+                "next_document_tokens": its.next_document_tokens,
+                "tokens": selected[source][in_stage(number, "tokens")],
+                "documents": selected[source][in_stage(number, "copies")],
+                "digest": _hex(selected[source][in_stage(number, DIGEST)]),
+            }
+            for source, its in stage.items()
+        }
+        for number, stage in enumerate(tokens_by_stage(budgets))
+    ]
+    return {"most_copies": most, **({"stages": stages} if stages else {})}
+
+
+def _hex(digest: int) -> str:
+    return f"{digest % (1 << 64):016x}"
 
 
 def _check_lengths(recipe: Recipe, selected: Mapping[str, Mapping[str, int]]) -> None:
@@ -131,9 +150,12 @@ def mix_job(
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]
     shuffled = recipe.mix.order == "shuffled"
     total = sum(selected[source]["tokens"] for source in budgets)
-    buckets = bucket_count(total, recipe.mix.file_tokens) if shuffled else 0
+    staged = tokens_by_stage(budgets)
+    totals = [sum(its.taken_tokens for its in one.values()) for one in staged] or [total]
+    buckets = tuple(bucket_count(one, recipe.mix.file_tokens) for one in totals if shuffled)
     of_shard = {f"{shard.source}-{shard.task}": shard.source for shard in mixed}
-    names = [f"bucket-{number:05d}" for number in range(buckets)] or list(of_shard)
+    names = [f"bucket-{number:05d}" for number in range(sum(buckets))] or list(of_shard)
+    groups = bucket_groups(buckets)
     folders = [SHUFFLED] if shuffled else sorted(set(of_shard.values()))
     indexed = [f"mds-index-{one}" for one in folders] if "mds" in recipe.mix.outputs else []
     fingerprint = described.fingerprint
@@ -149,7 +171,7 @@ def mix_job(
                 source: selected_counts(budget, selected[source])
                 for source, budget in sorted(budgets.items())
             },
-            **({"order": _order_parameters(budgets)} if shuffled else {}),
+            **({"order": _order_parameters(budgets, selected)} if shuffled else {}),
         },
         inputs=inputs,
         tasks=[ABOUT, *names, *(f"{name}.rescan" for name in names), *indexed],
@@ -191,10 +213,9 @@ def mix_job(
             runs = StoredList.write([task.run for task in tasks], stage.dataset.aside)
             its = [
                 BucketTask(
-                    name=name, number=number, runs=runs, folder=SHUFFLED, group=f"{number:05d}",
-                    **common,
+                    name=name, number=number, runs=runs, folder=SHUFFLED, group=group, **common
                 )
-                for number, name in enumerate(names)
+                for number, (name, group) in enumerate(zip(names, groups, strict=True))
             ]  # fmt: skip
             written = (
                 shards

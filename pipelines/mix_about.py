@@ -28,6 +28,7 @@ from transforms import storage
 from transforms.datasets import README, Dataset, Manifest, OutputFile, TaskRecord, sum_counts
 from transforms.mixing.budget import SourceBudget, divide_tokens
 from transforms.mixing.cells import GradedBudget
+from transforms.mixing.curriculum import tokens_by_stage
 from transforms.mixing.licenses import licenses_of
 from transforms.tokens.loading import Description, as_file, describe_tokenizer, load_tokenizer
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
@@ -127,6 +128,7 @@ def describe_mix(
         eos=described.eos,
         pad=described.pad,
         order=recipe.mix.order,
+        stages=tokens_by_stage(budgets),
         seed=recipe.mix.seed,
         sources=sources,
         files=[file for record in records for file in record.files],

@@ -8,6 +8,7 @@ tokens, packed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from transforms.tokens.tokenizer import Tokenizer
 
 __all__ = [
     "OUTPUTS",
+    "bucket_groups",
     "csv_of",
     "difference",
     "is_token_file",
@@ -30,10 +32,28 @@ __all__ = [
     "other_outputs",
     "part_of",
     "source_of",
+    "stage_of_part",
 ]
 
 OUTPUTS = {"tokens": ".npy", "jsonl": ".jsonl.zst", "parquet": ".parquet", "megatron": ".bin",
            "mds": ".mds", "sequences": ".npy"}  # fmt: skip
+
+
+_STAGE = re.compile(r"/part-stage([0-9]+)-[^/]*$")
+
+
+def bucket_groups(buckets: Sequence[int]) -> list[str]:
+    """What is in the names of the parts of each bucket of a shuffled mix, rising with it.
+    `buckets`: how many each stage of a curriculum has; of a single number there are no stages."""
+    stages = [stage for stage, count in enumerate(buckets, 1) for _ in range(count)]
+    names = [f"stage{stage:02d}-" if len(buckets) > 1 else "" for stage in stages]
+    return [f"{name}{number:05d}" for number, name in enumerate(names)]
+
+
+def stage_of_part(path: str) -> int | None:
+    """The stage, from 0, that a part of a curriculum is of; None where its name tells none."""
+    found = _STAGE.search(path)
+    return int(found[1]) - 1 if found else None
 
 
 def other_outputs(outputs: Sequence[str], sequence: Sequencing | None) -> list[str]:

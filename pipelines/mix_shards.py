@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from pipelines.mix_outputs import csv_of, is_token_file, of_source
 from pipelines.mix_reuse import Written, remember_parts, reuse_parts
+from pipelines.selection_table import stage_columns
 from transforms import storage
 from transforms.attributes import read_aligned
 from transforms.checks.documents import id_hashes
@@ -90,8 +91,8 @@ class PartsTask:
 
 @dataclass(frozen=True, kw_only=True)
 class MixTask(PartsTask):
-    """The documents of one shard of the pool. With `buckets` they become a run (order_runs) in the
-    order of `seed` instead of parts.
+    """The documents of one shard of the pool. With `buckets` (see `staged_buckets`) they become a
+    run (order_runs) in the order of `seed` instead of parts.
 
     `slices`: into how many groups of parts they are divided, a power of two, by the order of `seed`
     by which documents are chosen. `memory`: folder that knows parts by what they hold; with `reuse`
@@ -99,7 +100,7 @@ class MixTask(PartsTask):
     """
 
     shard: PoolShard
-    buckets: int = 0
+    buckets: tuple[int, ...] = ()
     seed: int = 0
     slices: int = 1
     memory: str
@@ -108,7 +109,13 @@ class MixTask(PartsTask):
     @property
     def run(self) -> str:
         """Path of its run, without a suffix."""
-        return storage.join(self.dataset.aside, f"order/{self.name}-{self.buckets}")
+        buckets = "-".join(map(str, self.buckets))
+        return storage.join(self.dataset.aside, f"order/{self.name}-{buckets}")
+
+    @property
+    def stages(self) -> int:
+        """Of a curriculum; 0 where there is none."""
+        return len(self.buckets) if len(self.buckets) > 1 else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +208,17 @@ def _copies_in(
     return copies, buckets_of(order, task.slices)
 
 
+def _stages_of(batch: pa.RecordBatch, stages: int, copy: int) -> npt.NDArray[np.int64]:
+    """The stage, from 0, in which each document of a selection stands for time number `copy`;
+    `stages` for those that are not taken so often."""
+    stage = np.zeros(batch.num_rows, np.int64)
+    until = np.zeros(batch.num_rows, np.int64)
+    for name in stage_columns(stages):
+        until += batch.column(name).to_numpy()
+        stage += until <= copy
+    return stage
+
+
 def _origin(path: str) -> str:
     """Where a shard's file lies in its workspace."""
     return "/".join(path.rsplit("/", 4)[1:])
@@ -210,9 +228,12 @@ def write_shard_run(task: MixTask) -> str:
     """Write the run of a shard, unless it exists; gives its path."""
     tokenizer = load_tokenizer(task.tokenizer, task.fingerprint)
     chosen = (
-        (document_order(its.rows.column("id"), task.seed, copy), its)
+        (
+            document_order(its.rows.column("id"), task.seed, copy, stage if task.stages else None),
+            its,
+        )
         for copy in range(_contents(task)[0]["most_copies"])
-        for _, its in _chosen(task, tokenizer, copy, [0])
+        for stage, its in _chosen(task, tokenizer, copy, range(task.stages or 1))
     )
     write_run(task.run, chosen, task.buckets)
     return task.run
@@ -315,18 +336,20 @@ def _chosen(
     task: MixTask, tokenizer: Tokenizer, epoch: int, numbers: Sequence[int]
 ) -> Iterator[tuple[int, MixedDocuments]]:
     """The documents of some slices that are taken more than `epoch` times, row group by row group,
-    with the slice's number."""
+    with the slice's number; of a curriculum stages stand for slices."""
     shard, is_text = task.shard, bool(_TEXT_OUTPUTS & {*task.outputs})
     origin = _origin(shard.documents)
     stored = ["id", *(TEXT_COLUMNS[1:] if is_text else ())]  # the text is what the tokens say
     columns: dict[str, list[str] | None] = {
         "documents": stored,
         "tokens": ["tokens"],
-        "selection": ["copies"],
+        "selection": ["copies", *stage_columns(task.stages)],
     }
     first = 1
     for batches in read_aligned(shard.paths(*columns), shard.file.rows_digest, columns):
         copies, of_slice = _copies_in(task, batches)
+        if task.stages:
+            of_slice = _stages_of(batches["selection"], task.stages, epoch)
         for number in numbers:
             rows = np.flatnonzero((copies > epoch) & (of_slice == number))
             if not len(rows):

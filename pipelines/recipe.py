@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -26,6 +26,12 @@ from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import NGRAM, PERMUTATIONS, PRESETS, RECALL, choose_bands
 from transforms.dedup.substring import SIZE
 from transforms.dedup.units import WORDS
+from transforms.mixing.curriculum import (
+    Curriculum,
+    CurriculumStage,
+    shares_in_stage,
+    sources_mixed,
+)
 from transforms.mixing.partition import Quality, Repeat
 from transforms.mixing.sequences import Sequencing
 from transforms.quality.rules import Rule, rule
@@ -123,8 +129,8 @@ class Middles:
 
 @dataclass(frozen=True)
 class Mix:
-    """What is taken from the pool. `shares` are as written; `proportions` leave out what is
-    excluded."""
+    """What is taken from the pool. `shares` are as written; `proportions`, those of the whole mix,
+    leave out what is excluded and follow from the stages where there are some."""
 
     tokens: int
     tokenizer: str | Mapping[str, Any]
@@ -136,7 +142,8 @@ class Mix:
     file_tokens: int
     outputs: tuple[str, ...]
     sequence: Sequencing | None = None
-    order: str = "shards"  # or shuffled
+    order: str = "shards"  # or shuffled, as a mix with stages is
+    curriculum: Curriculum | None = None
     middles: Middles | None = None
     slices: int = 1  # groups of parts a shard's documents are divided into, a power of two
     long_documents: str = "own_file"  # or refuse: what becomes of one longer than `file_tokens`
@@ -147,9 +154,16 @@ class Mix:
     @property
     def proportions(self) -> dict[str, float]:
         """Share per source after `exclude`, summing to one."""
+        if self.curriculum is not None:
+            return self.curriculum.proportions()
         left = {name: share for name, share in self.shares.items() if name not in self.exclude}
         total = math.fsum(left.values())
         return {name: share / total for name, share in left.items()}
+
+    def stage_ends(self, source: str, tokens: int) -> tuple[int, ...]:
+        """How many of a source's tokens stand up to the end of each stage but the last; nothing
+        without stages."""
+        return self.curriculum.ends(source, tokens) if self.curriculum else ()
 
     @property
     def most_times(self) -> int:
@@ -382,18 +396,22 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
     epochs = tree.get("max_epochs", 1)
     per_source = epochs if isinstance(epochs, dict) else {"default": epochs}
     default = float(per_source.get("default", 1))
+    order = tree.get("order", "shards")
+    stages = order["stages"] if isinstance(order, dict) else []
+    names = sources_mixed(tree["shares"], stages)
     return Mix(
         tokens=count_tokens(tree["tokens"]),
         tokenizer=tree["tokenizer"],
         shares=dict(tree["shares"]),
         where=tree.get("where"),
         exclude=tuple(tree.get("exclude", [])),
-        max_epochs={name: float(per_source.get(name, default)) for name in tree["shares"]},
+        max_epochs={name: float(per_source.get(name, default)) for name in names},
         seed=tree.get("seed", 0),
         file_tokens=tree.get("file_tokens", FILE_TOKENS),
         outputs=tuple(tree.get("outputs", ["tokens"])),
         sequence=_sequence(tree.get("sequence")),
-        order=tree.get("order", "shards"),
+        order="shuffled" if stages else order,
+        curriculum=_curriculum(tree, order, names) if stages else None,
         slices=tree.get("slices", 1),
         long_documents=tree.get("long_documents", "own_file"),
         middles=_middles(tree.get("fill_in_middle")),
@@ -401,6 +419,20 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         quality=_quality(tree.get("quality")),
         repeat=_repeat(tree.get("repeat")),
     )
+
+
+def _curriculum(
+    mix: Mapping[str, Any], order: Mapping[str, Any], names: Sequence[str]
+) -> Curriculum:
+    exclude = mix.get("exclude", [])
+    stages = tuple(
+        CurriculumStage(
+            float(one["share"]),
+            shares_in_stage(mix["shares"], one.get("shares", {}), names, exclude),
+        )
+        for one in order["stages"]
+    )
+    return Curriculum(stages, order.get("quality", "even"))
 
 
 def _quality(tree: Mapping[str, Any] | None) -> Quality | None:

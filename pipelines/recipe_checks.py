@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixes.schema_errors import Violation, nearest, violations
+from pipelines.curriculum_checks import stage_problems
 from pipelines.recipe_files import SHARE_SUM_TOLERANCE
 from transforms import storage
 from transforms.annotators import ReadsFiles
 from transforms.decontamination.benchmarks import Benchmark, BenchmarkError
 from transforms.dedup.fuzzy import SIMILARITY
 from transforms.dedup.minhash import PERMUTATIONS, RECALL, choose_bands
+from transforms.mixing.curriculum import sources_mixed
 from transforms.quality.conditions import quoted
 from transforms.quality.rule_schemas import RULE_SCHEMAS
 from transforms.quality.rules import Rule, rule
@@ -57,6 +59,7 @@ class Checks:
         yield from self._benchmarks()
         yield from self._dedup()
         yield from self._shares()
+        yield from self._stages()
         yield from self._mix()
         yield from self._quality()
         yield from self._gates()
@@ -193,11 +196,12 @@ class Checks:
         exclude = self._get("mix", "exclude") or []
         if shares is not None:
             yield from _unknown(place, list(shares), names) if names else ()
+            shared = self._shared() or {}
             for index, name in enumerate(exclude):
-                if name not in shares:
-                    message = f"'{name}' is excluded but has no share{nearest(name, list(shares))}"
+                if name not in shared:
+                    message = f"'{name}' is excluded but has no share{nearest(name, list(shared))}"
                     yield Violation(("mix", "exclude", index), message)
-            if set(shares) <= set(exclude):
+            if set(shared) <= set(exclude):
                 message = "every source is excluded; nothing is left to mix"
                 yield Violation(("mix", "exclude"), message)
             total = math.fsum(shares.values())
@@ -207,9 +211,30 @@ class Checks:
         if isinstance(epochs, dict) and names:
             yield from _unknown(("mix", "max_epochs"), list(epochs), ["default", *names])
 
+    def _stages(self) -> Iterator[Violation]:
+        """A curriculum's stages."""
+        order = self._get("mix", "order")
+        if isinstance(order, Mapping):
+            shares, exclude = self._get("mix", "shares"), self._get("mix", "exclude") or []
+            for index, stage in enumerate(order["stages"] if self._names() else ()):
+                place = ("mix", "order", "stages", index, "shares")
+                yield from _unknown(place, list(stage.get("shares", {})), self._names())
+            yield from stage_problems(order["stages"], shares or {}, exclude)
+            if order.get("quality") == "rising" and self._get("mix", "quality") is None:
+                message = "'mix.order.quality' needs 'mix.quality', by which documents are good"
+                yield Violation(("mix", "order", "quality"), message)
+
+    def _shared(self) -> Any:
+        """The sources that have a share, of the whole mix or of a stage; None where something is
+        wrong in those of the mix."""
+        shares, order = self._get("mix", "shares"), self._get("mix", "order")
+        stages = order["stages"] if isinstance(order, Mapping) else []
+        named = sources_mixed(shares or {}, stages)
+        return None if shares is None else {**dict.fromkeys(named, 0.0), **shares}
+
     def _quality(self) -> Iterator[Violation]:
         """Names and shares of `mix.quality`, and its SQL."""
-        place, shares = ("mix", "quality"), self._get("mix", "shares")
+        place, shares = ("mix", "quality"), self._shared()
         quality = self._get(*place)
         repeat = self._get("mix", "repeat")
         if repeat is not None and "by" in repeat:
@@ -275,7 +300,9 @@ class Checks:
         if sequence is not None and sequence["length"] > most:
             message = f"a sequence must not be longer than 'mix.file_tokens', which is {most:,}"
             yield Violation(("mix", "sequence"), f"{message}: token files are packed one by one")
-        if self._get("mix", "order") == "shuffled" and (self._get("mix", "slices") or 1) > 1:
+        if (self._get("mix", "order") or "shards") != "shards" and (
+            self._get("mix", "slices") or 1
+        ) > 1:
             message = "'mix.slices' divide the files of a shard; a shuffled mix has none"
             yield Violation(("mix", "slices"), message)
         middles = self._get("mix", "fill_in_middle")
@@ -412,10 +439,10 @@ def places_of(value: Any, wanted: str) -> Iterator[Path]:
             yield from ((index, *place) for place in places_of(one, wanted))
 
 
-def _unknown(place: tuple[str, ...], names: list[str], known: list[str]) -> Iterator[Violation]:
+def _unknown(place: Path, names: list[str], known: list[str]) -> Iterator[Violation]:
     for name in names:
         if name not in known:
-            message = f"'{name}' in {'.'.join(place)} is no source{nearest(name, known)}"
+            message = f"'{name}' in {'.'.join(map(str, place))} is no source{nearest(name, known)}"
             yield Violation((*place, name), message)
 
 

@@ -2,10 +2,8 @@
 budget.
 
 In: tokens and attributes, and what the mix takes of each source (budgets.py). Out: per source the
-table `selection`, aligned with the documents: `eligible` bool (in the pool and met by the recipe's
-query), `copies` uint32, `cell` uint32 (the number of the document's cell in the budget, 0 where
-neither quality nor repetition decide; null where it is not eligible). Its counters tell which
-licences chosen documents state.
+table `selection` (selection_table.py), aligned with the documents. Its counters tell which licences
+chosen documents state and, of a curriculum, what each stage holds.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from pipelines.eligible import Choice, Scored, score
 from pipelines.recipe import Mix
+from pipelines.selection_table import selection_schema, stage_columns
 from pipelines.stage_names import SELECT
 from pipelines.stages import Job, Stage
 from pipelines.tables import TableTask, table_gate, table_job, table_stages
@@ -35,17 +35,15 @@ from transforms.mixing.cells import GradedBudget, copies_in_cells
 from transforms.mixing.identity import sum_digests
 from transforms.mixing.licenses import LicenseCounts
 
-__all__ = ["DIGEST", "SELECTION_SCHEMA", "SELECTION_VERSION", "select_job", "select_stages"]
+__all__ = ["DIGEST", "SELECTION_VERSION", "in_stage", "select_job", "select_stages"]
 
 SELECTION_VERSION = 5
-SELECTION_SCHEMA = pa.schema(
-    [
-        pa.field("eligible", pa.bool_(), nullable=False),
-        pa.field("copies", pa.uint32(), nullable=False),
-        pa.field("cell", pa.uint32()),
-    ]
-)
 DIGEST = "documents_digest"  # counter, whose sum counts modulo 2**64
+
+
+def in_stage(stage: int, counter: str) -> str:
+    """The name of what a counter counts in a stage of a curriculum, from 0."""
+    return f"{stage_columns(stage + 1)[-1]}.{counter}"
 
 
 def select_shard(task: TableTask, choice: Choice, budgets: Mapping[str, SourceBudget]) -> str:
@@ -56,21 +54,32 @@ def select_shard(task: TableTask, choice: Choice, budgets: Mapping[str, SourceBu
     shard, budget = task.shard, budgets.get(task.shard.source)
     counts: list[Mapping[str, int]] = []
     licenses = LicenseCounts()
+    ends = max((len(one.stage_ends) for one in budgets.values()), default=0)
+    schema = selection_schema(ends + 1 if ends else 0)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for scored in score(shard, choice):
             eligible = scored.eligible if budget else np.zeros(len(scored.eligible), np.bool_)
             chosen, cells = _choose(scored, budget)
+            stages = _divide(scored, chosen, cells, budget, ends) if ends else []
             table = pa.RecordBatch.from_arrays(
-                [pa.array(eligible), pa.array(chosen), pa.array(cells, mask=~eligible)],
-                schema=SELECTION_SCHEMA,
+                [
+                    pa.array(eligible),
+                    pa.array(chosen),
+                    pa.array(cells, mask=~eligible),
+                    *(pa.array(one) for one in stages),
+                ],
+                schema=schema,
             )
             counts.append(count_attributes(table))
             counts.append(_count(scored, eligible, chosen, cells, budget))
+            for number, one in enumerate(stages):
+                its = _count_taken(scored, one)
+                counts.append({in_stage(number, name): count for name, count in its.items()})
             licenses.add(scored.metadata, chosen, scored.tokens)
             yield table
 
-    file = write_table(task.dataset, shard.file, SELECTION_SCHEMA, batches())
+    file = write_table(task.dataset, shard.file, schema, batches())
     counts.append(licenses.counts())
     task.dataset.write_record(TaskRecord(shard.task, [file], sum_counts(counts)))
     return task.name
@@ -95,6 +104,35 @@ def _choose(
     return copies_in_cells(scored.order, cells, scored.eligible, budget), cells
 
 
+def _divide(
+    scored: Scored,
+    chosen: npt.NDArray[np.uint32],
+    cells: npt.NDArray[np.uint32],
+    budget: SourceBudget | None,
+    ends: int,
+) -> list[npt.NDArray[np.uint32]]:
+    """The copies of each document in each stage of a curriculum, of which `ends` end before the
+    last."""
+    if budget is None:
+        return [chosen] * (ends + 1)
+    until = [np.zeros_like(chosen)]
+    for end in budget.stage_ends:
+        if isinstance(end, GradedBudget):
+            until.append(copies_in_cells(scored.order, cells, scored.eligible, end))
+        else:
+            until.append(copies(scored.order, scored.eligible, end))
+    return [later - earlier for earlier, later in pairwise([*until, chosen])]
+
+
+def _count_taken(scored: Scored, chosen: npt.NDArray[np.uint32]) -> dict[str, int]:
+    """What documents hold that are taken so often."""
+    return {
+        "copies": int(chosen.sum()),
+        DIGEST: sum_digests(scored.digest, chosen),
+        "tokens": int((chosen.astype(np.int64) * scored.tokens).sum()),
+    }
+
+
 def _count(
     scored: Scored,
     eligible: npt.NDArray[np.bool_],
@@ -116,11 +154,9 @@ def _count(
         "removed.not drawn": int(undrawn.sum()) - discarded,
         "kept": int((chosen > 0).sum()),
         "kept_text_bytes": int((chosen.astype(np.int64) * scored.text_bytes).sum()),
-        "copies": int(chosen.sum()),
         "repeated": int((chosen > 1).sum()),
         "largest_document_tokens": int(scored.tokens[chosen > 0].max(initial=0)),
-        DIGEST: sum_digests(scored.digest, chosen),
-        "tokens": int((chosen.astype(np.int64) * scored.tokens).sum()),
+        **_count_taken(scored, chosen),
     }
 
 
@@ -146,6 +182,7 @@ def select_stages(
             "wanted_tokens": wanted.get(source, 0),
             "max_epochs": mix.max_epochs.get(source, 0),
             **_graded(mix, choice, source),
+            **_staged(mix, source),
             # scipy solves the curve of quality
             "environment": environment(
                 ("duckdb", *(("scipy",) if source in choice.grades else ()))
@@ -173,6 +210,21 @@ def select_stages(
         parameters,
         inputs,
     )
+
+
+def _staged(mix: Mix, source: str) -> dict[str, Any]:
+    """What of a curriculum the stage of a source depends on."""
+    if mix.curriculum is None:
+        return {}
+    ends = mix.curriculum.fractions(source) if source in mix.proportions else ()
+    # All tables of a mix have a column for each of its stages.
+    return {
+        "curriculum": {
+            "stages": len(mix.curriculum.stages),
+            "ends": [str(one) for one in ends],
+            "quality": mix.curriculum.quality,
+        }
+    }
 
 
 def _graded(mix: Mix, choice: Choice, source: str) -> dict[str, Any]:

@@ -31,21 +31,19 @@ from pipelines.mix_rescan import by_source, is_sound, scan_tokens
 from pipelines.recipe import Mix, read_mix
 from pipelines.stages import Stage
 from pipelines.verify_about import check_about
+from pipelines.verify_order import OrderSeen
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile, sum_counts
 from transforms.decontamination.index import NgramIndex, load_index
 from transforms.mixing.budget import BudgetError
-from transforms.mixing.document_order import out_of_order
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
 from transforms.mixing.sequences import token_part
 from transforms.mixing.shortage import settle
 from transforms.tokens.mds import mds_index
 from transforms.tokens.token_files import (
-    SHUFFLED,
     DocumentBounds,
     read_document_bounds,
     read_token_file,
-    source_of_document,
 )
 from transforms.tokens.tokenizer import Tokenizer
 
@@ -82,7 +80,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         return [*checks, Check(name, False, reason, "loaded")]
     others = other_outputs(asked.outputs, asked.sequence)
     unlike: dict[str, list[str]] = {one: [] for one in others}
-    order = _OrderSeen(manifest, asked.seed) if asked.order == "shuffled" else None
+    order = OrderSeen(manifest, asked) if asked.order == "shuffled" else None
     counts: dict[str, dict[str, int]] = {}
     digests: dict[str, int] = {}
     scanned = Counter[str]()  # token files by folder
@@ -100,7 +98,10 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
             found = scan_tokens(its_tokens, its_bounds, tokenizer, index)
             sound = sound and is_sound(found)
             if not found["rescan.misplaced_documents"]:
-                digests[source] = digests.get(source, 0) + _digest(its_tokens, its_bounds)
+                digest = _digest(its_tokens, its_bounds)
+                digests[source] = digests.get(source, 0) + digest
+                if order is not None:
+                    order.count(path, source, len(its_tokens), len(its_bounds.ids), digest)
                 if not found["rescan.tokens_out_of_range"]:
                     texts_bad += _undecodable(its_tokens, its_bounds, tokenizer)
             counts[source] = sum_counts([counts.get(source, {}), found])
@@ -112,7 +113,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         if order is not None:
             order.see(path, bounds)
     if order is not None:
-        checks.append(order.check())
+        checks += order.checks()
     there = Counter(source_of(path) for path in paths)
     checks.append(Check("files per source", scanned == there, dict(scanned), dict(there)))
     checks += _check_counts(selected, counts, texts_bad, index is not None)
@@ -122,27 +123,6 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
     seen = {source: f"{digests.get(source, 0) % (1 << 64):016x}" for source in wanted}
     checks.append(Check("documents are those selected", seen == wanted, seen, wanted))
     return checks
-
-
-class _OrderSeen:
-    """The order of a shuffled mix, while its files are read in the manifest's order."""
-
-    def __init__(self, manifest: Manifest, seed: int) -> None:
-        self._most_copies: dict[str, int] = manifest.parameters["order"]["most_copies"]
-        self._seed = seed
-        self._last = 0
-        self._wrong: list[str] = []
-
-    def see(self, path: str, bounds: DocumentBounds) -> None:
-        sources = [source_of_document(path, one) for one in bounds.paths]
-        most = np.array([self._most_copies.get(one, 1) for one in sources], np.int64)
-        wrong, self._last = out_of_order(bounds.ids, sources, self._seed, most, self._last)
-        if wrong or source_of(path) != SHUFFLED:
-            self._wrong.append(f"{path}: {wrong} documents")
-
-    def check(self) -> Check:
-        name = "documents stand in the order of a keyed hash"
-        return Check(name, not self._wrong, self._wrong[:10], [])
 
 
 def _is_inside(path: str) -> bool:

@@ -14,7 +14,9 @@ from rich.console import Console
 from pipelines.cli.options import AsJson, Overrides, RecipePath, WorkspaceUri, beam_options
 from pipelines.cli.outcomes import ANSWERS, outcomes, print_json
 from pipelines.cli.plan_screens import (
+    curriculum_table,
     describe_cells,
+    describe_curriculum,
     describe_outlook,
     describe_rules,
     outlook_table,
@@ -117,6 +119,7 @@ def plan(
         answer = {
             "stages": [state.to_json() for state in workflow.states],
             "sources": _sources(loaded, workflow),
+            "curriculum": describe_curriculum(loaded.mix, workflow.budgets),
             "rules": rules,
             "outlook": described[0] if described and not workflow.budgets else None,
             "sweep": [
@@ -155,6 +158,8 @@ def plan(
         ANSWERS.print(outlook_table(answer["outlook"]))
     else:
         ANSWERS.print(budgets_table(_totals(answer["sources"]), short))
+    if answer["curriculum"]:
+        ANSWERS.print(curriculum_table(answer["curriculum"]))
     for name, its in answer["sources"].items():
         for screen in quality_tables(name, its["cells"] or []):
             ANSWERS.print(screen)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.screens import Screen
 
 if TYPE_CHECKING:
+    from pipelines.recipe import Mix
     from pipelines.sweeps import Variant
     from pipelines.what_if import Outlook
     from pipelines.work_estimates import StageWork
     from transforms.datasets import Manifest
+    from transforms.mixing.budget import SourceBudget
     from transforms.mixing.cells import GradedBudget
 
 __all__ = [
+    "curriculum_table",
     "describe_cells",
+    "describe_curriculum",
     "describe_outlook",
     "describe_rules",
     "outlook_table",
@@ -87,6 +92,60 @@ def describe_cells(budget: GradedBudget) -> list[dict[str, Any]]:
         }
         for cell in budget.cells
     ]
+
+
+def describe_curriculum(
+    mix: Mix, budgets: Mapping[str, SourceBudget]
+) -> list[dict[str, Any]] | None:
+    """The stages of a mix: what each should hold of each source and what it would, None where that
+    is not known yet; None where the recipe has no stages."""
+    from transforms.mixing.budget import divide_tokens
+    from transforms.mixing.curriculum import tokens_by_stage
+
+    curriculum = mix.curriculum
+    found: list[dict[str, dict[str, int | None]]]
+    if curriculum is None:
+        return None
+    if budgets:
+        found = [
+            {
+                source: {"wanted_tokens": one.wanted_tokens, "taken_tokens": one.taken_tokens}
+                for source, one in its.items()
+            }
+            for its in tokens_by_stage(budgets)
+        ]
+    else:
+        found = [{} for _ in curriculum.stages]
+        for source, tokens in divide_tokens(mix.tokens, mix.proportions).items():
+            ends = (0, *curriculum.ends(source, tokens), tokens)
+            for its, (begin, end) in zip(found, pairwise(ends), strict=True):
+                its[source] = {"wanted_tokens": end - begin, "taken_tokens": None}
+    return [
+        {"stage": number, "share": stage.share, "sources": its}
+        for number, (stage, its) in enumerate(zip(curriculum.stages, found, strict=True), 1)
+    ]
+
+
+def curriculum_table(described: Sequence[Mapping[str, Any]]) -> Screen:
+    """The same for a terminal, without sources of which a stage holds nothing."""
+    rows = []
+    for one in described:
+        whole = sum(its["wanted_tokens"] for its in one["sources"].values())
+        for source, its in one["sources"].items():
+            if its["wanted_tokens"]:
+                taken = its["taken_tokens"]
+                rows.append(
+                    (
+                        f"{one['stage']} ({one['share']:.1%} of the mix)",
+                        source,
+                        f"{its['wanted_tokens'] / whole:.1%}",
+                        f"{its['wanted_tokens']:,}",
+                        UNKNOWN if taken is None else f"{taken:,}",
+                    )
+                )
+    header = ("stage", "source", "share of it", "wanted", "taken")
+    title = "Stages of the mix, one after another, in tokens"
+    return Screen(title, header, rows, frozenset({"stage", "source"}))
 
 
 def quality_tables(source: str, cells: Sequence[Mapping[str, Any]]) -> list[Screen]:

@@ -1,6 +1,11 @@
 """Budgets of a whole run: shortage by the recipe's rule, quality, repetition, and their proof."""
 
 import copy
+import gzip
+import re
+import shutil
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_pool import Finished, Outcome, published, run, vineleaf_here
 
+from transforms.datasets import Dataset
 from transforms.mixing.budget import divide_tokens
 
 QUALITY = {
@@ -34,6 +40,13 @@ def mixed(
         "shortage": "share_out",
         "quality": QUALITY,
         "repeat": {"times": {2: 2}},
+        "order": {
+            "stages": [
+                {"share": 0.5, "shares": {"docs": 0.8}},
+                {"share": 0.5, "shares": {"docs": 0.4}},
+            ],
+            "quality": "rising",
+        },
     }
     return workspace, recipe, run(recipe, workspace).good()
 
@@ -65,6 +78,54 @@ def test_the_mix_verifies_by_the_rule_of_shortage(
     mix = mixed[2].answer["mix"]
     checks = vineleaf_here("verify", mix, "--json").good().answer["checks"]
     assert {one["name"] for one in checks} >= {"share of docs", "share of code"}
+
+
+def test_early_files_hold_the_first_stage_and_late_ones_the_second(
+    mixed: tuple[Path, dict[str, Any], Outcome],
+) -> None:
+    workspace, _, outcome = mixed
+    stages = plan(workspace)["curriculum"]
+    assert [one["share"] for one in stages] == [0.5, 0.5]
+    base, manifest = published(Path(outcome.answer["mix"]))
+    paths = [one["path"] for one in manifest["files"] if one["path"].endswith(".csv.gz")]
+    assert paths == sorted(paths)
+    for number, stage in enumerate(stages, 1):
+        assert stage["sources"]["docs"]["wanted_tokens"] > 3000 / number
+        held: Counter[str] = Counter()
+        for path in paths:
+            if path.startswith(f"tokens/shuffled/part-stage{number:02d}-"):
+                for row in gzip.decompress((base / path).read_bytes()).decode().splitlines():
+                    begin, end, _, origin, _ = row.split(",")
+                    held[origin.split("/")[1]] += int(end) - int(begin)
+        wanted = {source: its["taken_tokens"] for source, its in stage["sources"].items()}
+        assert held == wanted
+    page = (base / "README.md").read_text()
+    assert "## Stages" in page
+    assert "`part-stage02-*`" in page
+
+
+def test_a_document_in_another_stage_than_its_own_is_found(
+    mixed: tuple[Path, dict[str, Any], Outcome], tmp_path: Path
+) -> None:
+    """The files of a stage are given the name of the other, and the manifest agrees."""
+    mix = tmp_path / "mix"
+    shutil.copytree(mixed[2].answer["mix"], mix)
+    dataset, manifest = Dataset.published(str(mix))
+    files = []
+    swapped = {"stage01": "stage02", "stage02": "stage01"}
+    for file in manifest.files:
+        name = re.sub("stage0[12]", lambda found: swapped[found[0]], file.path)
+        if name != file.path:
+            Path(dataset.path(file.path)).rename(dataset.path(name + ".moved"))
+        files.append(replace(file, path=name))
+    for moved in Path(dataset.base).rglob("*.moved"):
+        moved.rename(moved.with_suffix(""))
+    dataset.publish(replace(manifest, files=files))
+    answer = vineleaf_here("verify", str(mix), "--json").answer
+    found = [check["name"] for check in answer["checks"] if not check["ok"]]
+    assert "stage 1 holds the documents that were selected" in found
+    assert "shares of stage 1, to within a document of each source" in found
+    assert not [name for name in found if "hash of" in name or "share of" in name]
 
 
 def test_cells_of_the_plan_hold_what_the_manifest_says(

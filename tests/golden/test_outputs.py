@@ -42,6 +42,7 @@ from pipelines.dedup_graphs import build_exact, build_fuzzy
 from pipelines.eligible import Choice
 from pipelines.filter import CONTAMINATED, Judgement, filter_shard
 from pipelines.mix import MIX_VERSION
+from pipelines.mix_outputs import bucket_groups
 from pipelines.mix_rescan import rescan_parts
 from pipelines.mix_shards import BucketTask, MixTask, write_bucket, write_shard, write_shard_run
 from pipelines.passage_graphs import build_substring, build_units
@@ -77,6 +78,7 @@ from transforms.ingest.warc import WarcReader
 from transforms.ingest.writer import WRITER_VERSION, write_documents
 from transforms.kernels.unicode import WORDS_VERSION
 from transforms.kernels.words import hash_words
+from transforms.mixing.curriculum import Curriculum, CurriculumStage
 from transforms.mixing.sequences import Sequencing
 from transforms.quality.c4 import C4
 from transforms.quality.candidates import CANDIDATES_VERSION
@@ -383,6 +385,11 @@ def tokens(fuzzy, tokenizer, index):
 
 @pytest.fixture(scope="module")
 def selection(tokens):
+    return tokens, select_from(tokens)
+
+
+def select_from(tokens, curriculum=None):
+    """Add the table `selection` to a pool; gives the budgets."""
     schemas = {"size": schema_of(tokens, "size")}
     choice = Choice("size.bytes > 4", 7, schemas)
     mix = Mix(
@@ -395,13 +402,14 @@ def selection(tokens):
         seed=choice.seed,
         file_tokens=500,
         outputs=("tokens", "megatron", "mds"),
+        curriculum=curriculum,
     )
     workspace = Workspace(tokens.folder)
     budgets = find_budgets(workspace, mix, tokens.shards, choice, OPTIONS)
     tokens.extend(
         "selection", lambda shard, to: select_shard(TableTask(shard, to), choice, budgets)
     )
-    return tokens, budgets
+    return budgets
 
 
 @pytest.mark.parametrize(
@@ -571,7 +579,7 @@ def test_mix(selection, tokenizer, index, tmp_path):
         )  # fmt: skip
         rescan_parts(write_shard(task))
         output |= written_by(task)
-        runs.append(write_shard_run(replace(task, buckets=2, seed=7)))
+        runs.append(write_shard_run(replace(task, buckets=(2,), seed=7)))
     runs = StoredList.write(runs, str(tmp_path))
     for number in range(2):
         task = BucketTask(
@@ -581,6 +589,47 @@ def test_mix(selection, tokenizer, index, tmp_path):
         rescan_parts(write_bucket(task))
         output |= written_by(task)
     compare("mix", MIX_VERSION, output)
+
+
+def test_curriculum(tokens, tokenizer, tmp_path):
+    pool = copy.copy(tokens)
+    pool.folder = str(tmp_path / "pool")
+    pool.shards = list(tokens.shards)
+    stages = (
+        CurriculumStage(0.6, {"web": 0.95, "code": 0.05}),
+        CurriculumStage(0.4, {"web": 0.8, "code": 0.2}),
+    )
+    budgets = select_from(pool, Curriculum(stages))
+    output = {source: budget.to_json() for source, budget in sorted(budgets.items())}
+    output = {"budgets": output, **pool.output("selection")}
+    common = {
+        "dataset": Dataset(str(tmp_path / "mix"), "f"),
+        "tokenizer": tokenizer,
+        "fingerprint": "",
+        "file_tokens": 500,
+        "index": None,
+        "outputs": ("tokens",),
+        "sequence": None,
+    }
+    buckets = (3, 2)
+    runs = [
+        write_shard_run(
+            MixTask(
+                name=shard.source, shard=shard, folder="", group="", memory="", buckets=buckets,
+                seed=7, **common,
+            )
+        )
+        for shard in pool.shards
+    ]  # fmt: skip
+    runs = StoredList.write(runs, str(tmp_path))
+    for number, group in enumerate(bucket_groups(buckets)):
+        task = BucketTask(
+            name=f"bucket-{number}", number=number, runs=runs, folder="shuffled", group=group,
+            shuffled=True, **common,
+        )  # fmt: skip
+        rescan_parts(write_bucket(task))
+        output |= written_by(task)
+    compare("curriculum", [SELECTION_VERSION, MIX_VERSION], output)
 
 
 def written_by(task):

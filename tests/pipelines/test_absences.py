@@ -12,7 +12,7 @@ from pipelines.absences import (
     removal_reasons,
     workspace_of,
 )
-from pipelines.select import SELECTION_SCHEMA
+from pipelines.selection_table import SELECTION_SCHEMA
 from pipelines.stage_names import EXACT_DEDUP, FILTER, FUZZY_DEDUP, SELECT, TOKENIZE
 from transforms.attributes import write_table
 from transforms.datasets import Dataset, Manifest, OutputFile

@@ -369,6 +369,58 @@ def test_excluded_sources_leave_the_others_in_proportion(load):
     assert left == {"code": pytest.approx(0.6), "math": pytest.approx(0.4)}
 
 
+STAGES = "  order: {stages: [{share: 0.75}, {share: 0.25, shares: {code: 0.9}}]}\n"
+
+
+def test_stages_make_the_shares_of_the_whole(load):
+    recipe = load(GOOD.replace("gates:", STAGES + "gates:"))
+    assert recipe.mix.order == "shuffled"
+    assert recipe.mix.proportions == pytest.approx({"web": 0.4, "code": 0.6})
+    assert [dict(one.shares) for one in recipe.mix.curriculum.stages] == [
+        {"web": 0.5, "code": 0.5}, pytest.approx({"web": 0.1, "code": 0.9}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("order", "key", "part"),
+    [
+        ("shufled", "mix.order", "'shards' or the text 'shuffled' or a mapping"),
+        ("{stages: [{share: 1}]}", "mix.order.stages", "is too short"),
+        ("{stages: [{share: 0.5}, {share: 0.4}]}", "mix.order.stages", "(they sum to 0.9)"),
+        ("{stages: [{share: 0.5}, {shares: {web: 1}}]}", "mix.order.stages.1", "lacks the key"),
+        (
+            "{stages: [{share: 0.5}, {share: 0.5, shares: {wbe: 0.5}}]}",
+            "mix.order.stages.1.shares.wbe", "did you mean 'web'",
+        ),
+        (
+            "{stages: [{share: 0.5}, {share: 0.5, shares: {web: 0.8, code: 0.8}}]}",
+            "mix.order.stages.1.shares", "of stage 2 must sum to 1 at most (they sum to 1.6)",
+        ),
+        (
+            "{stages: [{share: 0.5}, {share: 0.5, shares: {web: 0.5, code: 0.4}}]}",
+            "mix.order.stages.1.shares", "since they name every source (they sum to 0.9)",
+        ),
+        (
+            "{stages: [{share: 0.5, shares: {web: 0}}, {share: 0.5, shares: {web: 0}}]}",
+            "mix.order.stages", "'web' has a share of 0 in all stages",
+        ),
+        ("{stages: [{share: 0.5}, {share: 0.5}], quality: rising}", "mix.order.quality", "needs"),
+    ],
+)  # fmt: skip
+def test_stages_that_cannot_be_are_told(check, order, key, part):
+    (problem,) = check(GOOD.replace("gates:", f"  order: {order}\ngates:"))
+    assert problem.key == key
+    assert part in problem.message
+    assert problem.line == line_of(GOOD, "gates:")
+
+
+def test_a_stage_of_excluded_sources_alone_is_told(check):
+    order = "{stages: [{share: 0.5}, {share: 0.5, shares: {code: 1}}]}"
+    text = GOOD.replace("gates:", f"  order: {order}\n  exclude: [code]\ngates:")
+    (problem,) = check(text)
+    assert "stage 2 holds only sources that mix.exclude leaves out" in problem.message
+
+
 def test_epochs_of_a_source_default_to_default(load):
     text = GOOD.replace("{web: 2}", "{web: 2, default: 3}")
     assert load(text).mix.max_epochs == {"web": 2.0, "code": 3.0}

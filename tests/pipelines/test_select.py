@@ -12,7 +12,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipelines.budgets import find_budgets
 from pipelines.eligible import Choice, Grade
 from pipelines.recipe import Mix
-from pipelines.select import SELECTION_SCHEMA, select_shard, select_stages
+from pipelines.select import select_shard, select_stages
+from pipelines.selection_table import selection_schema, stage_columns
 from pipelines.tables import TableTask
 from pipelines.tokenize import TOKENS_SCHEMA
 from pipelines.workspace import Workspace
@@ -22,7 +23,13 @@ from transforms.datasets import Dataset, OutputFile
 from transforms.dedup.pool import PoolShard
 from transforms.documents import ROWS_DIGEST_KEY, SCHEMA, rows_digest
 from transforms.mixing.budget import BudgetError, divide_tokens, order_key
-from transforms.mixing.cells import GradedBudget
+from transforms.mixing.cells import GradedBudget, budget_from_json
+from transforms.mixing.curriculum import (
+    Curriculum,
+    CurriculumStage,
+    shares_in_stage,
+    tokens_by_stage,
+)
 from transforms.mixing.partition import Quality, Repeat
 from transforms.quality.size import Size
 
@@ -102,19 +109,29 @@ def mix_of(tokens, **more):
 
 def run(folder, mix, splits=1, grades=None):
     """Copies by id, budgets and counts by source."""
+    copies, budgets, counts, _ = run_staged(folder, mix, splits, grades)
+    return copies, budgets, counts
+
+
+def run_staged(folder, mix, splits=1, grades=None):
+    """The same, and copies by id in each stage of a curriculum."""
+    stages = len(mix.curriculum.stages) if mix.curriculum else 0
     shards = write_pool(folder, splits)
     choice = Choice(mix.where, mix.seed, SCHEMAS, grades or {})
     budgets = find_budgets(Workspace(str(folder / "w")), mix, shards, choice, OPTIONS)
     copies, counts = {}, {}
+    in_stage = [{} for _ in range(stages)]
     for shard in shards:
         dataset = Dataset(f"{folder}/selection/{shard.source}", "f")
         select_shard(TableTask(shard, dataset), choice, budgets)
         table = pq.read_table(dataset.path(shard.file.path))
-        assert table.schema.remove_metadata() == SELECTION_SCHEMA
+        assert table.schema.remove_metadata() == selection_schema(stages)
         ids = pq.read_table(shard.documents)["id"].to_pylist()
         copies.update(zip(ids, table["copies"].to_pylist(), strict=True))
+        for its, name in zip(in_stage, stage_columns(stages), strict=True):
+            its.update(zip(ids, table[name].to_pylist(), strict=True))
         counts.setdefault(shard.source, []).append(dataset.read_record(shard.task).counts)
-    return copies, budgets, counts
+    return copies, budgets, counts, in_stage
 
 
 def tokens_taken(copies, source):
@@ -405,3 +422,116 @@ def test_a_stage_depends_on_its_sources_quality(tmp_path):
     assert before["code"] == plain["code"]
     other = replace(graded(3000), quality=replace(QUALITY, discard=0.2))
     assert fingerprints(other, GRADES)["web"] != before["web"]
+
+
+# Curricula: the same documents, stage by stage
+
+STAGED = {"web": 0.75, "code": 0.25}
+
+
+def curriculum_of(*stages, quality="even"):
+    """Of (share, shares that are named)."""
+    return Curriculum(
+        tuple(
+            CurriculumStage(share, shares_in_stage(STAGED, named, list(STAGED)))
+            for share, named in stages
+        ),
+        quality,
+    )
+
+
+def check_stages(copies, budgets, in_stage, mix):
+    """Stages sum to the mix, and up to the end of each a source has the tokens that it should."""
+    assert copies == {name: sum(its[name] for its in in_stage) for name in copies}
+    for source in mix.proportions:
+        budget, until = budgets[source], 0
+        wanted = (*mix.stage_ends(source, budget.wanted_tokens), budget.wanted_tokens)
+        ends = (*budget.stage_ends, budget)
+        for number, (its, end) in enumerate(zip(in_stage, ends, strict=True)):
+            here = tokens_taken(its, source)
+            until += here
+            assert until == end.taken_tokens
+            assert 0 <= wanted[number] - until < max(end.next_document_tokens, 1)
+            told = tokens_by_stage(budgets)[number][source]
+            assert told.taken_tokens == here
+
+
+def test_a_curriculum_puts_the_same_documents_into_stages(tmp_path):
+    stages = ((0.5, {}), (0.3, {"code": 0.6}), (0.2, {"code": 1.0}))
+    mix = mix_of(6000, curriculum=curriculum_of(*stages))
+    copies, budgets, counts, in_stage = run_staged(tmp_path / "staged", mix)
+    check_stages(copies, budgets, in_stage, mix)
+    # 0.5 * 0.25 + 0.3 * 0.6 + 0.2 of the whole is code.
+    assert mix.proportions == pytest.approx({"web": 0.495, "code": 0.505})
+    assert budgets["code"].wanted_tokens == 3030
+    assert tokens_taken(in_stage[2], "web") == 0
+    plain, _, _ = run(tmp_path / "plain", mix_of(6000, shares=mix.proportions))
+    assert copies == plain
+    its = counts["code"][0]
+    for name in ("tokens", "copies"):
+        assert its[name] == sum(its[f"{stage}.{name}"] for stage in stage_columns(3))
+    digests = sum(its[f"{stage}.documents_digest"] for stage in stage_columns(3))
+    assert (digests - its["documents_digest"]) % (1 << 64) == 0
+
+
+def test_no_document_comes_again_before_its_whole_source_has_come(tmp_path):
+    mix = mix_of(9000, curriculum=curriculum_of((0.2, {}), (0.5, {}), (0.3, {})))
+    _, budgets, _, in_stage = run_staged(tmp_path, mix)
+    assert budgets["web"].epochs > 1.5
+    for source in STAGED:
+        names = [name for name, count, _ in POOL[source] if count]
+        until = np.zeros(len(names), np.int64)
+        for its in in_stage:
+            until += [its[name] for name in names]
+            assert until.max() - until.min() <= 1
+        assert until.max() == np.ceil(budgets[source].epochs)
+
+
+def test_earlier_stages_are_a_smaller_mix(tmp_path):
+    mix = mix_of(4000, curriculum=curriculum_of((0.25, {}), (0.75, {})))
+    _, _, _, in_stage = run_staged(tmp_path / "staged", mix)
+    alone, _, _ = run(tmp_path / "alone", mix_of(1000))
+    assert in_stage[0] == alone
+
+
+@pytest.mark.parametrize("quality", ["even", "rising"])
+@pytest.mark.parametrize("splits", [1, 3])
+def test_stages_of_graded_sources_are_met_in_any_split(tmp_path, quality, splits):
+    stages = ((0.4, {}), (0.4, {"web": 0.5}), (0.2, {"web": 0.9}))
+    mix = mix_of(
+        3000, curriculum=curriculum_of(*stages, quality=quality), quality=QUALITY,
+        repeat=Repeat("size.bytes % 5", ((3, 2),)),
+    )  # fmt: skip
+    copies, budgets, _, in_stage = run_staged(tmp_path / "one", mix, splits, grades=GRADES)
+    check_stages(copies, budgets, in_stage, mix)
+    one, budgets_of_one, _, in_stage_of_one = run_staged(tmp_path / "two", mix, 2, grades=GRADES)
+    assert (one, budgets_of_one, in_stage_of_one) == (copies, budgets, in_stage)
+    sizes = {name: size for name, _, size in POOL["web"]}
+    means = [
+        np.average([sizes[name] for name in sizes], weights=[its[name] for name in sizes])
+        for its in in_stage
+    ]
+    if quality == "rising":
+        assert means[0] < means[1] < means[2]
+    else:
+        assert max(means) - min(means) < 15
+    assert budget_from_json(budgets["web"].to_json()) == budgets["web"]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_random_curriculum_is_met_stage_by_stage(tmp_path, number):
+    random = np.random.default_rng(number)
+    count = int(random.integers(2, 6))
+    shares = random.dirichlet(np.ones(count)).tolist()
+    stages = [
+        (share, {"code": float(random.uniform(0, 1))} if random.random() < 0.7 else {})
+        for share in shares
+    ]
+    mix = mix_of(
+        int(random.integers(500, 8000)),
+        curriculum=curriculum_of(*stages),
+        shortage="share_out",
+        seed=int(random.integers(0, 99)),
+    )
+    copies, budgets, _, in_stage = run_staged(tmp_path, mix, splits=int(random.integers(1, 4)))
+    check_stages(copies, budgets, in_stage, mix)

@@ -77,6 +77,8 @@ class SourceBudget:
     next_document_tokens: int = 0
     next_documents: int = 0  # so many have that order: one, but for equal hashes
     most_tokens: int = 0  # that it can give: what is available, as often as it may be repeated
+    # Of a curriculum: what stands up to the end of each stage but the last, each inside the next.
+    stage_ends: tuple[SourceBudget, ...] = ()
 
     @property
     def epochs(self) -> float:
@@ -89,11 +91,19 @@ class SourceBudget:
         return self.whole_epochs + 1
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "epochs": round(self.epochs, 6)}
+        its = asdict(replace(self, stage_ends=()))
+        del its["stage_ends"]
+        return {**its, "epochs": round(self.epochs, 6), **self.ends_to_json()}
+
+    def ends_to_json(self) -> dict[str, Any]:
+        """Of a curriculum, `stage_ends`; else nothing."""
+        return {"stage_ends": [one.to_json() for one in self.stage_ends]} if self.stage_ends else {}
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> SourceBudget:
-        return SourceBudget(**{key: item for key, item in value.items() if key != "epochs"})
+        its = {key: item for key, item in value.items() if key not in ("epochs", "stage_ends")}
+        ends = tuple(SourceBudget.from_json(one) for one in value.get("stage_ends", ()))
+        return SourceBudget(**its, stage_ends=ends)
 
 
 def count_tokens(count: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from itertools import groupby
 from typing import Any
@@ -73,12 +73,17 @@ class GradedBudget(SourceBudget):
 
     def to_json(self) -> dict[str, Any]:
         return {
-            **{k: v for k, v in asdict(self).items() if k not in ("cells", "curves", "partition")},
+            **{k: getattr(self, k) for k in _NUMBERS},
             "epochs": round(self.epochs, 6),
             "partition": asdict(self.partition),
             "cells": [cell.to_json() for cell in self.cells],
             "curves": {topic: asdict(curve) for topic, curve in (self.curves or {}).items()},
+            **self.ends_to_json(),
         }
+
+
+# Of a source's budget, whether it falls into cells or not.
+_NUMBERS = [one.name for one in fields(SourceBudget) if one.name != "stage_ends"]
 
 
 def budget_from_json(value: Mapping[str, Any]) -> SourceBudget:
@@ -86,12 +91,12 @@ def budget_from_json(value: Mapping[str, Any]) -> SourceBudget:
     if "cells" not in value:
         return SourceBudget.from_json(value)
     value = json.loads(json.dumps(value))
-    plain = {k: v for k, v in value.items() if k not in ("partition", "cells", "curves")}
     return GradedBudget(
-        **asdict(SourceBudget.from_json(plain)),
+        **{name: value[name] for name in _NUMBERS if name in value},
         partition=Partition.from_json(value["partition"]),
         cells=tuple(Cell.from_json(cell) for cell in value["cells"]),
         curves={topic: Curve(**curve) for topic, curve in value["curves"].items()},
+        stage_ends=tuple(budget_from_json(one) for one in value.get("stage_ends", ())),
     )
 
 
@@ -168,6 +173,23 @@ class Cells:
             if of_topic.get(topic):
                 curves[topic] = self._ask_topic(of_topic[topic], topic, its, asks)
         return asks, curves
+
+    def ask_until(self, asks: Sequence[CellAsk], tokens: int, rising: bool) -> list[CellAsk]:
+        """What of `asks` is wanted in the first `tokens` of the source; no cell's part sinks with
+        them. They lack less than a token a cell to `tokens`.
+
+        All cells have the same part of theirs, or, `rising`, those of a topic's worse bins come
+        before the better ones.
+        """
+        whole = max(sum(ask.wanted for ask in asks), 1)
+        parts = [ask.wanted * tokens // whole for ask in asks]
+        if rising:
+            for its in self.of_topic.values():  # their numbers rise with the bin
+                left = sum(asks[number].wanted for number in its) * tokens // whole
+                for number in its:
+                    parts[number] = min(left, asks[number].wanted)
+                    left -= parts[number]
+        return [replace(ask, wanted=part) for ask, part in zip(asks, parts, strict=True)]
 
     def _ask_topic(self, wanted: int, topic: str, its: Sequence[int], asks: list[CellAsk]) -> Curve:
         target = wanted / sum(self.there[number] for number in its)

@@ -8,7 +8,7 @@ little-endian int32. A bucket is read from all runs, so tokens move once, throug
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms import storage
-from transforms.mixing.document_order import buckets_of
+from transforms.mixing.document_order import staged_buckets
 from transforms.tokens.parts import MixedDocuments
 
 __all__ = ["read_bucket", "write_run"]
@@ -28,9 +28,12 @@ _ORDER = [("order", "ascending"), ("id", "ascending"), ("path", "ascending")]
 
 
 def write_run(
-    path: str, documents: Iterable[tuple[npt.NDArray[np.uint64], MixedDocuments]], buckets: int
+    path: str,
+    documents: Iterable[tuple[npt.NDArray[np.uint64], MixedDocuments]],
+    buckets: Sequence[int],
 ) -> None:
-    """Write a run of documents with their orders, unless it exists; none without documents."""
+    """Write a run of documents with their orders, unless it exists; none without documents.
+    `buckets`: see `staged_buckets`."""
     if storage.exists(path + ".buckets"):
         return
     numbers: list[int] = []
@@ -40,8 +43,8 @@ def write_run(
             if writer is None:
                 writer = pa.ipc.new_file(file, segment.schema)
             segment = segment.sort_by(_ORDER).combine_chunks()
-            its = buckets_of(segment["order"].to_numpy(), buckets)
-            edges = np.flatnonzero(np.diff(its, prepend=-1, append=buckets))
+            its = staged_buckets(segment["order"].to_numpy(), buckets)
+            edges = np.flatnonzero(np.diff(its, prepend=-1, append=sum(buckets)))
             for first, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
                 writer.write_table(segment.slice(first, end - first), max_chunksize=end - first)
                 numbers.append(int(its[first]))

@@ -52,7 +52,7 @@ def test_buckets_hold_all_documents_in_order(
             everything += names
             batches.append(batch(names))
         paths.append(str(folder / f"{place}"))
-        write_run(paths[-1], iter(batches), buckets)
+        write_run(paths[-1], iter(batches), (buckets,))
     found = []
     for bucket in range(buckets):
         for its in read_bucket(paths, bucket):
@@ -70,9 +70,9 @@ def test_runs_are_read_from_any_filesystem_and_written_once(folder: str) -> None
     def fails() -> tuple[np.ndarray, MixedDocuments]:
         raise AssertionError("written again")
 
-    write_run(f"{folder}/a", [batch([1, 2, 3])], 2)
-    write_run(f"{folder}/none", [], 2)
-    write_run(f"{folder}/a", (fails() for _ in range(1)), 2)
+    write_run(f"{folder}/a", [batch([1, 2, 3])], (2,))
+    write_run(f"{folder}/none", [], (2,))
+    write_run(f"{folder}/a", (fails() for _ in range(1)), (2,))
     found = [
         name
         for bucket in range(2)
@@ -88,5 +88,5 @@ def test_a_writer_that_fails_leaves_no_run(tmp_path: Path) -> None:
         raise RuntimeError("cut off")
 
     with pytest.raises(RuntimeError, match="cut off"):
-        write_run(str(tmp_path / "a"), cut_off(), 2)
+        write_run(str(tmp_path / "a"), cut_off(), (2,))
     assert not storage.exists(str(tmp_path / "a.buckets"))

@@ -14,10 +14,12 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["QueryError", "check_expressions", "columns_used", "evaluate", "tables_named"]
 
@@ -116,6 +118,8 @@ def evaluate(
     table = pa.table({"row number": pa.array(range(rows), pa.int64()), **structs})
     # A line break ends a comment that an expression may close with.
     selected = ", ".join(f"({one}\n) AS e{index}" for index, one in enumerate(expressions))
+    import duckdb
+
     connection = _connection()
     connection.register("attributes", table)
     try:
@@ -229,6 +233,9 @@ def _pure_functions() -> frozenset[str]:
 
 def _connection() -> duckdb.DuckDBPyConnection:
     """One in-memory database a thread, which can read no files and uses one core."""
+    # Not above: the command freezes what it imports, and DuckDB tells of what is never freed.
+    import duckdb
+
     if not hasattr(_local, "connection"):
         _local.connection = duckdb.connect(
             ":memory:", config={"enable_external_access": "false", "threads": "1"}

@@ -365,6 +365,7 @@ class Outcome:
 
     def good(self) -> Outcome:
         assert self.code == 0, self.stderr
+        assert "leaked" not in self.stderr  # as DuckDB says of its objects at the end of a process
         return self
 
     def failed(self, code: int) -> str:

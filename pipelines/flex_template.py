@@ -22,6 +22,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
 from pipelines.cli.options import beam_options
+from pipelines.command_line import CommandError
 from pipelines.dataflow import check_dataflow
 from pipelines.lock import LEASE_SECONDS
 from pipelines.recipe import RecipeError, load_recipe
@@ -76,7 +77,7 @@ def drive(task: Drive) -> str:
 
 def launch(recipe: str, workspace: str, overrides: Sequence[str], arguments: Sequence[str]) -> str:
     """Submit the job that drives a run, or write its graph to `--template_location`; gives its
-    name. What can be refused before any work is: ValueError, RecipeError."""
+    name. What can be refused before any work is: CommandError, RecipeError."""
     given = [_as_flag(one) for one in arguments]
     stages = beam_options("DataflowRunner", _without(given, OF_THE_LAUNCH))
     check_dataflow(stages, workspace)
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     overrides = [one.strip() for one in ours.set.split(";") if one.strip()]
     try:
         name = launch(ours.recipe, ours.workspace, overrides, others)
-    except (OSError, RecipeError, ValueError) as error:
+    except (CommandError, OSError, RecipeError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
     _log.info("%s drives the run of %s in %s", name, ours.recipe, ours.workspace)

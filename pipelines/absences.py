@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.selection_table import OUTSIDE
 from pipelines.stage_names import (
     EXACT_DEDUP,
     FILTER,
@@ -51,7 +52,7 @@ _COLUMNS: dict[str, list[str] | None] = {
     EXACT_DEDUP: ["duplicate_of"],
     FUZZY_DEDUP: ["duplicate_of"],
     TOKENIZE: ["reason"],
-    SELECT: ["eligible", "copies", "cell"],
+    SELECT: None,  # all: some have columns that others lack
 }
 
 
@@ -157,6 +158,8 @@ def _unselected(batch: pa.RecordBatch, manifest: Manifest) -> pa.Array:
     budget = manifest.details.get("budget", {})
     wanted = np.array([cell["wanted_tokens"] for cell in budget.get("cells", [])], np.int64)
     reasons = np.where(eligible, "not drawn", "where").astype(object)
+    if OUTSIDE in batch.schema.names:
+        reasons[batch.column(OUTSIDE).to_numpy(zero_copy_only=False)] = "window"
     if len(wanted):
         reasons[eligible & (wanted[cells] == 0)] = "quality"
     if not manifest.parameters.get("wanted_tokens"):

@@ -9,7 +9,7 @@ and how it is used. No clock and no machine: equal mixes have equal pages.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.filesize import decimal
 
@@ -19,6 +19,7 @@ from pipelines.mix_outputs import OUTPUTS
 from transforms.datasets import OutputFile
 from transforms.mixing.curriculum import StageTokens
 from transforms.mixing.sequences import Sequencing
+from transforms.mixing.window import Window, WindowBounds
 
 __all__ = [
     "FUNNEL_PLOT",
@@ -102,6 +103,7 @@ class MixFacts:
     packed: Mapping[str, int]
     benchmarks: BenchmarkFacts | None
     plots: tuple[str, ...] = ()
+    windows: Mapping[str, tuple[Window, WindowBounds]] = field(default_factory=dict)  # by source
     stages: Sequence[Mapping[str, StageTokens]] = ()  # of a curriculum, by source
 
     @property
@@ -302,6 +304,12 @@ def _left_out(mix: MixFacts, funnel: Funnel) -> Iterator[str]:
         " document counts under the first rule that removes it. The ledger balances: what one stage"
         " kept is what the next one saw."
     )
+    for source, (window, bounds) in mix.windows.items():
+        yield (
+            f"Of {source}, documents whose `{window.score}` is not {bounds.told} count under"
+            f" `window`: the quantiles {window.low:g} and {window.high:g} of"
+            f" {_count(bounds.documents, 'document')}, of which {bounds.kept:,} stayed."
+        )
     yield f"![Documents left after each stage]({FUNNEL_PLOT})"
     steps: dict[str, list[FunnelStep]] = {}
     for step in funnel.steps:

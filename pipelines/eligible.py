@@ -1,8 +1,8 @@
 """Eligible: what the choice of documents looks at, row group by row group.
 
 In: a shard of the pool with its tables. Out: per document its place in the order, its tokens,
-whether it is in the pool and meets the recipe's query, and, where the recipe asks for them, the
-score, topic and number by which quality and repetition decide.
+whether it is in the pool, meets the recipe's query and lies in its source's window, and, where the
+recipe asks for them, the score, topic and number by which quality and repetition decide.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import order_key
 from transforms.mixing.identity import digest_hashes
 from transforms.mixing.partition import NO_TOPIC
+from transforms.mixing.window import Window, WindowBounds
 from transforms.query import columns_used, evaluate
 
 __all__ = ["Choice", "Grade", "Graded", "Scored", "score"]
@@ -44,15 +45,18 @@ class Grade:
 @dataclass(frozen=True)
 class Choice:
     """What decides about a document: the recipe's query (SQL or None), the seed of its order and,
-    by source, the grade of its documents where there is one.
+    by source, the grade of its documents and their window where there is one.
 
-    `schemas` are the attribute tables that the SQL may name.
+    `schemas` are the attribute tables that the SQL may name; `bounds`: of windows, once they are
+    known (without them all documents lie inside).
     """
 
     where: str | None
     seed: int
     schemas: Mapping[str, pa.Schema]
     grades: Mapping[str, Grade] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
+    bounds: Mapping[str, WindowBounds] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,17 @@ class Graded:
 @dataclass(frozen=True)
 class Scored:
     """One row group, an entry a row: order uint64, tokens int64 (EOS included), pooled and eligible
-    bool; and where they were asked for text_bytes int64 (what is left after cuts), digest uint64
-    (of id and tokens) and metadata string (JSON objects)."""
+    bool, outside bool (it meets the query but lies outside its window), measured float32 (what the
+    window looks at, null: NaN; empty without one); and where they were asked for text_bytes int64
+    (what is left after cuts), digest uint64 (of id and tokens) and metadata string (JSON
+    objects)."""
 
     order: npt.NDArray[np.uint64]
     tokens: npt.NDArray[np.int64]
     pooled: npt.NDArray[np.bool_]
     eligible: npt.NDArray[np.bool_]
+    outside: npt.NDArray[np.bool_]
+    measured: npt.NDArray[np.float32]
     graded: Graded | None
     text_bytes: npt.NDArray[np.int64]
     digest: npt.NDArray[np.uint64]
@@ -84,8 +92,12 @@ class Scored:
 def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[Scored]:
     """All row groups of a shard, in their order. `contents`: whether text_bytes, digest and
     metadata are wanted, else they are empty."""
-    grade = choice.grades.get(shard.source)
-    expressions = [*([choice.where] if choice.where else []), *(grade.expressions if grade else [])]
+    grade, window = choice.grades.get(shard.source), choice.windows.get(shard.source)
+    expressions = [
+        *([choice.where] if choice.where else []),
+        *([window.score] if window else []),
+        *(grade.expressions if grade else []),
+    ]
     used = columns_used(expressions, choice.schemas)
     columns: dict[str, list[str] | None] = {table: list(names) for table, names in used.items()}
     of_tokens = {*(columns.get("tokens") or []), "count"}
@@ -105,6 +117,11 @@ def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[S
         if choice.where:
             met = values.pop(0)
             eligible = pooled & met.fill_null(False).to_numpy(zero_copy_only=False)
+        measured = _scores(values.pop(0)) if window else np.empty(0, np.float32)
+        outside = np.zeros(len(ids), np.bool_)
+        if shard.source in choice.bounds:
+            outside = eligible & ~choice.bounds[shard.source].inside(measured)
+            eligible = eligible & ~outside
         tokens = counts.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
         upper, lower = id_hashes(ids)
         order = order_key(upper, choice.seed)
@@ -118,7 +135,16 @@ def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[S
             text_bytes = sizes - cut.to_numpy(zero_copy_only=False)
             hashes = aligned["tokens"].column("digest").fill_null(0).to_numpy()
             digest = digest_hashes(upper, lower, hashes)
-        yield Scored(order, tokens, pooled, eligible, graded, text_bytes, digest, metadata)
+        yield Scored(
+            order, tokens, pooled, eligible, outside, measured, graded, text_bytes, digest, metadata
+        )
+
+
+def _scores(column: pa.Array) -> npt.NDArray[np.float32]:
+    """Numbers of any type; null: NaN."""
+    numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    scores: npt.NDArray[np.float32] = numbers.astype(np.float32)
+    return scores
 
 
 def _grade(grade: Grade, values: list[pa.Array], rows: int) -> Graded:
@@ -126,8 +152,7 @@ def _grade(grade: Grade, values: list[pa.Array], rows: int) -> Graded:
     left = list(values)
     scores = np.zeros(rows, np.float32)
     if grade.score:
-        column = left.pop(0).cast(pa.float64(), safe=False)
-        scores = column.to_numpy(zero_copy_only=False).astype(np.float32)  # null: NaN
+        scores = _scores(left.pop(0))
     topics = pa.array([NO_TOPIC] * rows, pa.string())
     if grade.topic:
         topics = pc.fill_null(left.pop(0).cast(pa.string()), NO_TOPIC)

@@ -48,6 +48,7 @@ from transforms.dedup.pool import PoolShard
 from transforms.mixing.budget import SourceBudget
 from transforms.mixing.curriculum import tokens_by_stage
 from transforms.mixing.document_order import bucket_count
+from transforms.mixing.window import WindowBounds
 from transforms.stored_lists import Afterwards, Listed, StoredList
 from transforms.tokens.loading import Description, as_file
 from transforms.tokens.specification import TokenizerSpec
@@ -135,6 +136,7 @@ def mix_job(
     inputs: Mapping[str, str],
     index: tuple[str, str] | None,
     budgets: Mapping[str, SourceBudget],
+    windows: Mapping[str, WindowBounds],
     manifests: Mapping[str, Manifest],
     reuse_tokens: bool = False,
 ) -> Job:
@@ -142,7 +144,7 @@ def mix_job(
     `reuse_tokens`: parts that an earlier mix of the workspace holds are shared.
     RecipeError where documents are longer than the recipe lets them be.
 
-    `budgets` are by source, `manifests` of all stages before by their names.
+    `budgets` and `windows` are by source, `manifests` of all stages before by their names.
     """
     selected = {name: manifests[f"selection {name}"].counts for name in budgets}
     _check_lengths(recipe, selected)
@@ -298,7 +300,7 @@ def mix_job(
 
     def describe(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, bytes]:
         its = stage.fingerprint
-        return describe_mix(recipe, its, described, budgets, manifests, records)
+        return describe_mix(recipe, its, described, budgets, windows, manifests, records)
 
     documents = sum(selected[source]["copies"] for source in budgets)
     moved = TOKEN_BYTES * total + MOVED_BYTES * documents

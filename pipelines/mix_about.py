@@ -30,6 +30,7 @@ from transforms.mixing.budget import SourceBudget, divide_tokens
 from transforms.mixing.cells import GradedBudget
 from transforms.mixing.curriculum import tokens_by_stage
 from transforms.mixing.licenses import licenses_of
+from transforms.mixing.window import WindowBounds
 from transforms.tokens.loading import Description, as_file, describe_tokenizer, load_tokenizer
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
 from transforms.tokens.tokenizer import Tokenizer
@@ -108,6 +109,7 @@ def describe_mix(
     fingerprint: str,
     described: Description,
     budgets: Mapping[str, SourceBudget],
+    windows: Mapping[str, WindowBounds],
     manifests: Mapping[str, Manifest],
     records: Sequence[TaskRecord],
 ) -> dict[str, bytes]:
@@ -129,6 +131,7 @@ def describe_mix(
         pad=described.pad,
         order=recipe.mix.order,
         stages=tokens_by_stage(budgets),
+        windows={source: (recipe.mix.windows[source], its) for source, its in windows.items()},
         seed=recipe.mix.seed,
         sources=sources,
         files=[file for record in records for file in record.files],
@@ -144,7 +147,7 @@ def describe_mix(
         **({QUALITY_PLOT: draw_quality(graded)} if graded else {}),
     }
     return {
-        PLAN_FILE: _json(_plan(recipe.mix, budgets)),
+        PLAN_FILE: _json(_plan(recipe.mix, budgets, windows)),
         LEDGER_FILE: _json(funnel.to_json()),
         **plots,
         README: write_datasheet(replace(facts, plots=tuple(plots)), funnel).encode(),
@@ -205,12 +208,16 @@ def _benchmarks(recipe: Recipe, manifests: Mapping[str, Manifest]) -> BenchmarkF
     )
 
 
-def _plan(mix: Mix, budgets: Mapping[str, SourceBudget]) -> dict[str, Any]:
+def _plan(
+    mix: Mix, budgets: Mapping[str, SourceBudget], windows: Mapping[str, WindowBounds]
+) -> dict[str, Any]:
     """What the recipe asked of each source, what there was, what was taken and how often."""
     asked = divide_tokens(mix.tokens, mix.proportions)
     sources = {
         name: {"asked_tokens": asked[name], **budgets[name].to_json()} for name in sorted(budgets)
     }
+    for name, bounds in windows.items():
+        sources[name]["window"] = bounds.to_json()
     return {"tokens": mix.tokens, "shortage": mix.shortage, "sources": sources}
 
 

@@ -34,6 +34,7 @@ from transforms.mixing.curriculum import (
 )
 from transforms.mixing.partition import Quality, Repeat
 from transforms.mixing.sequences import Sequencing
+from transforms.mixing.window import Window
 from transforms.quality.rules import Rule, rule
 from transforms.tokens.parts import FILE_TOKENS
 from transforms.tokens.specification import TokenizerSpec
@@ -150,6 +151,7 @@ class Mix:
     shortage: str = "refuse"  # see transforms.mixing.shortage
     quality: Quality | None = None
     repeat: Repeat | None = None
+    windows: Mapping[str, Window] = field(default_factory=dict)  # by source
 
     @property
     def proportions(self) -> dict[str, float]:
@@ -418,6 +420,10 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         shortage=tree.get("shortage", "refuse"),
         quality=_quality(tree.get("quality")),
         repeat=_repeat(tree.get("repeat")),
+        windows={
+            name: Window(one["score"], *map(float, one["keep"]))
+            for name, one in tree.get("window", {}).items()
+        },
     )
 
 

@@ -309,6 +309,15 @@ class Checks:
         if middles is not None and self._names():
             place = ("mix", "fill_in_middle", "sources")
             yield from _unknown(place, middles["sources"], self._names())
+        for name, window in (self._get("mix", "window") or {}).items():
+            place, shared = ("mix", "window", name), self._shared()
+            yield from _sql((*place, "score"), window["score"])
+            if window["keep"][0] >= window["keep"][1]:
+                message = f"the second quantile of mix.window.{name}.keep must be above the first"
+                yield Violation((*place, "keep"), message)
+            if shared is not None and name not in shared:
+                message = f"'{name}' in mix.window has no share{nearest(name, [*shared])}"
+                yield Violation(place, message)
         where = self._get("mix", "where")
         if where:
             yield from _sql(("mix", "where"), where)

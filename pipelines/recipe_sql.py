@@ -30,6 +30,9 @@ def mix_expressions(recipe: Recipe) -> dict[Place, str]:
     if mix.quality and any(map(mix.quality.grades, mix.proportions)):
         written |= {("mix", "quality", "score"): mix.quality.score}
         written |= {("mix", "quality", "topic"): mix.quality.topic}
+    for source, window in mix.windows.items():
+        if source in mix.proportions:
+            written |= {("mix", "window", source, "score"): window.score}
     if mix.repeat:
         written |= {("mix", "repeat", "by"): mix.repeat.by}
     return {place: one for place, one in written.items() if one}
@@ -39,6 +42,8 @@ def mix_schemas(recipe: Recipe, place: Place) -> dict[str, pa.Schema]:
     """What an SQL of the mix may name: what all sources have of which it is asked."""
     quality = recipe.mix.quality if "quality" in place else None
     asked = [name for name in recipe.mix.proportions if quality is None or quality.grades(name)]
+    if place[1] == "window":
+        asked = [str(place[2])]
     return mixing_schemas(recipe, () if place == WHERE else asked)
 
 

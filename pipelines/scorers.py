@@ -33,6 +33,7 @@ __all__ = [
     "MEASURABLE",
     "grades",
     "keep_criteria",
+    "mix_expressions_of",
     "mixing_schemas",
     "scorers",
     "source_schemas",
@@ -87,6 +88,16 @@ def grades(recipe: Recipe) -> dict[str, Grade]:
     return found
 
 
+def mix_expressions_of(recipe: Recipe, source: str) -> list[str]:
+    """All SQL by which the mix chooses among a source's documents."""
+    grade, window = grades(recipe).get(source), recipe.mix.windows.get(source)
+    return [
+        *where_expressions(recipe),
+        *([window.score] if window else []),
+        *(grade.expressions if grade else []),
+    ]
+
+
 def _stands_for(recipe: Recipe) -> str:
     """For how many documents one stands after the last deduplication; 1 without any."""
     if recipe.fuzzy:
@@ -112,9 +123,7 @@ def scorers(recipe: Recipe, source: Source) -> list[Annotator]:
     for one in (one for other in recipe.sources for one in other.rules):
         for annotator in one.annotators:
             lent.setdefault(annotator.name, annotator)
-    grade = grades(recipe).get(source.name)
-    graded = grade.expressions if grade else []
-    for name in tables_named([*where_expressions(recipe), *columns, *graded]):
+    for name in tables_named([*mix_expressions_of(recipe, source.name), *columns]):
         if name in lent:
             its[name] = lent[name]
         elif name in MEASURABLE:

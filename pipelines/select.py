@@ -55,7 +55,8 @@ def select_shard(task: TableTask, choice: Choice, budgets: Mapping[str, SourceBu
     counts: list[Mapping[str, int]] = []
     licenses = LicenseCounts()
     ends = max((len(one.stage_ends) for one in budgets.values()), default=0)
-    schema = selection_schema(ends + 1 if ends else 0)
+    window = shard.source in choice.windows
+    schema = selection_schema(ends + 1 if ends else 0, window)
 
     def batches() -> Iterator[pa.RecordBatch]:
         for scored in score(shard, choice):
@@ -67,12 +68,13 @@ def select_shard(task: TableTask, choice: Choice, budgets: Mapping[str, SourceBu
                     pa.array(eligible),
                     pa.array(chosen),
                     pa.array(cells, mask=~eligible),
+                    *([pa.array(scored.outside)] if window else []),
                     *(pa.array(one) for one in stages),
                 ],
                 schema=schema,
             )
             counts.append(count_attributes(table))
-            counts.append(_count(scored, eligible, chosen, cells, budget))
+            counts.append(_count(scored, eligible, chosen, cells, budget, window))
             for number, one in enumerate(stages):
                 its = _count_taken(scored, one)
                 counts.append({in_stage(number, name): count for name, count in its.items()})
@@ -139,8 +141,10 @@ def _count(
     chosen: npt.NDArray[np.uint32],
     cells: npt.NDArray[np.uint32],
     budget: SourceBudget | None,
+    window: bool,
 ) -> dict[str, int]:
-    unmet = int((scored.pooled & ~eligible).sum())
+    outside = int(scored.outside.sum()) if budget else 0
+    unmet = int((scored.pooled & ~eligible).sum()) - outside
     undrawn = eligible & (chosen == 0)
     discarded = 0
     if isinstance(budget, GradedBudget):
@@ -148,8 +152,9 @@ def _count(
         discarded = int(nothing[cells[undrawn]].sum())
     return {
         "candidates": int(scored.pooled.sum()),
-        "removed": unmet + int(undrawn.sum()),
+        "removed": unmet + outside + int(undrawn.sum()),
         "removed.not in this mix" if budget is None else "removed.where": unmet,
+        **({"removed.window": outside} if window else {}),
         "removed.quality": discarded,
         "removed.not drawn": int(undrawn.sum()) - discarded,
         "kept": int((chosen > 0).sum()),
@@ -183,6 +188,7 @@ def select_stages(
             "max_epochs": mix.max_epochs.get(source, 0),
             **_graded(mix, choice, source),
             **_staged(mix, source),
+            **({"window": asdict(choice.windows[source])} if source in choice.windows else {}),
             # scipy solves the curve of quality
             "environment": environment(
                 ("duckdb", *(("scipy",) if source in choice.grades else ()))
@@ -255,7 +261,11 @@ def select_job(
 
     def details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
         source = stage.name.split(" ")[1]
-        return {"budget": budgets[source].to_json()} if source in budgets else {}
+        window = choice.bounds.get(source)
+        return {
+            **({"budget": budgets[source].to_json()} if source in budgets else {}),
+            **({"window": window.to_json()} if window else {}),
+        }
 
     function = partial(select_shard, choice=choice, budgets=budgets)
     gate = table_gate(documents, recipe)

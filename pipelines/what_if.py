@@ -278,6 +278,10 @@ def _outlook(
         known, new = int(its["variants"][index][3]), int(its["variants"][index][5])
         rate = rates[source]
         available[source] = None if rate is None else known + round(new * rate)
+        there, window = available[source], recipe.mix.windows.get(source)
+        if window and there is not None:
+            # As if documents had the same lengths everywhere: the bounds may move.
+            available[source] = round(there * (window.high - window.low))
     shares = recipe.mix.proportions
     wanted, most = _settled(recipe.mix, available)
     outlook = {}
@@ -293,7 +297,7 @@ def _outlook(
             documents=int(its["pool"][0]) if its else 0,
             kept_documents=counts[0],
             kept_bytes=counts[1],
-            estimated_documents=counts[4],
+            estimated_documents=counts[4] + (counts[2] if source in recipe.mix.windows else 0),
             available_tokens=available.get(source, 0),
             wanted_tokens=wanted.get(source, 0),
             taken_tokens=taken if source in shares else 0,

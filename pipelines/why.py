@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from pipelines.command_line import CommandError
 from pipelines.recipe import REPEATS
+from pipelines.selection_table import OUTSIDE
 from pipelines.stage_names import (
     EXACT_DEDUP,
     FILTER,
@@ -34,6 +35,7 @@ from transforms import storage
 from transforms.datasets import Dataset, Manifest, OutputFile
 from transforms.dedup.published import IDS, keys_path
 from transforms.documents import StoredTable, read_batches, split_address
+from transforms.mixing.window import WindowBounds
 from transforms.quality.conditions import Condition
 from transforms.query import QueryError, evaluate
 
@@ -188,6 +190,9 @@ def _unselected(mix: str, selection: _Row) -> Reason:
         reason, told = "quality", f"nothing is taken of {_described(_cell(selection))}"
     elif selection.values["eligible"]:
         reason, told = "not drawn", "its source holds more tokens than the mix takes"
+    elif selection.values.get(OUTSIDE):
+        bounds = WindowBounds.from_json(selection.manifest.details["window"])
+        reason, told = "window", f"its {parameters['window']['score']} is not {bounds.told}"
     else:
         reason, told = "where", f"it does not meet {parameters.get('where')}"
     message = f"not in {MIX} {mix}, by {SELECT}: {reason} ({told})"

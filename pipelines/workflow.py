@@ -38,10 +38,10 @@ from pipelines.rule_files import find_rule_files
 from pipelines.scorers import (
     grades,
     keep_criteria,
+    mix_expressions_of,
     mixing_schemas,
     scorers,
     source_schemas,
-    where_expressions,
 )
 from pipelines.select import select_job, select_stages
 from pipelines.stage_names import (
@@ -63,6 +63,7 @@ from pipelines.stages import Job, Missing, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
 from pipelines.text_bounds import most_text_bytes
 from pipelines.tokenize import Cuts, tokenize_job
+from pipelines.windows import find_windows
 from pipelines.work_estimates import ToDo
 from pipelines.workspace import Workspace
 from transforms import storage
@@ -76,6 +77,7 @@ from transforms.mixing.budget import (
     SourceBudget,
 )
 from transforms.mixing.cells import budget_from_json
+from transforms.mixing.window import WindowBounds
 from transforms.query import QueryError, tables_named
 from transforms.tokens.fill_in_middle import FillInMiddle, find_token
 from transforms.tokens.loading import Description, describe_tokenizer, load_tokenizer
@@ -105,6 +107,7 @@ class Workflow:
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by stage name
     states: list[StageState] = field(default_factory=list)
     budgets: dict[str, SourceBudget] = field(default_factory=dict)  # by source
+    windows: dict[str, WindowBounds] = field(default_factory=dict)  # by source
     exchanges: list[dict[str, Any]] = field(default_factory=list)  # that `plan` found
     input_bytes: dict[str, int] = field(default_factory=dict)  # of files, by source
     scored: Shards | None = None  # the pool with all that annotate made, where that is up to date
@@ -131,7 +134,9 @@ class Workflow:
                 self.tell(f"{path} was cut or changed since it was written: it is made anew.")
             storage.delete(sorted(damaged))
             mended |= damaged
-            for known in (self.manifests, self.states, self.budgets, self._datasets):
+            for known in (
+                self.manifests, self.states, self.budgets, self.windows, self._datasets
+            ):  # fmt: skip
                 known.clear()
 
     def _run_jobs(self, done: set[str]) -> Manifest:
@@ -448,20 +453,20 @@ class Workflow:
     def _mix(self, shards: Shards, tokenizer: TokenizerSpec, described: Description) -> Step[None]:
         """The choice of documents by the budget, then the mix."""
         recipe, workspace = self.recipe, self.workspace
-        its = grades(recipe)
         schemas = mixing_schemas(recipe)
         for place in mix_expressions(recipe):
             schemas = schemas | mix_schemas(recipe, place)
-        choice = Choice(recipe.mix.where, recipe.mix.seed, schemas, its)
+        windows = {
+            source: one
+            for source, one in recipe.mix.windows.items()
+            if source in recipe.mix.proportions
+        }
+        choice = Choice(recipe.mix.where, recipe.mix.seed, schemas, grades(recipe), windows)
         named = {
-            source: [
-                *where_expressions(recipe),
-                *(its[source].expressions if source in its else ()),
-            ]
-            for source in self._sources
+            source: tables_named(mix_expressions_of(recipe, source)) for source in self._sources
         }
         chosen_from = {
-            source: self._inputs(source, *sorted({"tokens", *tables_named(named[source])}))
+            source: self._inputs(source, *sorted({"tokens", *named[source]}))
             for source in self._sources
         }
         stages = select_stages(
@@ -474,8 +479,15 @@ class Workflow:
                 for source, manifest in zip(stages, manifests, strict=True)
                 if manifest is not None and "budget" in manifest.details
             }
+            self.windows = {
+                source: WindowBounds.from_json(manifest.details["window"])
+                for source, manifest in zip(stages, manifests, strict=True)
+                if manifest is not None and "window" in manifest.details
+            }
         else:
             with self.phase(f"{SELECT}: counting the pool's tokens"), self._telling_where():
+                self.windows = find_windows(workspace, shards, choice, self.options)
+                choice = replace(choice, bounds=self.windows)
                 self.budgets = find_budgets(workspace, recipe.mix, shards, choice, self.options)
         yield select_job(recipe.tree, self._documents, shards, stages, choice, self.budgets)
         if not self._have("selection"):
@@ -486,7 +498,7 @@ class Workflow:
         pool = self._pool("selection")
         yield mix_job(
             workspace, recipe, tokenizer, described, shards, pool, index, self.budgets,
-            self.manifests, self.reuse_tokens,
+            self.windows, self.manifests, self.reuse_tokens,
         )  # fmt: skip
 
     @property

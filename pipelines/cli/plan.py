@@ -19,10 +19,12 @@ from pipelines.cli.plan_screens import (
     describe_curriculum,
     describe_outlook,
     describe_rules,
+    describe_windows,
     outlook_table,
     quality_tables,
     rules_table,
     sweep_table,
+    windows_table,
     work_table,
 )
 from pipelines.cli.run import telling_funnel
@@ -120,6 +122,7 @@ def plan(
             "stages": [state.to_json() for state in workflow.states],
             "sources": _sources(loaded, workflow),
             "curriculum": describe_curriculum(loaded.mix, workflow.budgets),
+            "windows": describe_windows(loaded.mix, workflow.windows),
             "rules": rules,
             "outlook": described[0] if described and not workflow.budgets else None,
             "sweep": [
@@ -158,6 +161,8 @@ def plan(
         ANSWERS.print(outlook_table(answer["outlook"]))
     else:
         ANSWERS.print(budgets_table(_totals(answer["sources"]), short))
+    if answer["windows"]:
+        ANSWERS.print(windows_table(answer["windows"]))
     if answer["curriculum"]:
         ANSWERS.print(curriculum_table(answer["curriculum"]))
     for name, its in answer["sources"].items():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transforms.datasets import Manifest
     from transforms.mixing.budget import SourceBudget
     from transforms.mixing.cells import GradedBudget
+    from transforms.mixing.window import WindowBounds
 
 __all__ = [
     "curriculum_table",
@@ -23,10 +24,12 @@ __all__ = [
     "describe_curriculum",
     "describe_outlook",
     "describe_rules",
+    "describe_windows",
     "outlook_table",
     "quality_tables",
     "rules_table",
     "sweep_table",
+    "windows_table",
     "work_table",
 ]
 
@@ -146,6 +149,40 @@ def curriculum_table(described: Sequence[Mapping[str, Any]]) -> Screen:
     header = ("stage", "source", "share of it", "wanted", "taken")
     title = "Stages of the mix, one after another, in tokens"
     return Screen(title, header, rows, frozenset({"stage", "source"}))
+
+
+def describe_windows(mix: Mix, found: Mapping[str, WindowBounds]) -> dict[str, dict[str, Any]]:
+    """By source its window: the score and the quantiles of the recipe, and the bounds with what
+    they keep, null where these are not known yet."""
+    return {
+        source: {
+            "score": window.score,
+            "keep": [window.low, window.high],
+            **(
+                found[source].to_json()
+                if source in found
+                else dict.fromkeys(("least", "greatest", "documents", "kept"))
+            ),
+        }
+        for source, window in mix.windows.items()
+        if source in mix.proportions
+    }
+
+
+def windows_table(described: Mapping[str, Mapping[str, Any]]) -> Screen:
+    """The same for a terminal."""
+    rows = [
+        (
+            source,
+            its["score"],
+            f"{its['keep'][0]:g} to {its['keep'][1]:g}",
+            *(UNKNOWN if its[one] is None else f"{its[one]:.6g}" for one in ("least", "greatest")),
+            *(UNKNOWN if its[one] is None else f"{its[one]:,}" for one in ("documents", "kept")),
+        )
+        for source, its in described.items()
+    ]
+    header = ("source", "score", "quantiles", "from", "to", "documents", "kept")
+    return Screen("Windows", header, rows, frozenset({"source", "score", "quantiles"}))
 
 
 def quality_tables(source: str, cells: Sequence[Mapping[str, Any]]) -> list[Screen]:

@@ -40,6 +40,7 @@ def mixed(
         "shortage": "share_out",
         "quality": QUALITY,
         "repeat": {"times": {2: 2}},
+        "window": {"docs": {"score": "size.bytes", "keep": [0.05, 0.95]}},
         "order": {
             "stages": [
                 {"share": 0.5, "shares": {"docs": 0.8}},
@@ -154,6 +155,33 @@ def test_why_tells_how_often_documents_of_a_bin_are_taken(
     (draw,) = [one for one in story["draws"] if one["mix"] == "small"]
     assert draw["copies"] == copies[most] > 0
     assert "quality bin" in draw["group"]
+
+
+def test_plan_why_and_datasheet_tell_the_bounds_of_a_window(
+    mixed: tuple[Path, dict[str, Any], Outcome],
+) -> None:
+    workspace, _, outcome = mixed
+    window = plan(workspace)["windows"]["docs"]
+    base, _ = published(workspace / "documents" / "docs")
+    selected, manifest = published(workspace / "attributes" / "selection-small" / "docs")
+    assert window["documents"] - window["kept"] == manifest["counts"]["removed.window"] > 0
+    outside = []
+    for file in sorted(path.name for path in base.glob("*.parquet")):
+        documents = pq.read_table(base / file, columns=["id", "text"]).to_pylist()
+        rows = pq.read_table(selected / file, columns=["eligible", "outside"]).to_pylist()
+        for document, row in zip(documents, rows, strict=True):
+            size = len(document["text"].encode())
+            if row["eligible"] or row["outside"]:
+                assert row["eligible"] == (window["least"] <= size <= window["greatest"])
+            if row["outside"]:
+                outside.append(document["id"])
+    assert len(outside) == window["documents"] - window["kept"]
+    story = vineleaf_here("why", outside[0], "-w", str(workspace), "--json").good().answer
+    (reason,) = story["reasons"]
+    assert reason["reason"] == "window"
+    assert f"from {window['least']:.6g} to {window['greatest']:.6g}" in reason["message"]
+    page = (published(Path(outcome.answer["mix"]))[0] / "README.md").read_text()
+    assert f"from {window['least']:.6g} to {window['greatest']:.6g} count under `window`" in page
 
 
 def test_a_changed_curve_runs_select_and_mix_alone(

@@ -135,7 +135,11 @@ def test_the_demos_recipe_teaches_every_key_of_a_mix_and_of_gates():
     assert set(tree["gates"]) == set(SCHEMA["$defs"]["gates"]["properties"])
     assert set(tree["pool"]) == {"sources", "dedup", "decontaminate"}
     untaught = set(SCHEMA["$defs"]["mix"]["properties"]) - set(tree["mix"])
-    elsewhere = {"sequence": "longmino.yaml", "fill_in_middle": "dolmino.yaml"}
+    elsewhere = {
+        "sequence": "longmino.yaml",
+        "window": "longmino.yaml",
+        "fill_in_middle": "dolmino.yaml",
+    }
     in_docs = {"quality", "repeat", "slices"}  # docs/mixes.md
     assert untaught == {"seed", "file_tokens", "long_documents", "order", *elsewhere, *in_docs}
     for key, name in elsewhere.items():

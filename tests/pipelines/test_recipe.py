@@ -421,6 +421,23 @@ def test_a_stage_of_excluded_sources_alone_is_told(check):
     assert "stage 2 holds only sources that mix.exclude leaves out" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("window", "key", "part"),
+    [
+        ("{wbe: {score: size.bytes, keep: [0, 1]}}", "mix.window.wbe", "did you mean 'web'"),
+        ("{web: {score: size.bytes, keep: [0.8, 0.2]}}", "mix.window.web.keep", "above the first"),
+        ("{web: {score: size.bytes, keep: [0.2]}}", "mix.window.web.keep", "too short"),
+        ("{web: {score: size.bytes, keep: [0, 2]}}", "mix.window.web.keep.1", "at most 1 (got 2)"),
+        ("{web: {keep: [0, 1]}}", "mix.window.web", "lacks the key 'score'"),
+        ("{web: {score: 'size bytes )', keep: [0, 1]}}", "mix.window.web.score", "not SQL"),
+    ],
+)
+def test_windows_that_cannot_be_are_told(check, window, key, part):
+    (problem,) = check(GOOD.replace("gates:", f"  window: {window}\ngates:"))
+    assert problem.key == key
+    assert part in problem.message
+
+
 def test_epochs_of_a_source_default_to_default(load):
     text = GOOD.replace("{web: 2}", "{web: 2, default: 3}")
     assert load(text).mix.max_epochs == {"web": 2.0, "code": 3.0}

@@ -16,6 +16,7 @@ from pipelines.select import select_shard, select_stages
 from pipelines.selection_table import selection_schema, stage_columns
 from pipelines.tables import TableTask
 from pipelines.tokenize import TOKENS_SCHEMA
+from pipelines.windows import find_windows
 from pipelines.workspace import Workspace
 from transforms.attributes import write_table
 from transforms.checks.documents import id_hashes
@@ -31,6 +32,7 @@ from transforms.mixing.curriculum import (
     tokens_by_stage,
 )
 from transforms.mixing.partition import Quality, Repeat
+from transforms.mixing.window import Window
 from transforms.quality.size import Size
 
 OPTIONS = PipelineOptions(["--direct_num_workers=1"])
@@ -114,10 +116,13 @@ def run(folder, mix, splits=1, grades=None):
 
 
 def run_staged(folder, mix, splits=1, grades=None):
-    """The same, and copies by id in each stage of a curriculum."""
+    """The same, and copies by id in each stage of a curriculum; with bounds of windows where the
+    mix has some."""
     stages = len(mix.curriculum.stages) if mix.curriculum else 0
     shards = write_pool(folder, splits)
-    choice = Choice(mix.where, mix.seed, SCHEMAS, grades or {})
+    choice = Choice(mix.where, mix.seed, SCHEMAS, grades or {}, mix.windows)
+    bounds = find_windows(Workspace(str(folder / "w")), shards, choice, OPTIONS)
+    choice = replace(choice, bounds=bounds)
     budgets = find_budgets(Workspace(str(folder / "w")), mix, shards, choice, OPTIONS)
     copies, counts = {}, {}
     in_stage = [{} for _ in range(stages)]
@@ -125,7 +130,9 @@ def run_staged(folder, mix, splits=1, grades=None):
         dataset = Dataset(f"{folder}/selection/{shard.source}", "f")
         select_shard(TableTask(shard, dataset), choice, budgets)
         table = pq.read_table(dataset.path(shard.file.path))
-        assert table.schema.remove_metadata() == selection_schema(stages)
+        assert table.schema.remove_metadata() == selection_schema(
+            stages, shard.source in choice.windows
+        )
         ids = pq.read_table(shard.documents)["id"].to_pylist()
         copies.update(zip(ids, table["copies"].to_pylist(), strict=True))
         for its, name in zip(in_stage, stage_columns(stages), strict=True):
@@ -535,3 +542,28 @@ def test_a_random_curriculum_is_met_stage_by_stage(tmp_path, number):
     )
     copies, budgets, _, in_stage = run_staged(tmp_path, mix, splits=int(random.integers(1, 4)))
     check_stages(copies, budgets, in_stage, mix)
+
+
+# Windows
+
+
+@pytest.mark.parametrize("splits", [1, 3])
+def test_only_the_middle_of_a_source_that_meets_where_is_taken(tmp_path, splits):
+    window = Window("CASE WHEN size.bytes < 140 THEN size.bytes END", 0.2, 0.8)
+    mix = mix_of(1000, where="size.bytes >= 10", windows={"web": window})
+    copies, budgets, counts = run(tmp_path, mix, splits)
+    sizes = sorted(size for _, count, size in POOL["web"] if count and 10 <= size < 140)
+    kept = sizes[len(sizes) // 5 : len(sizes) - len(sizes) // 5]
+    tokens = {size: count for _, count, size in POOL["web"]}
+    assert budgets["web"].available_documents == len(kept)
+    assert budgets["web"].available_tokens == sum(tokens[size] for size in kept)
+    assert {size for name, _, size in POOL["web"] if copies[name]} <= set(kept)
+    its = {name: sum(one[name] for one in counts["web"]) for name in counts["web"][0]}
+    without = sum(1 for _, count, size in POOL["web"] if count and size >= 140)
+    assert its["removed.window"] == len(sizes) - len(kept) + without
+    assert its["removed.where"] == sum(1 for _, n, size in POOL["web"] if n and size < 10)
+    assert its["candidates"] == its["kept"] + its["removed"]
+    assert "removed.window" not in counts["code"][0]
+    assert budgets["code"].available_documents == sum(
+        1 for _, count, size in POOL["code"] if count and size >= 10
+    )

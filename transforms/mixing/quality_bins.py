@@ -16,7 +16,16 @@ import numpy.typing as npt
 
 from transforms.rows import sum_equal
 
-__all__ = ["SUMS", "find_bounds", "find_cut_keys", "merge_sums", "score_keys", "sum_keys", "unkey"]
+__all__ = [
+    "LOWER_BITS",
+    "SUMS",
+    "find_bounds",
+    "find_cut_keys",
+    "merge_sums",
+    "score_keys",
+    "sum_keys",
+    "unkey",
+]
 
 SUMS = np.dtype([("topic", "<u8"), ("key", "<u4"), ("tokens", "<i8")])
 LOWER_BITS = 16  # of a key, that the first sums leave out

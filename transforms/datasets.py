@@ -111,6 +111,11 @@ class Manifest:
     code: str  # version of the package that wrote it
     details: dict[str, Any] = field(default_factory=dict)  # what a stage tells its readers
 
+    @property
+    def is_described(self) -> bool:
+        """Whether the dataset has a page for people among its files."""
+        return any(file.path == README for file in self.files)
+
     def to_json(self) -> dict[str, Any]:
         rest = asdict(replace(self, files=[]))  # which would copy each value of each file
         return {**rest, "files": [file.to_json() for file in self.files]}
@@ -273,7 +278,8 @@ class Dataset:
         """Take this version from its readers; its files and records stay."""
         shown = self._shown()
         if shown is None or shown.fingerprint == self.fingerprint:
-            storage.delete([storage.join(self.folder, name) for name in ("manifest.json", README)])
+            names = ["manifest.json", *([README] if shown and shown.is_described else [])]
+            storage.delete([storage.join(self.folder, name) for name in names])
         storage.delete([self.path("manifest.json")])
 
     def show(self, manifest: Manifest) -> None:
@@ -287,12 +293,12 @@ class Dataset:
 
     def _show(self, manifest: Manifest, content: bytes) -> None:
         path, readme = (storage.join(self.folder, name) for name in ("manifest.json", README))
-        is_described = any(file.path == README for file in manifest.files)
-        shown = {readme: self.readme_shown()} if is_described else {}
-        for place, its in {**shown, path: content}.items():  # the manifest last
+        page = {readme: self.readme_shown()} if manifest.is_described else {}
+        for place, its in {**page, path: content}.items():  # the manifest last
             if not storage.exists(place) or storage.read_bytes(place) != its:
-                if not is_described:
-                    storage.delete([readme])  # of another version
+                before = None if manifest.is_described else self._shown()
+                if before is not None and before.is_described:
+                    storage.delete([readme])  # any other page is not ours
                 storage.write_bytes(place, its)
                 storage.delete([storage.join(self.folder, storage.ASIDE)])
 

@@ -132,6 +132,15 @@ def test_a_readme_is_shown_with_the_manifest_of_its_version_and_leads_into_it(fo
     assert not storage.exists(f"{folder}/README.md")
 
 
+def test_a_page_that_somebody_put_beside_a_dataset_stays(folder):
+    path = f"{folder}/README.md"
+    storage.write_bytes(path, b"mine")
+    for name in ("f1", "f2"):
+        Dataset(folder, name).publish(replace(MANIFEST, fingerprint=name))
+    Dataset(folder, "f2").withdraw()
+    assert storage.read_bytes(path) == b"mine"
+
+
 def written(folder, content=b"whole"):
     """A finished version of one file, written in the order in which stages write."""
     dataset = Dataset(str(folder), "f1")

@@ -22,8 +22,12 @@ from itertools import takewhile
 from typing import IO, Any, NamedTuple
 
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
-from apache_beam.io.filesystems import FileSystems
+
+from transforms.quiet_beam import quietly
+
+with quietly():
+    from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileSystem
+    from apache_beam.io.filesystems import FileSystems
 
 from transforms import gcs, s3
 

@@ -3,6 +3,7 @@ on S3; what is damaged is told."""
 
 import json
 import pickle
+import subprocess
 import sys
 from collections import Counter
 from functools import partial
@@ -148,6 +149,16 @@ def test_a_reader_goes_on_at_every_position(
     third = reader()
     third.load_state_dict(second.state_dict())
     assert items_of(third) == items_of(second)
+
+
+def test_importing_the_reader_says_nothing_and_leaves_logging_alone() -> None:
+    """Without Google's clients, which are an extra, Beam would warn and set up logging."""
+    program = (
+        "import logging, sys; sys.modules['apitools'] = None; import mixes.reader\n"
+        "sys.exit(len(logging.getLogger().handlers + logging.getLogger().filters))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_an_epoch_is_shuffled_by_seed_and_number(mix: str) -> None:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ from transforms.tokens.token_files import (
     read_document_bounds,
     source_of_document,
 )
+from transforms.tokens.tokenizer import Tokenizer
 
 __all__ = ["Comparison", "Example", "Side", "SourceComparison", "compare_mixes"]
 
@@ -151,6 +153,11 @@ class _Mix:
     @property
     def recipe(self) -> Mapping[str, Any]:
         return dict(self.manifest.parameters["recipe"])
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """That it carries; see `stored_tokenizer` for what it raises."""
+        return stored_tokenizer(self.dataset, self.manifest)
 
     def bounds(self, number: int) -> tuple[str, DocumentBounds]:
         """Path and documents of a file."""
@@ -364,10 +371,9 @@ def _origin(workspace: Workspace | None, shard: str, row: int) -> str | None:
 
 def _beginning(mix: _Mix, path: str, start: int, end: int) -> str:
     """What the first tokens of a document say, in one line."""
-    tokenizer = stored_tokenizer(mix.dataset, mix.manifest)
     with storage.open_read(mix.dataset.path(path)) as file:
         file.seek(start * TOKEN_BYTES)
         content = file.read((end - start) * TOKEN_BYTES)
     tokens: npt.NDArray[np.uint32] = np.frombuffer(content, "<u4")
-    text = " ".join(tokenizer.decode(tokens).decode("utf-8", "ignore").split())
+    text = " ".join(mix.tokenizer.decode(tokens).decode("utf-8", "ignore").split())
     return text[:EXAMPLE_CHARACTERS]

@@ -26,6 +26,9 @@ def verify(
             "--workspace", "-w", metavar="URI", help="What {workspace} in that recipe stands for."
         ),
     ] = "workspace",
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Show all checks, not only those that failed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Prove a published mix from its files: hashes, tokens, boundaries, decoding, shares, rescan.
@@ -56,9 +59,12 @@ def verify(
     if as_json:
         print_json({"ok": good, "checks": [one.to_json() for one in checks]})
     else:
-        ANSWERS.print(checks_table(mix, checks))
+        shown = checks if show_all else [one for one in checks if not one.ok]
+        if shown:
+            ANSWERS.print(checks_table(mix, shown))
         bad = sum(not one.ok for one in checks)
-        ANSWERS.print(
+        verdict = (
             f"{bad} of {len(checks)} checks failed" if bad else f"all {len(checks)} checks hold"
         )
+        ANSWERS.print(verdict if show_all else f"{verdict}; --all shows each with what it saw")
     raise typer.Exit(GOOD if good else CHECK_FAILED)

@@ -77,28 +77,32 @@ def _steps(budget: GradedBudget, topic: str) -> tuple[np.ndarray[Any, Any], list
 def draw_sweep(
     key: str,
     values: Sequence[str],
-    lines: Mapping[str, Sequence[float | None]],
-    wanted: float,
+    there: Mapping[str, Sequence[float | None]],
+    wanted: Mapping[str, Sequence[float | None]],
     kind: str = "svg",
 ) -> bytes:
-    """Tokens that there would be (in all, by name of a line) over the values of a key; `wanted`:
-    those of the mix."""
+    """Tokens that there would be of each source, and those that the mix wants of it, dashed in the
+    same colour, over the values of a key."""
     with _figure(1, 3.4, kind) as (figure, sink):
         axes = figure.add_subplot(1, 1, 1)
         places = range(len(values))
-        for index, (name, tokens) in enumerate(lines.items()):
-            known = [np.nan if one is None else one for one in tokens]
+        for index, (name, tokens) in enumerate(there.items()):
             colour = LINES[index % len(LINES)]
-            axes.plot(places, known, color=colour, marker="o", markersize=3, label=name)
-        axes.axhline(wanted, color=GREY, linestyle="--", linewidth=1, label="wanted by the mix")
+            axes.plot(places, _known(tokens), color=colour, marker="o", markersize=3, label=name)
+            axes.plot(places, _known(wanted[name]), color=colour, linestyle="--", linewidth=1)
+        axes.plot([], [], color=GREY, linestyle="--", linewidth=1, label="wanted by the mix")
         axes.set_xticks(list(places), list(values))
         axes.set_xlabel(key)
         axes.set_ylabel("tokens that there would be")
         axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
-        if len(lines) <= MOST_NAMED:
+        if len(there) <= MOST_NAMED:
             axes.legend(frameon=False)
     return sink.getvalue()
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [np.nan if one is None else one for one in values]
 
 
 def draw_shares(shares: Mapping[str, tuple[float, float, float]], kind: str = "svg") -> bytes:

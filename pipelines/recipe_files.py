@@ -241,6 +241,8 @@ class RecipeTree:
                 raise refuse(f"'{key}' is below a value, not a mapping")
             below, _ = self._holder(node, at, part)
             node, at = node[below[0]] if below else node, (*at, *below, part)
+            if isinstance(node, dict) and part not in node:
+                self.places[at] = place
             node = node.setdefault(part, {})
         if not isinstance(node, dict) and not _are_rules(at, node):
             raise refuse(f"'{key}' is below a value, not a mapping")

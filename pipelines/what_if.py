@@ -59,12 +59,15 @@ class RuleEffect:
 @dataclass(frozen=True)
 class SourceOutlook:
     """What a variant would leave of a source and take of it. Tokens are None where the source was
-    never tokenized. `estimated`: documents whose tokens are estimated; `missing_tokens`: of what is
-    wanted, beyond what the source can give."""
+    never tokenized. `kept_documents`: by the rules; `pool_documents`: of these those that meet
+    `where` and were no duplicates, where that was looked at (None: nowhere); `estimated`: documents
+    whose tokens are estimated; `taken_tokens`: at most, since documents are whole: less than one of
+    them lacks; `missing_tokens`: of what is wanted, beyond what the source can give."""
 
     documents: int
     kept_documents: int
     kept_bytes: int
+    pool_documents: int | None
     estimated_documents: int
     available_tokens: int | None
     wanted_tokens: int
@@ -297,6 +300,10 @@ def _outlook(
             documents=int(its["pool"][0]) if its else 0,
             kept_documents=counts[0],
             kept_bytes=counts[1],
+            # Of candidates of which none was tokenized nobody knows which are duplicates.
+            pool_documents=None
+            if its and its["pool"][1] and not its["pool"][3]
+            else counts[2] + counts[4],
             estimated_documents=counts[4] + (counts[2] if source in recipe.mix.windows else 0),
             available_tokens=available.get(source, 0),
             wanted_tokens=wanted.get(source, 0),

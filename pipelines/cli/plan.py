@@ -146,6 +146,11 @@ def plan(
         return
     for note in notes:
         ANSWERS.print(note, markup=False)
+    if variants:  # what is asked; the rest is the same without a sweep, and with --json
+        ANSWERS.print(sweep_table(variants, described[1:]))
+        if plot:
+            ANSWERS.print(f"The plot: {plot}", markup=False)
+        return
     ANSWERS.print(stages_table(workflow.states))
     if work:
         ANSWERS.print(work_table(work))
@@ -168,8 +173,6 @@ def plan(
     for name, its in answer["sources"].items():
         for screen in quality_tables(name, its["cells"] or []):
             ANSWERS.print(screen)
-    if variants:
-        ANSWERS.print(sweep_table(variants, described[1:]))
     for note in packed:
         ANSWERS.print(note, markup=False)
     if plot:
@@ -179,16 +182,25 @@ def plan(
 def _variants(
     path: str, overrides: tuple[str, ...], sweeps: Sequence[str], loaded: Recipe
 ) -> tuple[list[Variant], list[Recipe]]:
-    """The combinations of a sweep and their recipes; CommandError and RecipeError where one is no
-    recipe or would measure something else."""
-    from pipelines.recipe import load_recipe
+    """The combinations of a sweep and their recipes; CommandError where one is no recipe or would
+    measure something else."""
+    from pipelines.recipe import RecipeError, load_recipe
     from pipelines.sweeps import make_grid, parse_sweep
     from pipelines.what_if import check_comparable
 
     if not sweeps:
         return [], []
     variants = make_grid([parse_sweep(one, loaded) for one in sweeps])
-    recipes = [load_recipe(path, (*overrides, *variant.overrides)) for variant in variants]
+    recipes = []
+    wrong: dict[str, None] = {}  # in the order found
+    for variant in variants:
+        try:
+            recipes.append(load_recipe(path, (*overrides, *variant.overrides)))
+        except RecipeError as error:
+            told = ", ".join(f"{key}={value}" for key, value in variant.values)
+            wrong |= dict.fromkeys(f"--sweep {told}: {one.message}" for one in error.problems)
+    if wrong:
+        raise CommandError("\n".join(wrong))
     for one in recipes:
         check_comparable(loaded, one)
     return variants, recipes
@@ -287,13 +299,15 @@ def _draw(
     if variants:
         key = variants[0].values[0][0]
         values = list(dict.fromkeys(variant.values[0][1] for variant in variants))
-        lines: dict[str, list[float | None]] = {}
+        there: dict[str, list[float | None]] = {}
+        wanted: dict[str, list[float | None]] = {}
         for variant, its in zip(variants, described, strict=True):
             rest = ", ".join(f"{name}={value}" for name, value in variant.values[1:])
             for source, one in its.items():
                 label = f"{source}, {rest}" if rest else source
-                lines.setdefault(label, []).append(one["available_tokens"])
-        content = draw_sweep(key, values, lines, loaded.mix.tokens, kind)
+                there.setdefault(label, []).append(one["available_tokens"])
+                wanted.setdefault(label, []).append(one["wanted_tokens"])
+        content = draw_sweep(key, values, there, wanted, kind)
     else:
         graded = {
             name: one for name, one in workflow.budgets.items() if isinstance(one, GradedBudget)

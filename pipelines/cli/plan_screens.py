@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 UNKNOWN = "not known yet"
+ESTIMATED = (
+    "in the pool: no duplicates; ~: never looked for duplicates and never tokenized, so estimated"
+)
 SECONDS_PER_HOUR = 3600
 
 
@@ -232,6 +235,7 @@ def describe_outlook(outlook: Outlook) -> dict[str, Any]:
             "documents": its.documents,
             "kept_documents": its.kept_documents,
             "kept_bytes": its.kept_bytes,
+            "pool_documents": its.pool_documents,
             "estimated_documents": its.estimated_documents,
             "available_tokens": its.available_tokens,
             "wanted_tokens": its.wanted_tokens,
@@ -250,6 +254,7 @@ def outlook_table(described: Mapping[str, Mapping[str, Any]]) -> Screen:
             source,
             f"{its['documents']:,}",
             f"{its['kept_documents']:,}",
+            _tokens(its["pool_documents"], its["estimated_documents"]),
             _tokens(its["available_tokens"], its["estimated_documents"]),
             _tokens(its["wanted_tokens"]),
             _tokens(its["taken_tokens"]),
@@ -257,8 +262,10 @@ def outlook_table(described: Mapping[str, Mapping[str, Any]]) -> Screen:
         )
         for source, its in described.items()
     ]
-    header = ("source", "documents", "kept by rules", "tokens", "wanted", "taken", "epochs")
-    caption = "~: estimated by bytes where documents were never tokenized"
+    header = (
+        "source", "documents", "kept by rules", "in the pool", "tokens", "wanted", "taken", "epochs"
+    )  # fmt: skip
+    caption = f"{ESTIMATED}; taken: at most, documents stay whole"
     return Screen("What if, from stored scores", header, rows, frozenset({"source"}), caption)
 
 
@@ -279,13 +286,17 @@ def sweep_table(variants: Sequence[Variant], outlooks: Sequence[Mapping[str, Any
             (
                 *(value for _, value in variant.values),
                 f"{sum(one['kept_documents'] for one in its):,}",
+                _tokens(
+                    _total([one["pool_documents"] for one in its]),
+                    sum(one["estimated_documents"] for one in its),
+                ),
                 _tokens(_total(there), sum(one["estimated_documents"] for one in its)),
                 _tokens(_total(taken)),
                 "\n".join(short),
             )
         )
-    header = (*keys, "documents kept", "tokens", "taken", "lacks")
-    caption = "~: estimated by bytes where documents were never tokenized"
+    header = (*keys, "kept by rules", "in the pool", "tokens", "taken", "lacks")
+    caption = f"{ESTIMATED}; taken: at most, documents stay whole"
     return Screen("Sweep, from stored scores", header, rows, frozenset({"lacks"}), caption)
 
 

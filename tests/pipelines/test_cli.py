@@ -250,13 +250,23 @@ def test_run_says_which_pattern_matches_nothing(recipe, tmp_path):
         assert f"{recipe}:9:3: tokenizer: no file matches {tmp_path}/tok.json" in said
 
 
+def test_a_wrong_sweep_is_named_as_it_was_written(recipe, tmp_path):
+    sweeps = ("--sweep", "gopher.wrods.min=3,4", "--sweep", "tokens=5X")
+    result = invoke("plan", recipe, "--workspace", tmp_path / "w", "--json", *sweeps)
+    assert result.exit_code == 2
+    errors = only_json(result)["errors"]
+    assert all(one.startswith("--sweep gopher.wrods.min=") for one in errors)
+    assert any("=3, tokens=5X: " in one and "did you mean 'words'?" in one for one in errors)
+    assert any("=4, tokens=5X: " in one and "does not fit" in one for one in errors)
+
+
 def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp_path):
     result = invoke("plan", recipe, "--workspace", tmp_path / "w", "--json")
     assert result.exit_code == 0, result.output
     answer = only_json(result)
     assert set(answer) == {
         "stages", "sources", "rules", "outlook", "sweep", "work", "core_hours", "exchanged_bytes",
-        "near_duplicates", "against", "exchanges", "notes",
+        "near_duplicates", "against", "exchanges", "notes", "windows", "curriculum",
     }  # fmt: skip
     assert answer["notes"] == []
     assert {one["state"] for one in answer["stages"]} == {"to do"}
@@ -428,9 +438,14 @@ def test_runners_are_named_as_beam_names_them(name):
 def test_verify_ends_with_one_line_that_counts(monkeypatch, bad, line):
     checks = [Check("a", not bad, 1, 1), Check("b", True, 1, 1)]
     monkeypatch.setattr("pipelines.verify.verify_mix", lambda mix, index: checks)
-    result = invoke("verify", "m")
+    result = invoke("verify", "m", "--all")
     assert result.exit_code == bad
     assert result.stdout.splitlines()[-1] == line
+    everything = len(result.stdout.splitlines())
+    result = invoke("verify", "m")
+    assert result.exit_code == bad
+    assert result.stdout.splitlines()[-1] == f"{line}; --all shows each with what it saw"
+    assert len(result.stdout.splitlines()) == (everything - 1 if bad else 1)
 
 
 def test_without_a_standard_output_there_is_one_sentence(monkeypatch, capsys):

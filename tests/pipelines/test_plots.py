@@ -41,11 +41,13 @@ def test_quality_is_drawn_for_every_source_and_topic(budget):
 
 def test_a_sweep_is_drawn_with_what_is_not_known():
     lines = {"web": [10, None, 30], "code": [5, 5, 5]}
-    content = draw_sweep("gopher.words.min", ["1", "2", "3"], lines, 25.0)
+    wanted = {"web": [25, 25, 25], "code": [9, 9, None]}
+    content = draw_sweep("gopher.words.min", ["1", "2", "3"], lines, wanted)
     ET.fromstring(content)
     for part in ("gopher.words.min", "web", "code", "wanted by the mix"):
         assert part in content.decode()
-    assert draw_sweep("k", ["1"], {"web": [1]}, 1.0, "png").startswith(b"\x89PNG")
+    assert content.decode().count("stroke-dasharray") >= 3  # one of each source, and in the legend
+    assert draw_sweep("k", ["1"], {"web": [1]}, {"web": [2]}, "png").startswith(b"\x89PNG")
 
 
 def text_of(content):

@@ -540,6 +540,7 @@ def test_the_last_of_two_overrides_wins(load):
     ("override", "key", "part"),
     [
         ("mix.tokns=5", "mix.tokns", "did you mean 'tokens'?"),
+        ("mix.qualty.bins=5", "mix.qualty", "did you mean 'quality'?"),
         ("mix.tokens", "mix.tokens", "--set takes key.path=value"),
         ("=5", "", "--set takes key.path=value"),
         ("mix..tokens=5", "mix..tokens", "--set takes key.path=value"),

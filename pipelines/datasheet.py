@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from rich.filesize import decimal
 
-from pipelines.funnel import Funnel, FunnelStep
+from pipelines.funnel import Funnel, FunnelStep, fold_reasons
 from pipelines.markdown import plain, table
 from pipelines.mix_outputs import OUTPUTS
 from transforms.datasets import OutputFile
@@ -34,7 +34,6 @@ __all__ = [
 FUNNEL_PLOT = "about/funnel.svg"
 SHARES_PLOT = "about/shares.svg"
 QUALITY_PLOT = "about/quality.svg"
-MOST_REASONS = 4  # that a row names; the ledger has all
 MOST_LICENSES = 8  # of a source
 READ_BY = {
     "tokens": "OLMo-core, `numpy.memmap(path, '<u4')`, `mixes.reader`",
@@ -84,8 +83,8 @@ class BenchmarkFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class MixFacts:
-    """What is known of a mix beside its funnel. `files`: all but those that tell of it; `packed`:
-    counters of its sequences."""
+    """What is known of a mix beside its funnel. `files`: all but those that are written with the
+    page, whose sizes in bytes are `written`; `packed`: counters of its sequences."""
 
     name: str
     description: str
@@ -103,6 +102,7 @@ class MixFacts:
     packed: Mapping[str, int]
     benchmarks: BenchmarkFacts | None
     plots: tuple[str, ...] = ()
+    written: Sequence[int] = ()
     windows: Mapping[str, tuple[Window, WindowBounds]] = field(default_factory=dict)  # by source
     stages: Sequence[Mapping[str, StageTokens]] = ()  # of a curriculum, by source
 
@@ -150,7 +150,7 @@ def _title(mix: MixFacts) -> Iterator[str]:
         ),
         ("order", _order(mix)),
         ("tokenizer", f"{mix.vocabulary_size:,} tokens, EOS {mix.eos}, PAD {mix.pad}"),
-        ("size", f"{decimal(sum(f.size_bytes for f in mix.files))} in {len(mix.files):,} files"),
+        ("size", _size(mix)),
         ("made by", f"Vineleaf {mix.code}"),
     ]
     yield table(("the mix", "holds"), rows, ("the mix", "holds"))
@@ -163,6 +163,12 @@ def _sequences(asked: Sequencing, packed: Mapping[str, int]) -> str:
     if len(asked.lengths) > 1:
         lengths = f"{asked.shortest:,} to {lengths}"
     return f"{count:,} of {lengths}, {full:.1%} full ({asked.packing.replace('_', '-')})"
+
+
+def _size(mix: MixFacts) -> str:
+    size = sum(file.size_bytes for file in mix.files) + sum(mix.written)
+    files = len(mix.files) + len(mix.written)
+    return f"{decimal(size)} in {files:,} files, beside this page and the manifest"
 
 
 def _order(mix: MixFacts) -> str:
@@ -329,7 +335,7 @@ def _row(step: FunnelStep) -> tuple[str, ...]:
     return (
         step.stage,
         f"{step.seen:,}",
-        f"{step.kept:,}",
+        f"{step.kept:,}" + (f" ({step.copies:,} with copies)" if step.told_copies else ""),
         "" if step.text_bytes is None else decimal(step.text_bytes),
         "" if step.tokens is None else f"{step.tokens:,}",
         ", ".join(_reasons(step)),
@@ -342,13 +348,8 @@ def _reasons(step: FunnelStep) -> Iterator[str]:
         **step.removed,
         **{f"quarantined ({reason})": count for reason, count in step.quarantined.items()},
     }
-    ordered = sorted(reasons.items(), key=lambda its: (-its[1], its[0]))
-    shown = len(ordered) if len(ordered) == MOST_REASONS + 1 else MOST_REASONS
-    for reason, count in ordered[:shown]:
-        yield f"{count:,} {plain(reason)}"
-    rest = ordered[shown:]
-    if rest:
-        yield f"{sum(count for _, count in rest):,} for {len(rest)} other reasons"
+    for count, reason in fold_reasons(reasons):
+        yield f"{count} {plain(reason)}"
     if step.cut.get("passages"):
         cut, size = step.cut["passages"], decimal(step.cut.get("bytes", 0))
         yield f"{_count(cut, 'passage')} ({size}) cut from what is kept"

@@ -6,7 +6,7 @@ by reason + quarantined, and what one stage kept is what the next one saw.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ from pipelines.stage_names import (
 )
 from transforms.datasets import Manifest
 
-__all__ = ["Funnel", "FunnelStep", "make_funnel"]
+__all__ = ["Funnel", "FunnelStep", "fold_reasons", "make_funnel"]
 
 MOST_REASONS = 5  # that a row shows; one more when nothing else would be left out
 HEADER = ("source", "stage", "in", "kept", "size", "tokens")
@@ -47,7 +47,8 @@ class FunnelStep:
     where the stage does not know), removed and quarantined by reason. `removed` counts a document
     under the first reason, `found` (of filter only) under every one. `cut`: what of documents that
     are kept is cut: so many `passages` of so many `documents`, `bytes`; of tokenize only what is
-    cut for benchmarks."""
+    cut for benchmarks. `copies`: of select, how often the kept ones are in the mix, of which bytes
+    and tokens are."""
 
     source: str
     stage: str
@@ -59,6 +60,13 @@ class FunnelStep:
     quarantined: Mapping[str, int]
     found: Mapping[str, int] = field(default_factory=dict)
     cut: Mapping[str, int] = field(default_factory=dict)
+    copies: int | None = None
+
+    @property
+    def told_copies(self) -> str:
+        """What a row says where documents stand several times in the mix, else nothing."""
+        more = (self.copies or 0) - self.kept
+        return f"{self.copies:,} with copies, as size and tokens count" if more > 0 else ""
 
     def also_found(self, reason: str) -> str:
         """` (8 found)` when earlier rules removed some of the documents that this one would."""
@@ -71,6 +79,11 @@ class Funnel:
     """All steps, source by source in the order of the recipe."""
 
     steps: tuple[FunnelStep, ...]
+
+    def of_sources(self, names: Collection[str]) -> Funnel | None:
+        """The steps of some sources, None where there are none."""
+        steps = tuple(step for step in self.steps if step.source in names)
+        return Funnel(steps) if steps else None
 
     def imbalances(self) -> list[str]:
         """One sentence for each joint where documents are lost or appear."""
@@ -125,6 +138,7 @@ class Funnel:
                     "quarantined": dict(step.quarantined),
                     "found": dict(step.found),
                     "cut": dict(step.cut),
+                    **({} if step.copies is None else {"copies": step.copies}),
                 }
                 for step in self.steps
             ],
@@ -210,11 +224,19 @@ def _listing(step: FunnelStep) -> Iterator[tuple[str, str]]:
     present = [(reason, count) for reason, count in reasons.items() if count]
     if step.also_found(CONTAMINATED) and not step.removed.get(CONTAMINATED):
         present.append((f"{CONTAMINATED}{step.also_found(CONTAMINATED)}", 0))
-    present.sort(key=lambda pair: (-pair[1], pair[0]))
-    shown = len(present) if len(present) == MOST_REASONS + 1 else MOST_REASONS
-    for reason, count in present[:shown]:
+    yield from fold_reasons(dict(present))
+    if step.told_copies:
+        count, _, told = step.told_copies.partition(" ")
+        yield count, told
+
+
+def fold_reasons(reasons: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """(count, reason) of the most frequent reasons, most first, and of all others together."""
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = len(ordered) if len(ordered) == MOST_REASONS + 1 else MOST_REASONS
+    for reason, count in ordered[:shown]:
         yield f"{count:,}", reason
-    rest = present[shown:]
+    rest = ordered[shown:]
     if rest:
         yield f"{sum(count for _, count in rest):,}", f"for {len(rest)} other reasons"
 
@@ -273,6 +295,7 @@ def _step(
         {},
         _by_reason(counts, "found."),
         _by_reason(counts, "cut.") if stage in (*REPEATS.values(), TOKENIZE) else {},
+        counts.get("copies", 0) if stage == SELECT else None,
     )
 
 

@@ -146,12 +146,14 @@ def describe_mix(
         FUNNEL_PLOT: draw_funnel(_remaining(funnel)),
         **({QUALITY_PLOT: draw_quality(graded)} if graded else {}),
     }
-    return {
+    written = {
         PLAN_FILE: _json(_plan(recipe.mix, budgets, windows)),
         LEDGER_FILE: _json(funnel.to_json()),
         **plots,
-        README: write_datasheet(replace(facts, plots=tuple(plots)), funnel).encode(),
     }
+    sizes = [len(content) for content in written.values()]
+    page = write_datasheet(replace(facts, plots=tuple(plots), written=sizes), funnel)
+    return {**written, README: page.encode()}
 
 
 def _sources(

@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -23,6 +24,7 @@ __all__ = [
     "CHECK_FAILED",
     "ERRORS",
     "GOOD",
+    "Known",
     "RECIPE_WRONG",
     "RUN_FAILED",
     "outcomes",
@@ -39,10 +41,17 @@ ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
 ANSWERS = Console(highlight=False, soft_wrap=True)
 
 
+@dataclass
+class Known:
+    """What a failure tells beside its sentences: `answer` in its JSON, `shown` below them."""
+
+    answer: dict[str, Any] = field(default_factory=dict)
+    shown: list[Any] = field(default_factory=list)
+
+
 @contextmanager
-def outcomes(as_json: bool) -> Iterator[dict[str, Any]]:
-    """Turn known failures into one sentence and an exit code. What the caller puts into the mapping
-    stands in the JSON of a failure too."""
+def outcomes(as_json: bool) -> Iterator[Known]:
+    """Turn known failures into one sentence and an exit code."""
     with _importing():
         from apache_beam.io.filesystems import FileSystems
         from apache_beam.options.pipeline_options import PipelineOptions
@@ -68,7 +77,7 @@ def outcomes(as_json: bool) -> Iterator[dict[str, Any]]:
 
     # Object stores are read before the first pipeline would tell Beam its options.
     FileSystems.set_options(PipelineOptions([]))
-    known: dict[str, Any] = {}
+    known = Known()
     try:
         yield known
     except RecipeError as error:
@@ -88,13 +97,13 @@ def outcomes(as_json: bool) -> Iterator[dict[str, Any]]:
         fail(as_json, RUN_FAILED, ["interrupted; run the same command again to go on from here"])
 
 
-def fail(
-    as_json: bool, code: int, sentences: list[str], known: dict[str, Any] | None = None
-) -> None:
+def fail(as_json: bool, code: int, sentences: list[str], known: Known | None = None) -> None:
     for sentence in sentences:
         ERRORS.print(f"error: {sentence}", markup=False, style="red")
+    for screen in known.shown if known else ():
+        ERRORS.print(screen)
     if as_json:
-        print_json({"ok": False, "errors": sentences, **(known or {})})
+        print_json({"ok": False, "errors": sentences, **(known.answer if known else {})})
     raise typer.Exit(code)
 
 

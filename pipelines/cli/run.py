@@ -20,7 +20,7 @@ from pipelines.cli.options import (
     WorkspaceUri,
     beam_options,
 )
-from pipelines.cli.outcomes import ANSWERS, ERRORS, outcomes, print_json
+from pipelines.cli.outcomes import ANSWERS, ERRORS, Known, outcomes, print_json
 from pipelines.cli.screens import mix_table, packing_notes, settled_notes, shortfalls
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run_recipe(
     beam_arguments: list[str],
     overrides: list[str],
     as_json: bool,
-    known: dict[str, Any],
+    known: Known,
     reuse_tokens: bool = False,
 ) -> dict[str, Any]:
     """Run a recipe and show what came of it; gives the answer of `--json`. What `known` holds is
@@ -146,19 +146,20 @@ def run_recipe(
 
 
 @contextmanager
-def telling_funnel(workflow: Workflow, known: dict[str, Any], report: str = "") -> Iterator[None]:
-    """When there are too few tokens, show where they went: the funnel as far as it is known. It is
-    written to `report`, where one is named."""
+def telling_funnel(workflow: Workflow, known: Known, report: str = "") -> Iterator[None]:
+    """When there are too few tokens, show where they went: the funnel as far as it is known, of the
+    sources that have too few. All of it is written to `report`, where one is named."""
     from transforms import storage
     from transforms.mixing.budget import BudgetError
 
     try:
         yield
-    except BudgetError:
+    except BudgetError as error:
         funnel = workflow.funnel
         if funnel.steps:
-            known["ledger"] = funnel.ledger()
-            ERRORS.print(funnel)
+            known.answer["ledger"] = funnel.ledger()
+            short = {sentence.partition(":")[0] for sentence in str(error).splitlines()}
+            known.shown.append(funnel.of_sources(short) or funnel)
             if report:
                 storage.write_json(report, funnel.to_json())
         raise

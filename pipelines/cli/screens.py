@@ -122,8 +122,8 @@ def shortfalls(budgets: Mapping[str, SourceBudget]) -> list[str]:
     """A sentence for each source that gives clearly less than was asked, and why; by name."""
     missing = {name: one.wanted_tokens - one.taken_tokens for name, one in budgets.items()}
     return [
-        f"{name} lacks {missing[name]:,} tokens: its next document has"
-        f" {one.next_document_tokens:,}, more than would fit"
+        f"{name}: whole documents come to within {missing[name]:,} tokens of what is wanted; the"
+        f" next one has {one.next_document_tokens:,}"
         for name, one in sorted(budgets.items())
         if missing[name] > MISSING_TOLD * one.wanted_tokens
     ]

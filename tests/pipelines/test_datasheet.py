@@ -37,9 +37,11 @@ MIX = MixFacts(
 FUNNEL = Funnel(
     (
         FunnelStep("web", "ingest", 2000, 1990, 9_000_000, None, {"binary": 4}, {"broken": 6}),
-        FunnelStep("web", "filter", 1990, 990, 5_000_000, None,
-                   {f"rule{n}": 10**n for n in range(3)} | {"r3": 800, "r4": 80, "r5": 9}, {}),
-        FunnelStep("web", "select", 990, 900, 4_000_000, 3_000_000, {"not drawn": 90}, {}),
+        FunnelStep("web", "filter", 1990, 986, 5_000_000, None,
+                   {f"rule{n}": 10**n for n in range(3)}
+                   | {"r3": 800, "r4": 80, "r5": 9, "r6": 4}, {}),
+        FunnelStep("web", "select", 986, 896, 4_000_000, 3_000_000, {"not drawn": 90}, {},
+                   copies=1200),
     )
 )  # fmt: skip
 
@@ -64,6 +66,10 @@ def test_it_says_what_the_mix_holds():
     assert ["not stated", "4", "300,000", "30.00 %"] in [row[1:] for row in cells(page, "")]
     assert cells(page, "`tokens/`")[0][1:3] == ["1", "12.0 MB"]
     assert "closed by EOS (7)" in page
+    written = write_datasheet(replace(MIX, written=[999_400, 500_000]), FUNNEL)
+    assert cells(written, "size") == [
+        ["size", "13.5 MB in 5 files, beside this page and the manifest"]
+    ]
 
 
 def test_it_says_what_was_left_out_and_why():
@@ -72,7 +78,9 @@ def test_it_says_what_was_left_out_and_why():
         ["ingest", "2,000", "1,990", "9.0 MB", "", "6 quarantined (broken), 4 binary"]
     ]
     (row,) = cells(page, "filter")
-    assert row[-1] == "800 r3, 100 rule2, 80 r4, 10 rule1, 10 for 2 other reasons"
+    assert row[-1] == "800 r3, 100 rule2, 80 r4, 10 rule1, 9 r5, 5 for 2 other reasons"
+    (row,) = cells(page, "select")
+    assert row[2] == "896 (1,200 with copies)"
     assert "6 records could not be read and were set aside." in page
 
 

@@ -64,6 +64,16 @@ def test_what_is_cut_for_benchmarks_is_shown():
     assert funnel.steps[4].cut == {"passages": 3, "documents": 2, "bytes": 1412}
 
 
+def test_copies_that_size_and_tokens_count_are_told():
+    its = MANIFESTS["selection web"]
+    for copies, told in ((20, False), (33, True)):
+        selection = replace(its, counts={**its.counts, "copies": copies})
+        funnel = steps_of({**MANIFESTS, its.stage: selection})
+        lines = [" ".join(line.split()) for line in shown(funnel, 100).splitlines()]
+        assert ("33 with copies, as size and tokens count" in lines) == told
+        assert Funnel.from_json(funnel.to_json()) == funnel
+
+
 def test_what_balances_has_no_imbalance():
     funnel = steps_of(MANIFESTS)
     assert funnel.imbalances() == []

@@ -117,7 +117,10 @@ def test_a_source_that_gives_clearly_less_than_asked_says_why():
         )
 
     short = shortfalls({"web": budget(19_900), "code": budget(4_391)})
-    assert short == ["code lacks 15,609 tokens: its next document has 16,000, more than would fit"]
+    assert short == [
+        "code: whole documents come to within 15,609 tokens of what is wanted; the next one has"
+        " 16,000"
+    ]
     screen = budgets_table({}, short)
     assert screen.caption == short[0]
 

@@ -32,6 +32,7 @@ from transforms.dedup.pool import PoolShard
 from transforms.environment import environment
 from transforms.mixing.budget import SourceBudget, copies, divide_tokens
 from transforms.mixing.cells import GradedBudget, copies_in_cells
+from transforms.mixing.curriculum import CURRICULUM_VERSION
 from transforms.mixing.identity import sum_digests
 from transforms.mixing.licenses import LicenseCounts
 
@@ -226,6 +227,7 @@ def _staged(mix: Mix, source: str) -> dict[str, Any]:
     # All tables of a mix have a column for each of its stages.
     return {
         "curriculum": {
+            "version": CURRICULUM_VERSION,
             "stages": len(mix.curriculum.stages),
             "ends": [str(one) for one in ends],
             "quality": mix.curriculum.quality,

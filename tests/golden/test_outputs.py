@@ -78,7 +78,7 @@ from transforms.ingest.warc import WarcReader
 from transforms.ingest.writer import WRITER_VERSION, write_documents
 from transforms.kernels.unicode import WORDS_VERSION
 from transforms.kernels.words import hash_words
-from transforms.mixing.curriculum import Curriculum, CurriculumStage
+from transforms.mixing.curriculum import CURRICULUM_VERSION, Curriculum, CurriculumStage
 from transforms.mixing.sequences import Sequencing
 from transforms.quality.c4 import C4
 from transforms.quality.candidates import CANDIDATES_VERSION
@@ -629,7 +629,7 @@ def test_curriculum(tokens, tokenizer, tmp_path):
         )  # fmt: skip
         rescan_parts(write_bucket(task))
         output |= written_by(task)
-    compare("curriculum", [SELECTION_VERSION, MIX_VERSION], output)
+    compare("curriculum", [CURRICULUM_VERSION, SELECTION_VERSION, MIX_VERSION], output)
 
 
 def written_by(task):
@@ -850,7 +850,8 @@ def test_every_annotator_reader_and_version_has_an_output(index):
                 if (scores or (reads and hasattr(value, "group"))) and hasattr(value, "version"):
                     classes.add(value.__name__)
     assert constants == {
-        "CANDIDATES_VERSION", "EXACT_VERSION", "FUZZY_VERSION", "IDENTITY_VERSION", "INDEX_VERSION",
+        "CANDIDATES_VERSION", "CURRICULUM_VERSION", "EXACT_VERSION", "FUZZY_VERSION",
+        "IDENTITY_VERSION", "INDEX_VERSION",
         "KEYS_VERSION", "MIX_VERSION", "SELECTION_VERSION", "SUBSTRING_VERSION", "TOKENS_VERSION",
         "UNITS_VERSION", "WORDS_VERSION", "WRITER_VERSION",
     }  # fmt: skip

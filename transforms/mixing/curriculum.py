@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transforms.mixing.budget import SourceBudget
 
 __all__ = [
-    "MOST_STAGES",
+    "CURRICULUM_VERSION",
     "Curriculum",
     "CurriculumStage",
     "StageTokens",
@@ -29,7 +29,7 @@ __all__ = [
     "tokens_by_stage",
 ]
 
-MOST_STAGES = 64
+CURRICULUM_VERSION = 2  # of which documents stand in which stage
 NO_SHARE = 1e-6  # what named shares, as rounded as people write them, may lack to 1
 
 
@@ -58,7 +58,7 @@ class Curriculum:
     def ends(self, source: str, tokens: int) -> tuple[int, ...]:
         """How many of a source's `tokens` stand up to the end of each stage but the last, rising.
         Each stage has its exact part to within a token, and they sum to `tokens`."""
-        return tuple(int(tokens * part) for part in self.fractions(source))
+        return tuple(round(tokens * part) for part in self.fractions(source))
 
     def fractions(self, source: str) -> tuple[Fraction, ...]:
         """The part of a source's tokens that stands up to the end of each stage but the last."""

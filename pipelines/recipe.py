@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -52,6 +53,7 @@ __all__ = [
     "Source",
     "find_problems",
     "load_recipe",
+    "load_sound_parts",
     "read_mix",
 ]
 
@@ -258,6 +260,12 @@ def load_recipe(path: str, overrides: tuple[str, ...] = ()) -> Recipe:
     return reading.build()
 
 
+def load_sound_parts(path: str, overrides: tuple[str, ...] = ()) -> Recipe | None:
+    """The recipe without the keys that are wrong, so that the rest of it can be checked; None where
+    it is none without them. RecipeError where it cannot be read at all."""
+    return _Reading(path, overrides).build_sound_parts()
+
+
 def find_problems(
     path: str, overrides: tuple[str, ...] = (), files: bool = True, workspace: str | None = None
 ) -> list[Problem]:
@@ -284,12 +292,36 @@ class _Reading:
 
     def problems(self) -> list[Problem]:
         """All that is wrong with keys, types, numbers and sense, in the order of the lines."""
+        return self._sorted([*self.files.found, *self._violations()])
+
+    def _violations(self) -> list[Violation]:
         found = list(violations(self.tree, recipe_schema()))
         if not found and isinstance(self.tree["pool"], str):
             message = "'pool' must be a mapping here: only the recipe itself can name a pool file"
             found.append(Violation(("pool",), message))
-        sense = Checks(self.tree, found).sense()
-        return self._sorted([*self.files.found, *found, *sense])
+        return [*found, *Checks(self.tree, found).sense()]
+
+    def build_sound_parts(self) -> Recipe | None:
+        """See `load_sound_parts`."""
+        wrong = {one.path for one in self._violations()}
+        if self.files.found or any(not path or isinstance(path[-1], int) for path in wrong):
+            return None  # items behind one that is left out would be told at other places
+        sound = copy(self)
+        sound.tree = deepcopy(self.tree)
+        for path in sorted(wrong, key=len):
+            holder = sound.tree
+            for part in path[:-1]:
+                missing = isinstance(holder, Mapping) and part not in holder
+                holder = {} if missing else holder[part]
+            if isinstance(holder, dict) and path != ("mix", "shares"):
+                holder.pop(path[-1], None)
+        if any(path[:2] == ("mix", "shares") for path in wrong):
+            shares = sound.tree["mix"]["shares"]
+            if not isinstance(shares, Mapping) or not shares:
+                return None
+            # Any that are of these sources and sum to 1.
+            sound.tree["mix"]["shares"] = dict.fromkeys(shares, 1 / len(shares))
+        return None if sound._violations() else sound.build()
 
     def missing_files(self, workspace: str | None) -> list[Problem]:
         """A problem for each path that matches no file; those below the workspace are looked for

@@ -43,12 +43,15 @@ def check(
 
     `vineleaf check mixes/demo.yaml`
     """
-    from pipelines.recipe import RecipeError, find_problems
+    from pipelines.recipe import RecipeError, find_problems, load_sound_parts
 
     with outcomes(as_json):
+        sound = None
         try:
             problems = find_problems(recipe, tuple(set_ or []), files, workspace)
-            problems += _problems_of_the_whole(recipe, tuple(set_ or []), files, workspace)
+            sound = load_sound_parts(recipe, tuple(set_ or []))
+            if sound is not None:
+                problems += _problems_of_the_whole(sound, files, workspace)
         except RecipeError as error:  # what cannot be read at all
             problems = error.problems
     problems = list(dict.fromkeys(problems))
@@ -57,6 +60,10 @@ def check(
     else:
         for one in problems:
             ERRORS.print(str(one) if one.file else one.message, markup=False, style="red")
+        if problems and sound is None:
+            ERRORS.print(
+                "Columns in SQL, gates, tokenizer and benchmarks are looked at after that."
+            )
         if not problems:
             ANSWERS.print(f"{recipe} is good.", markup=False)
     raise typer.Exit(RECIPE_WRONG if problems else GOOD)
@@ -76,21 +83,15 @@ def _load_tokenizer(recipe: Recipe, workspace: Workspace) -> None:
         raise RecipeError([recipe.problem(place, str(error))]) from error
 
 
-def _problems_of_the_whole(
-    path: str, overrides: tuple[str, ...], files: bool, workspace: str | None
-) -> list[Problem]:
+def _problems_of_the_whole(loaded: Recipe, files: bool, workspace: str | None) -> list[Problem]:
     """What can be told only of a recipe whose keys and values are good: columns that SQL names,
     gates, and the contents of benchmarks."""
     from pipelines.against import find_published
     from pipelines.benchmarks import check_benchmarks
-    from pipelines.recipe import Problem, RecipeError, load_recipe
+    from pipelines.recipe import Problem, RecipeError
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
 
-    try:
-        loaded = load_recipe(path, overrides)
-    except RecipeError:
-        return []  # told already
     somewhere = Workspace(workspace or "workspace")
     checks: list[Callable[[], object]] = [
         Workflow(loaded, somewhere, beam_options("DirectRunner", [])).check

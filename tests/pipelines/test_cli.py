@@ -209,10 +209,25 @@ def test_all_mistakes_are_told_at_once_by_line_and_then_all_missing_files(tmp_pa
         for error, (_, _, part) in zip(errors, wanted, strict=True):
             assert part in error["message"]
             assert error["file"] == str(path)
-    lines = invoke("check", path).stderr.splitlines()
+    *lines, last = invoke("check", path).stderr.splitlines()
     assert [line.split(": ")[0].rpartition(":")[0] for line in lines] == [
         f"{path}:{line}" for line, _, _ in (*told, *missing)
     ]
+    assert last == "Columns in SQL, gates, tokenizer and benchmarks are looked at after that."
+
+
+def test_columns_and_tokenizers_are_looked_at_beside_wrong_keys(recipe, tmp_path):
+    (tmp_path / "tok.json").write_text("{}")
+    text = RECIPE.replace("[gopher]", "[{gopher: {wrods: {at_least: 5}}}]")
+    text = text.replace("shares: {web: 1}", "shares: {wbe: 0.2, web: 0.9}\n  where: size.wrods > 5")
+    recipe.write_text(text)
+    result = invoke("check", recipe, "--json")
+    assert result.exit_code == 2
+    keys = {one["key"] for one in only_json(result)["errors"]}
+    assert keys == {
+        "pool.sources.web.rules.0.gopher.wrods", "mix.shares", "mix.shares.wbe", "mix.where",
+        "mix.tokenizer",
+    }  # fmt: skip
 
 
 def test_a_recipe_can_be_checked_where_its_files_are_not(recipe, tmp_path):

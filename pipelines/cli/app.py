@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from importlib.metadata import version
@@ -14,7 +15,7 @@ import typer
 from pipelines.cli.check import check
 from pipelines.cli.compare import compare
 from pipelines.cli.demo import demo
-from pipelines.cli.outcomes import ERRORS, RUN_FAILED
+from pipelines.cli.outcomes import ERRORS, RUN_FAILED, own_process
 from pipelines.cli.plan import plan
 from pipelines.cli.run import run
 from pipelines.cli.train_classifier import train_classifier
@@ -72,6 +73,10 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     # Its tracebacks are kept by _keep_traceback.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    own_process()
+    # Clusters and schedulers stop a process by SIGTERM: it ends as by Ctrl-C, so that jobs are
+    # cancelled and the workspace is free.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         try:
             app()

@@ -28,6 +28,7 @@ __all__ = [
     "RECIPE_WRONG",
     "RUN_FAILED",
     "outcomes",
+    "own_process",
     "print_json",
 ]
 
@@ -35,6 +36,7 @@ GOOD = 0
 CHECK_FAILED = 1  # a gate, or a check of verify
 RECIPE_WRONG = 2  # or the command line
 RUN_FAILED = 3
+_own_process = False
 if os.environ.get("COLUMNS", "1").strip() in {"", "0"}:
     del os.environ["COLUMNS"]  # of whoever does not know: no width at all would print nothing
 ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -97,6 +99,12 @@ def outcomes(as_json: bool) -> Iterator[Known]:
         fail(as_json, RUN_FAILED, ["interrupted; run the same command again to go on from here"])
 
 
+def own_process() -> None:
+    """Tell that the process is the command's own and ends with it."""
+    global _own_process
+    _own_process = True
+
+
 def fail(as_json: bool, code: int, sentences: list[str], known: Known | None = None) -> None:
     for sentence in sentences:
         ERRORS.print(f"error: {sentence}", markup=False, style="red")
@@ -115,10 +123,11 @@ def print_json(value: Any) -> None:
 @contextmanager
 def _importing() -> Iterator[None]:
     """Imports make a million objects, which stay: to walk them for garbage, now and again at the
-    end of the process, takes a second and a half."""
+    end of the process, takes a second and a half. A process of another's keeps its own ways."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if _own_process:
+            gc.freeze()
         gc.enable()

@@ -60,26 +60,32 @@ def find(workspace: Path, stage: str, pattern: str) -> list[Path]:
     return [path for path in found if path.parent.name != "_aside" or pattern == "_aside/*"]
 
 
-def run_until(workspace: Path, recipe: Path, stage: str, pattern: str) -> None:
-    """Start the run and kill its whole process group when a file of the stage matches."""
+def start_until(workspace: Path, recipe: Path, stage: str, pattern: str) -> subprocess.Popen[bytes]:
+    """Start the run, in a process group of its own, and wait until a file of the stage matches."""
     process = subprocess.Popen(
         command_line("run", str(recipe), "-w", str(workspace), "--json", small=True),
         env=environment(),
         start_new_session=True,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    assert process.stderr is not None
     try:
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while not find(workspace, stage, pattern):
-            assert process.poll() is None, process.stderr.read().decode()
+            assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline, f"{stage} wrote no {pattern}"
             time.sleep(POLL_SECONDS)
-    finally:
+    except BaseException:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stderr.close()
+        raise
+    return process
+
+
+def run_until(workspace: Path, recipe: Path, stage: str, pattern: str) -> None:
+    """Start the run and kill its whole process group when a file of the stage matches."""
+    process = start_until(workspace, recipe, stage, pattern)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
     assert process.returncode == -signal.SIGKILL
 
 
@@ -151,3 +157,22 @@ def test_what_a_killed_run_left_aside_is_never_read(
     assert vineleaf_here("why", "story-00", "-w", str(workspace), "--json").code == 0
     outcome = vineleaf_here("verify", str(workspace / "mixes/small"), "--json")
     assert [check for check in outcome.answer["checks"] if not check["ok"]] == []
+
+
+def test_a_run_that_a_scheduler_stops_tells_so_and_another_may_begin_at_once(
+    finished: Finished, pool: Pool, tmp_path: Path
+) -> None:
+    workspace = workspace_before("mix", finished, tmp_path / "workspace")
+    recipe = write_recipe(tmp_path / "recipe.yaml", pool.recipe())
+    process = start_until(workspace, recipe, "mix", "*.npy")
+    process.send_signal(signal.SIGTERM)
+    told, _ = process.communicate()
+
+    assert process.returncode == 3
+    assert json.loads(told) == {
+        "ok": False,
+        "errors": ["interrupted; run the same command again to go on from here"],
+    }
+    assert not (workspace / "mixes/small/manifest.json").exists()
+    run(pool.recipe(), workspace).good()
+    assert in_place(hashes_of(workspace)) == hashes_of(finished.workspace)

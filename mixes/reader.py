@@ -12,7 +12,7 @@ a ranged read, the next ones are asked for meanwhile, and memory holds two windo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -42,6 +42,7 @@ __all__ = ["Document", "MixReader"]
 
 Read = Literal["documents", "sequences", "packed"]
 Tokens = npt.NDArray[np.uint32]
+SHUFFLED = "shuffled"  # the folder of token files that hold all sources
 SHUFFLED_BLOCKS = 16  # of a window in which items are shuffled: 64 MiB
 BOUNDS_BYTES = 1 << 28  # of documents' bounds that stay in memory, some 4 million documents
 READS_AHEAD = 4  # blocks that are asked for at once
@@ -93,6 +94,16 @@ class MixReader:
         sources: Sequence[str] | None = None,
         even: bool = False,
     ) -> None:
+        whole = {"rank": rank, "world_size": world_size, "seed": seed, "epoch": epoch}
+        for name, value in {**whole, "window": window}.items():
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ValueError(f"'{name}' must be a whole number (got {value!r})")
+        if world_size < 1:
+            raise ValueError(f"'world_size' must be at least 1 (got {world_size})")
+        if epoch < 0:
+            raise ValueError(f"'epoch' must be at least 0 (got {epoch})")
+        if sources is not None and not sources:
+            raise ValueError("'sources' is empty: leave it out for all")
         if not 0 <= rank < world_size:
             raise ValueError(f"'rank' must be in 0..{world_size - 1} (got {rank})")
         if window < 1:
@@ -176,6 +187,8 @@ class MixReader:
         """Go on where a reader of the same mix, with the same arguments, stood. ValueError tells
         what is another: which items are a rank's depends on the number of ranks, so that a run goes
         on with another number at the beginning of an epoch only (`epoch=`)."""
+        if not isinstance(state, Mapping):
+            raise ValueError(f"the state is none of a reader (got {state!r})")
         for name, mine in self._identity().items():
             if state.get(name) != mine:
                 raise ValueError(
@@ -183,7 +196,13 @@ class MixReader:
                     f" {mine!r}: its position says nothing here; make the reader as it was, or"
                     f" begin an epoch anew (the state's is {state.get('epoch')})"
                 )
-        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+        epoch, position = int(state["epoch"]), int(state["position"])
+        self.set_epoch(epoch)
+        if not 0 <= position <= len(self):
+            raise ValueError(
+                f"the state is of item {position:,}, but this rank has {len(self):,} in an epoch"
+            )
+        self.position = position
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -348,6 +367,11 @@ def _chosen(
             if one.path.count("/") == 2 or one.path.split("/")[2] == str(length)
         ]
     known = sorted({one.path.split("/")[1] for one in found})
+    if sources is not None and known == [SHUFFLED]:
+        raise ValueError(
+            "'sources' cannot be chosen: the order of this mix puts all of them into the same"
+            " files; each document tells its source"
+        )
     unknown = sorted(set(sources or ()) - set(known))
     if unknown:
         raise ValueError(f"the mix has no source {', '.join(unknown)}, only {', '.join(known)}")

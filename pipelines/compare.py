@@ -22,11 +22,10 @@ import orjson
 import pyarrow as pa
 
 from pipelines.absences import Absences, workspace_of
-from pipelines.command_line import CommandError
 from pipelines.mix_about import PLAN_FILE, stored_tokenizer
 from pipelines.mix_outputs import csv_of, is_token_file
+from pipelines.published_mixes import open_mix
 from pipelines.recipe_differences import Difference, recipe_differences
-from pipelines.stage_names import MIX
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.datasets import Dataset, Manifest
@@ -218,34 +217,12 @@ def compare_mixes(a: str, b: str, examples: int = 3, most_bytes: int = MOST_BYTE
 
 
 def _open(folder: str, first: int) -> _Mix:
-    try:
-        dataset, manifest = Dataset.published(folder)
-    except FileNotFoundError:
-        raise CommandError(f"no published mix at {folder}: {_remedy(folder)}") from None
-    if manifest.stage != MIX:
-        raise CommandError(
-            f"{folder} is no mix but the dataset {manifest.stage!r}: name the folder of a mix, as"
-            " workspace/mixes/demo"
-        )
+    dataset, manifest = open_mix(folder)
     files = [file.path for file in manifest.files if is_token_file(file.path)]
     plan: Mapping[str, Any] = {}
     if storage.exists(dataset.path(PLAN_FILE)):
         plan = storage.read_json(dataset.path(PLAN_FILE))["sources"]
     return _Mix(folder, dataset, manifest, files, first, Absences(folder, manifest), plan)
-
-
-def _remedy(folder: str) -> str:
-    """What to name instead of a folder that is no mix."""
-    workspace = workspace_of(folder)
-    for uri in [folder, *([workspace.uri] if workspace else [])]:
-        pattern = storage.join(storage.escape(uri), "mixes", "*", "manifest.json")
-        found = sorted(file.path.rpartition("/")[0] for file in storage.list_files([pattern]))
-        if found:
-            return f"name a mix of that workspace, {' or '.join(found[:5])}"
-    return (
-        "name the folder that holds a mix's manifest.json, as workspace/mixes/demo; `vineleaf run`"
-        " makes one"
-    )
 
 
 def _sources(mix: _Mix) -> list[str]:

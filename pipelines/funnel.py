@@ -44,11 +44,11 @@ _STEPS = (FILTER, URL_DEDUP, EXACT_DEDUP, FUZZY_DEDUP, *REPEATS.values(), TOKENI
 @dataclass(frozen=True)
 class FunnelStep:
     """One stage of one source: documents that came in and were kept, bytes and tokens kept (None
-    where the stage does not know), removed and quarantined by reason. `removed` counts a document
-    under the first reason, `found` (of filter only) under every one. `cut`: what of documents that
-    are kept is cut: so many `passages` of so many `documents`, `bytes`; of tokenize only what is
-    cut for benchmarks. `copies`: of select, how often the kept ones are in the mix, of which bytes
-    and tokens are."""
+    where the stage does not know, as of a second one that cuts passages), removed and quarantined
+    by reason. `removed` counts a document under the first reason, `found` (of filter only) under
+    every one. `cut`: what of documents that are kept is cut: so many `passages` of so many
+    `documents`, `bytes`; of tokenize only what is cut for benchmarks. `copies`: of select, how
+    often the kept ones are in the mix, of which bytes and tokens are."""
 
     source: str
     stage: str
@@ -243,10 +243,9 @@ def fold_reasons(reasons: Mapping[str, int]) -> Iterator[tuple[str, str]]:
 
 def _told_of_cut(step: FunnelStep) -> str:
     """What cut passages are: of benchmarks where tokenize tells, else repeated ones."""
-    if step.stage != TOKENIZE:
-        return "passages cut"
     documents, size = step.cut.get("documents", 0), step.cut.get("bytes", 0)
-    return f"benchmark passages cut ({size:,} bytes of {documents:,} documents)"
+    what = "benchmark passages" if step.stage == TOKENIZE else "passages"
+    return f"{what} cut ({size:,} bytes of {documents:,} documents)"
 
 
 def make_funnel(sources: Sequence[str], manifests: Mapping[str, Manifest]) -> Funnel:
@@ -269,10 +268,15 @@ def _steps(source: str, manifests: Mapping[str, Manifest]) -> Iterator[FunnelSte
         _by_reason(documents, "removed."),
         _by_reason(documents, "quarantined."),
     )
+    cuts = False
     for name in _STEPS:
         table = TABLES[name]
         if f"{table} {source}" in manifests:
-            counts = manifests[f"{table} {source}"].counts
+            counts = {**manifests[f"{table} {source}"].counts}
+            if name in REPEATS.values():
+                if cuts:  # passages, lines and paragraphs are looked for apart, and may overlap
+                    counts.pop("kept_text_bytes", None)
+                cuts = True
             removed = _by_reason(counts, "removed.")
             if name in (URL_DEDUP, EXACT_DEDUP, FUZZY_DEDUP):
                 # By reason where the pool is compared with earlier runs.

@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
+from pipelines.command_line import CommandError
 from pipelines.submission import RunFailed
 from transforms import gcs, s3, storage
 
@@ -55,8 +56,15 @@ def locked(workspace: str) -> Iterator[None]:
 
 @contextmanager
 def _file_lock(workspace: str, path: str) -> Iterator[None]:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+    except (FileExistsError, NotADirectoryError):
+        raise CommandError(f"the workspace {workspace} is no folder") from None
+    except OSError as error:
+        told = error.strerror or str(error)
+        raise RunFailed(f"the workspace {workspace} cannot be written: {told}") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -238,14 +238,15 @@ class RecipeTree:
         node, at = self.tree, Path()
         for part in parts[:-1]:
             if not isinstance(node, dict) and not _are_rules(at, node):
-                raise refuse(f"'{key}' is below a value, not a mapping")
+                raise refuse(_not_below(key, at, node))
             below, _ = self._holder(node, at, part)
             node, at = node[below[0]] if below else node, (*at, *below, part)
-            if isinstance(node, dict) and part not in node:
+            if isinstance(node, dict) and node.get(part, True) is True:
+                node[part] = {}  # `true` is short for a mapping of defaults
                 self.places[at] = place
-            node = node.setdefault(part, {})
+            node = node[part]
         if not isinstance(node, dict) and not _are_rules(at, node):
-            raise refuse(f"'{key}' is below a value, not a mapping")
+            raise refuse(_not_below(key, at, node))
         try:
             value = parse_scalar(text)
         except YamlError as error:
@@ -269,6 +270,12 @@ def _named_shares(tree: Mapping[str, Any]) -> set[str]:
     mix = tree.get("mix")
     shares = mix.get("shares") if isinstance(mix, dict) else None
     return set(shares) if isinstance(shares, dict) else set()
+
+
+def _not_below(key: str, at: Path, value: Any) -> str:
+    """Why a key cannot be set: what stands above it."""
+    above = f"'{'.'.join(str(part) for part in at)}'" if at else "the recipe"
+    return f"{above} is {value!r}, not a mapping: '{key}' cannot be set below it"
 
 
 def _is_bound(at: Path, key: str) -> bool:

@@ -28,12 +28,13 @@ from pipelines.mix_outputs import (
     source_of,
 )
 from pipelines.mix_rescan import by_source, is_sound, scan_tokens
+from pipelines.published_mixes import open_mix
 from pipelines.recipe import Mix, read_mix
 from pipelines.stages import Stage
 from pipelines.verify_about import check_about
 from pipelines.verify_order import OrderSeen
 from transforms import storage
-from transforms.datasets import Dataset, Manifest, OutputFile, sum_counts
+from transforms.datasets import README, Dataset, Manifest, OutputFile, sum_counts
 from transforms.decontamination.index import NgramIndex, load_index
 from transforms.mixing.budget import BudgetError
 from transforms.mixing.identity import document_digests, hash_tokens, sum_digests
@@ -49,16 +50,21 @@ from transforms.tokens.tokenizer import Tokenizer
 
 __all__ = ["verify_mix"]
 
+# What lies in a mix's folder: versions, the manifest and the page of the published one.
+_BESIDE = re.compile(rf"[0-9a-f]{{16}}|manifest\.json|{re.escape(README)}|{storage.ASIDE}")
 _RECORD = re.compile(r"records/[^/]+\.json")  # what remains of the run beside the mix's files
 
 
 def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
-    """All checks of a mix. MissingDataset when there is no mix at `mix`, DamagedFile when its
-    manifest is none.
+    """All checks of a mix. CommandError when there is no mix at `mix`.
 
     `index`: benchmark n-grams to scan for; None takes the index that the mix holds itself.
     """
-    dataset, manifest = Dataset.published(mix)
+    try:
+        dataset, manifest = open_mix(mix)
+    except storage.DamagedFile:
+        told = "cut or changed: fetch the mix anew, or run its recipe again"
+        return [Check("manifest.json is a manifest", False, told, "")]
     outside = sorted(file.path for file in manifest.files if not _is_inside(file.path))
     if outside:  # nothing that lies elsewhere is read
         return [Check("files lie in the mix's folder", False, outside[:10], [])]
@@ -177,6 +183,10 @@ def _check_files(dataset: Dataset, manifest: Manifest) -> Iterator[Check]:
         for file in storage.list_files([storage.join(storage.escape(base), "**")], base)
         if file.name not in listed and not _RECORD.fullmatch(file.name)
     ]
+    everything = storage.list_files([storage.join(storage.escape(dataset.folder), "**")])
+    above = dataset.folder.rstrip("/")
+    beside = {file.path.removeprefix(above).lstrip("/").split("/")[0] for file in everything}
+    stray += sorted(name for name in beside if not _BESIDE.fullmatch(name))
     yield Check("files that the manifest does not list", not stray, stray[:10], [])
 
 

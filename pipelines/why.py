@@ -77,9 +77,14 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         raise CommandError(f"{workspace.uri} holds no documents: is it the workspace of a run?")
     found = _find(pool, identifier)
     if found is None:
+        quarantine = storage.join(workspace.uri, "quarantine")
         raise CommandError(
-            f"no document has the id {identifier!r} in {workspace.uri}; what became no document is"
-            f" listed in {storage.join(workspace.uri, 'quarantine')}, by its place in the input"
+            f"no document has the id {identifier!r} in {workspace.uri}"
+            + (
+                f"; what became no document is listed in {quarantine}, by its place in the input"
+                if storage.names_in(quarantine)
+                else ""
+            )
         )
     shard, row, document = found
     tables = dict(_tables(workspace, shard, row, recipe))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.command_line import CommandError
 from transforms import storage
 
 __all__ = ["Workspace"]
@@ -18,6 +19,8 @@ class Workspace:
     uri: str
 
     def __post_init__(self) -> None:
+        if not self.uri.strip():  # it would stand for the root of all folders
+            raise CommandError("the workspace has no name: give a folder or URI")
         storage.check_uri(self.uri)
 
     def documents(self, source: str) -> str:

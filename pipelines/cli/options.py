@@ -14,6 +14,13 @@ __all__ = ["AsJson", "Overrides", "RecipePath", "Runner", "WorkspaceUri", "beam_
 # Options are stored with a job, shown by runners and by `ps`.
 SECRETS = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")
 
+
+def _workspace(uri: str) -> str:
+    if not uri.strip():
+        raise typer.BadParameter("it is empty: name a folder or URI, as workspace")
+    return uri
+
+
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe in YAML.")]
 WorkspaceUri = Annotated[
     str,
@@ -22,6 +29,7 @@ WorkspaceUri = Annotated[
         "-w",
         metavar="URI",
         help="Folder or URI (s3://, gs://) of all that a run makes.",
+        callback=_workspace,
     ),
 ]
 Overrides = Annotated[
@@ -76,5 +84,7 @@ def beam_options(runner: str, arguments: list[str]) -> Any:
                 f"--{name} would show a secret wherever options are shown: set AWS_ACCESS_KEY_ID"
                 " and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role"
             )
+    if options.get_all_options().get("direct_num_workers", 0) < 0:
+        raise CommandError("--direct_num_workers must be at least 0, which stands for all cores")
     FileSystems.set_options(options)  # an endpoint of S3, say
     return options

@@ -36,6 +36,7 @@ GOOD = 0
 CHECK_FAILED = 1  # a gate, or a check of verify
 RECIPE_WRONG = 2  # or the command line
 RUN_FAILED = 3
+INTERRUPTED = "interrupted; run the same command again to go on from here"
 _own_process = False
 if os.environ.get("COLUMNS", "1").strip() in {"", "0"}:
     del os.environ["COLUMNS"]  # of whoever does not know: no width at all would print nothing
@@ -54,7 +55,7 @@ class Known:
 @contextmanager
 def outcomes(as_json: bool) -> Iterator[Known]:
     """Turn known failures into one sentence and an exit code."""
-    with _importing():
+    with _importing(as_json):
         from apache_beam.io.filesystems import FileSystems
         from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -96,7 +97,7 @@ def outcomes(as_json: bool) -> Iterator[Known]:
         traceback.print_exc()
         fail(as_json, RUN_FAILED, ["this is a defect of vineleaf; the lines above show where"])
     except KeyboardInterrupt:
-        fail(as_json, RUN_FAILED, ["interrupted; run the same command again to go on from here"])
+        fail(as_json, RUN_FAILED, [INTERRUPTED])
 
 
 def own_process() -> None:
@@ -121,12 +122,14 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def _importing() -> Iterator[None]:
+def _importing(as_json: bool) -> Iterator[None]:
     """Imports make a million objects, which stay: to walk them for garbage, now and again at the
     end of the process, takes a second and a half. A process of another's keeps its own ways."""
     gc.disable()
     try:
         yield
+    except KeyboardInterrupt:
+        fail(as_json, RUN_FAILED, [INTERRUPTED])
     finally:
         if _own_process:
             gc.freeze()

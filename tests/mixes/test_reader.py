@@ -181,6 +181,19 @@ def test_a_state_of_another_reader_is_refused(mix: str) -> None:
         MixReader(mix, rank=0, world_size=2, shuffle=True).load_state_dict(state)
 
 
+@pytest.mark.parametrize("state", [None, [], "x"])
+def test_what_is_no_state_is_refused(mix: str, state: Any) -> None:
+    with pytest.raises(ValueError, match="the state is none of a reader"):
+        MixReader(mix).load_state_dict(state)
+
+
+@pytest.mark.parametrize("position", [-1, 10**9])
+def test_a_position_outside_of_an_epoch_is_refused(mix: str, position: int) -> None:
+    reader = MixReader(mix)
+    with pytest.raises(ValueError, match="but this rank has"):
+        reader.load_state_dict({**reader.state_dict(), "position": position})
+
+
 def test_workers_of_a_loader_share_a_ranks_items(mix: str) -> None:
     shared = [
         MixReader(mix, rank=rank, world_size=2).split(worker, 3)
@@ -234,6 +247,11 @@ def test_some_sources_are_read_alone(mix: str) -> None:
         ({"length": 8}, "'length' is for sequences"),
         ({"read": "tokens"}, "must be documents, sequences or packed"),
         ({"window": 0}, "'window' must be at least 1"),
+        ({"world_size": 0}, "'world_size' must be at least 1"),
+        ({"rank": 0.0}, "'rank' must be a whole number"),
+        ({"seed": 1.5}, "'seed' must be a whole number"),
+        ({"epoch": -1}, "'epoch' must be at least 0"),
+        ({"sources": []}, "'sources' is empty"),
     ],
 )
 def test_arguments_without_sense_are_refused(mix: str, arguments: Any, told: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -384,12 +385,37 @@ def test_a_defect_is_no_mistake_of_the_user(monkeypatch, tmp_path, capsys, error
     assert "this is a defect of vineleaf" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["run", "plan", "why"])
+def test_an_empty_workspace_is_not_the_root_of_all_folders(recipe, command):
+    result = invoke(command, recipe, "--workspace", "")
+    assert result.exit_code == 2
+    assert "it is empty" in result.stderr
+
+
+def test_less_than_no_worker_is_refused(recipe, tmp_path):
+    workspace = tmp_path / "w"
+    result = invoke("run", recipe, "-w", workspace, "--", "--direct_num_workers=-3")
+    assert result.exit_code == 2
+    assert "must be at least 0" in result.stderr
+    assert not workspace.exists()
+
+
 def test_a_workspace_that_is_no_place_is_a_mistake():
     result = invoke("why", "id", "-w", "foo://a/w")
     assert result.exit_code == 2
     assert "no file system is known by 'foo://'" in result.stderr
 
 
+@pytest.fixture
+def own_process(monkeypatch):
+    """`main` takes the process for its own: give it back."""
+    monkeypatch.setattr("pipelines.cli.outcomes._own_process", False)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("own_process")
 def test_a_defect_in_showing_an_answer_is_no_failed_gate(monkeypatch, capsys):
     def broken(*arguments, **options):
         raise TypeError("cannot be shown")
@@ -407,7 +433,7 @@ def test_a_defect_in_showing_an_answer_is_no_failed_gate(monkeypatch, capsys):
 def test_verify_of_no_mix_says_so(tmp_path):
     result = invoke("verify", tmp_path / "none")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "no finished dataset" in result.stderr
+    assert "no published mix" in result.stderr
     assert only_json(invoke("verify", tmp_path / "none", "--json"))["ok"] is False
 
 
@@ -463,6 +489,7 @@ def test_verify_ends_with_one_line_that_counts(monkeypatch, bad, line):
     assert len(result.stdout.splitlines()) == (everything - 1 if bad else 1)
 
 
+@pytest.mark.usefixtures("own_process")
 def test_without_a_standard_output_there_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(SystemExit) as ended:

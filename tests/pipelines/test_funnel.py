@@ -94,7 +94,21 @@ def test_passages_that_are_cut_are_counted_and_remove_no_document():
     assert funnel.imbalances() == []
     out = io.StringIO()
     Console(file=out, width=100).print(funnel)
-    assert "12  passages cut" in out.getvalue()
+    assert "12  passages cut (200 bytes of 8 documents)" in out.getvalue()
+
+
+def test_size_is_not_told_where_cuts_of_two_stages_may_overlap():
+    """Each looks for passages in the whole text: what the second leaves alone says nothing."""
+    counts = {"candidates": 40, "removed": 0, "cut__documents": 8, "cut__passages": 12}
+    first = manifest("repeated_passages web", **counts, kept_text_bytes=3800, cut__bytes=200)
+    second = manifest("repeated_lines web", **counts, kept_text_bytes=3900, cut__bytes=100)
+    steps = {
+        step.stage: step
+        for step in steps_of({**MANIFESTS, first.stage: first, second.stage: second}).steps
+    }
+    assert steps["substring-dedup"].text_bytes == 3800
+    assert steps["line-dedup"].text_bytes is None
+    assert steps["tokenize"].text_bytes is not None
 
 
 def test_what_repeats_an_earlier_run_has_a_reason_of_its_own():

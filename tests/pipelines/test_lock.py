@@ -1,5 +1,6 @@
 """The lock: one run works in a workspace, and one that was killed keeps nobody out for long."""
 
+import errno
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import lock
+from pipelines.command_line import CommandError
 from pipelines.lock import locked
 from pipelines.stages import RunFailed
 from transforms import s3, storage
@@ -61,6 +63,21 @@ def test_a_second_run_is_refused_while_one_works_and_welcome_after(workspace):
     with locked(workspace), pytest.raises(RunFailed, match=rf"another run works in .*{SELF}"):
         enter(workspace)
     enter(workspace)
+
+
+def test_a_workspace_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandError, match="is no folder"):
+        enter(str(tmp_path / "file"))
+
+
+def test_a_workspace_that_cannot_be_written_is_told_with_its_name(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("pipelines.lock.os.makedirs", refuse)
+    with pytest.raises(RunFailed, match=f"{tmp_path} cannot be written: Read-only file system"):
+        enter(str(tmp_path))
 
 
 def test_the_lock_ends_with_the_run_however_that_ends(workspace):

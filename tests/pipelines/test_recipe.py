@@ -548,8 +548,12 @@ def test_the_last_of_two_overrides_wins(load):
         ("mix.tokens=", "mix.tokens", "(got nothing)"),
         ("mix.tokens=[1", "mix.tokens", "is no YAML value"),
         ("mix.tokens=\x00", "mix.tokens", "is no YAML value"),
-        ("mix.tokens.more=5", "mix.tokens.more", "below a value, not a mapping"),
-        ("pool.sources.web.paths.0=x", "pool.sources.web.paths.0", "below a value"),
+        ("mix.tokens.more=5", "mix.tokens.more", "'mix.tokens' is 1000, not a mapping"),
+        (
+            "pool.sources.web.paths.0=x",
+            "pool.sources.web.paths.0",
+            "'pool.sources.web.paths' is ['",
+        ),
         ("pool=other.yaml", "pool", "must be a mapping"),
         ("mix.shares.web=1.0", "mix.shares", "must sum to 1"),
         ("mix.wher=null", "mix.wher", "is not there"),
@@ -560,6 +564,12 @@ def test_a_wrong_override_is_one_sentence(check, override, key, part):
     assert problem.key == key
     assert part in problem.message
     assert "\n" not in str(problem)
+
+
+def test_what_is_short_for_defaults_can_be_changed_in_part(load):
+    assert load(GOOD, "pool.dedup.fuzzy=true", "pool.dedup.fuzzy.similarity=0.7").fuzzy == (
+        load(GOOD, "pool.dedup.fuzzy={similarity: 0.7}").fuzzy
+    )
 
 
 def test_an_override_of_a_file_that_is_no_mapping_is_told(check):

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipelines.command_line import CommandError
 from pipelines.funnel import Funnel, FunnelStep
 from pipelines.stages import Stage
 from pipelines.verify import verify_mix
@@ -195,9 +196,13 @@ def test_an_untouched_mix_passes_wherever_it_is_copied_to(good, mix):
     assert checks["documents per source"].seen == {"code": 1, "web": 2}
 
 
-def test_no_mix_is_a_file_not_found_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no finished dataset"):
-        verify_mix(str(tmp_path))
+def test_no_mix_is_told_with_what_to_name(tmp_path, mix):
+    with pytest.raises(CommandError, match=r"no published mix at .* name the folder that holds"):
+        verify_mix(str(tmp_path / "none"))
+    workspace = tmp_path / "workspace"
+    shutil.copytree(mix, workspace / "mixes" / "one")
+    with pytest.raises(CommandError, match=f"name a mix of that workspace, {workspace}/mixes/one"):
+        verify_mix(str(workspace))
 
 
 def test_one_changed_token_is_found_by_the_hash(mix):
@@ -225,6 +230,13 @@ def test_a_file_too_many_is_found_anywhere(mix, path):
     assert failed(mix) == ["files that the manifest does not list"]
 
 
+@pytest.mark.parametrize("path", ["x.txt", "tokens/part.npy"])
+def test_a_file_beside_the_version_is_found(mix, path):
+    (mix / path).parent.mkdir(exist_ok=True)
+    (mix / path).write_bytes(b"1234")
+    assert failed(mix) == ["files that the manifest does not list"]
+
+
 @pytest.mark.parametrize("path", ["../x.npy", "tokens/../../x.npy", "/tmp/x.npy", "file:///x.npy"])
 def test_a_path_that_leaves_the_mix_is_found_and_not_read(mix, path):
     dataset, manifest = Dataset.published(str(mix))
@@ -239,10 +251,9 @@ def test_a_file_listed_twice_is_found(mix):
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "1", "[{}]", '{"files": 1}', "nonsense"])
-def test_a_damaged_manifest_is_one_sentence(mix, content):
+def test_a_damaged_manifest_is_a_failed_check(mix, content):
     (mix / "manifest.json").write_text(content)
-    with pytest.raises(storage.DamagedFile, match="is no manifest"):
-        verify_mix(str(mix))
+    assert failed(mix) == ["manifest.json is a manifest"]
 
 
 @pytest.mark.parametrize("content", [None, "nonsense", "{}"])
@@ -255,12 +266,11 @@ def test_a_damaged_manifest_of_the_version_is_a_failed_check(mix, content):
     assert name.endswith("manifest.json is the one that readers see")
 
 
-def test_a_manifest_in_which_a_path_is_a_number_is_one_sentence(mix):
+def test_a_manifest_in_which_a_path_is_a_number_is_a_failed_check(mix):
     value = json.loads((mix / "manifest.json").read_text())
     value["files"][0]["path"] = 5
     (mix / "manifest.json").write_text(json.dumps(value))
-    with pytest.raises(storage.DamagedFile, match="is no manifest, it was cut or changed"):
-        verify_mix(str(mix))
+    assert failed(mix) == ["manifest.json is a manifest"]
 
 
 @pytest.mark.parametrize("content", [b"no gzip", b"", compress(b"1,2,3\n"), b"\x1f\x8b\x08"])

@@ -1,17 +1,20 @@
 """A real Flink cluster on loopback: one JobManager, two TaskManagers, Beam's job server.
 
 Everything listens on 127.0.0.1 at free ports and ends with the block that started it.
+`python tests/runners/flink_cluster.py` starts one, prints Beam's options for it and waits.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 import zipfile
@@ -230,3 +233,20 @@ def flink_cluster(folder: Path) -> Iterator[FlinkCluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+def main() -> None:
+    """Start a cluster and keep it until Ctrl-C."""
+    with tempfile.TemporaryDirectory() as folder, flink_cluster(Path(folder)) as cluster:
+        options = shlex.join(cluster.beam_options())
+        sys.stdout.write(f"vineleaf run RECIPE -w WORKSPACE --runner FlinkRunner -- {options}\n")
+        sys.stdout.write(f"Flink shows its jobs at http://127.0.0.1:{cluster.rest_port}; ")
+        sys.stdout.write("Ctrl-C ends it.\n")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    main()

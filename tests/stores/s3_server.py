@@ -2,6 +2,7 @@
 
 S3Proxy keeps buckets as folders. The proxy stands before it and, for every n-th request in turn,
 answers 503, cuts the connection before an answer, or cuts the answer's body.
+`python tests/stores/s3_server.py` starts a server with a bucket, prints how to use it and waits.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 from fetch_s3 import SERVER
 
@@ -224,3 +229,22 @@ def _listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     finally:
         listening.shutdown()
         listening.server_close()
+
+
+def main() -> None:
+    """Start a server with the bucket `vineleaf` and keep it until Ctrl-C."""
+    with tempfile.TemporaryDirectory() as folder, s3_server(Path(folder, "server")) as address:
+        environment = {**credentials(), "AWS_ENDPOINT_URL_S3": address}
+        os.environ.update(environment)
+        boto3.client("s3").create_bucket(Bucket="vineleaf")
+        for name, value in environment.items():
+            sys.stdout.write(f"export {name}={value}\n")
+        sys.stdout.write("# vineleaf run RECIPE -w s3://vineleaf/workspace; Ctrl-C ends it.\n")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    main()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,6 +44,7 @@ __all__ = ["tell_story"]
 
 BEGINS = 80  # characters of a text that are shown
 _DEDUP = (URL_DEDUP, EXACT_DEDUP, FUZZY_DEDUP)
+_ORIGINS = ("path", "url")  # keys of metadata that say where a document is from
 _SELECTIONS = f"{TABLES[SELECT]}-"  # and the name of the mix
 # Tables of keys, ranks, tokens and evidence, which the story has in words.
 _WITHOUT_SCORES = {
@@ -66,8 +68,8 @@ class _Row:
 
 
 def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None) -> Story:
-    """The story of the document with this id. CommandError when the workspace has no such document
-    or no such mix.
+    """The story of the document with this id, or of the one whose path or URL ends with it.
+    CommandError when the workspace has no such document, several, or no such mix.
 
     `recipe`: the mix to look at, in the versions of the tables that it was made from; None for all,
     in the versions of the last run.
@@ -75,18 +77,9 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
     pool = _pool(workspace)
     if not pool:
         raise CommandError(f"{workspace.uri} holds no documents: is it the workspace of a run?")
-    found = _find(pool, identifier)
-    if found is None:
-        quarantine = storage.join(workspace.uri, "quarantine")
-        raise CommandError(
-            f"no document has the id {identifier!r} in {workspace.uri}"
-            + (
-                f"; what became no document is listed in {quarantine}, by its place in the input"
-                if storage.names_in(quarantine)
-                else ""
-            )
-        )
+    found = _find(pool, identifier) or _find_origin(workspace, pool, identifier)
     shard, row, document = found
+    identifier = document["id"]
     tables = dict(_tables(workspace, shard, row, recipe))
     selections = {
         name.removeprefix(_SELECTIONS): its
@@ -300,6 +293,41 @@ def _find(pool: list[_Shard], identifier: str) -> tuple[_Shard, int, dict[str, A
                 return shard, first + place, document
             first += ids.num_rows
     return None
+
+
+def _find_origin(
+    workspace: Workspace, pool: list[_Shard], name: str
+) -> tuple[_Shard, int, dict[str, Any]]:
+    """The document whose path or URL ends with a name; CommandError when none or several do."""
+    found: list[tuple[_Shard, int, str, str]] = []
+    needle = orjson.dumps(name)[1:-1].decode()
+    for shard in pool if name else []:
+        first = 0
+        for batch in read_batches(shard.path, ["id", "metadata"]):
+            its = batch.column("metadata")
+            for row in np.flatnonzero(pc.match_substring(its, needle).to_numpy(False)).tolist():
+                metadata = orjson.loads(its[row].as_py())
+                origins = [str(metadata.get(key, "")) for key in _ORIGINS]
+                if any(one.endswith(name) for one in origins):
+                    identifier = batch.column("id")[row].as_py()
+                    found.append((shard, first + row, identifier, next(filter(None, origins))))
+            first += batch.num_rows
+    if len(found) > 1:
+        told = ", ".join(f"{identifier!r} ({origin})" for _, _, identifier, origin in found[:5])
+        more = f" and {len(found) - 5:,} more" if len(found) > 5 else ""
+        raise CommandError(
+            f"no document has the id {name!r}, and {len(found):,} have a path or URL that ends so:"
+            f" {told}{more}"
+        )
+    return (_find(pool, found[0][2]) if found else None) or _no_such(workspace, name)
+
+
+def _no_such(workspace: Workspace, name: str) -> NoReturn:
+    quarantine = storage.join(workspace.uri, "quarantine")
+    told = f"no document has the id {name!r}, or a path or URL that ends so, in {workspace.uri}"
+    if storage.names_in(quarantine):
+        told += f"; what became no document is listed in {quarantine}, by its place in the input"
+    raise CommandError(told)
 
 
 def _read_row(path: str, group: int, place: int) -> pa.RecordBatch:

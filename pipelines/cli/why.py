@@ -13,7 +13,9 @@ __all__ = ["why"]
 
 
 def why(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="Id of a document.")],
+    id_: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of a document, or the end of its path or URL.")
+    ],
     workspace: WorkspaceUri = "workspace",
     recipe: Annotated[
         str | None, typer.Option(help="Name of the mix; default: all mixes of the workspace.")

@@ -30,13 +30,18 @@ def publish(folder, name, files, inputs=None, parameters=None, version="f1"):
     return dataset
 
 
-def write_documents(workspace, source, *shards):
-    """Shards of ids; gives their entries."""
+def write_documents(workspace, source, *shards, origin='{"url": "x"}'):
+    """Shards of ids; gives their entries. `origin`: metadata, in which % is the id."""
     files = []
     for number, ids in enumerate(shards):
         digest = rows_digest(ids)
         rows = [
-            {"id": one, "text": f"text of {one}", "source": source, "metadata": '{"url": "x"}'}
+            {
+                "id": one,
+                "text": f"text of {one}",
+                "source": source,
+                "metadata": origin.replace("%", one),
+            }
             for one in ids
         ]
         schema = SCHEMA.with_metadata({ROWS_DIGEST_KEY: digest.encode()})
@@ -98,8 +103,25 @@ def test_an_id_with_odd_characters_is_found_and_cannot_command_the_terminal(work
 
 def test_an_unknown_id_says_where_else_to_look(workspace):
     write_documents(workspace, "web", ["a"])
-    with pytest.raises(ValueError, match=r"no document has the id 'nope' .*quarantine"):
+    for name in ("nope", ""):
+        with pytest.raises(ValueError, match=rf"no document has the id '{name}'") as told:
+            tell_story(workspace, name)
+        assert "quarantine" not in str(told.value)  # nothing was
+    storage.write_bytes(storage.join(workspace.uri, "quarantine", "web", "x"), b"")
+    with pytest.raises(ValueError, match=r"no document has the id 'nope'.*quarantine"):
         tell_story(workspace, "nope")
+
+
+def test_a_document_is_found_by_the_end_of_its_path_or_url(workspace):
+    path = '{"path": "guide/say \\"%\\" ü.html"}'
+    write_documents(workspace, "web", ["a", "b", "c"], ["d"], origin=path)
+    write_documents(workspace, "code", ["e"], origin='{"url": "http://x/%.html", "path": "lib/e"}')
+    assert tell_story(workspace, 'say "d" ü.html').id == "d"
+    assert tell_story(workspace, "lib/e").id == tell_story(workspace, "x/e.html").id == "e"
+    with pytest.raises(ValueError, match=r"4 have a path or URL that ends so: 'a' \(guide/say"):
+        tell_story(workspace, " ü.html")
+    with pytest.raises(ValueError, match="no document has the id 'guide'"):
+        tell_story(workspace, "guide")  # what only stands inside
 
 
 def test_the_row_is_found_in_whatever_shard_and_row_group_it_lies(workspace):

@@ -27,6 +27,7 @@ __all__ = ["SHARE_SUM_TOLERANCE", "Problem", "RecipeError", "RecipeTree", "read_
 
 MOST_BYTES = 4 << 20  # of a recipe or a pool's file, which are written by hand
 SHARE_SUM_TOLERANCE = 1e-6
+SHARE_DIGITS = 12
 Path = tuple[str | int, ...]
 _SHARES = ("mix", "shares")
 _TOPICS = ("mix", "quality", "topics")
@@ -214,7 +215,10 @@ class RecipeTree:
         rest = 1 - math.fsum(share for name, share in shares.items() if name in named)
         total = math.fsum(others.values())
         if others and rest > 0 and abs(total - rest) > SHARE_SUM_TOLERANCE:
-            shares.update({name: share * rest / total for name, share in others.items()})
+            # Rounded: 0.3 and not 0.30000000000000004, which people would read in the mix's recipe.
+            shares.update(
+                {name: round(share * rest / total, SHARE_DIGITS) for name, share in others.items()}
+            )
 
     def set_value(self, override: str) -> set[str]:
         """Apply one `key.path=value` of the command line; gives the share that it names.

@@ -184,11 +184,12 @@ class Story:
                 f" {_count(cut.spans, 'span')}, the first begins: {cut.begins!r}"
             )
         if self.repeated:
-            yield "passages that stand elsewhere first, and are cut here"
+            yield "passages that stand somewhere before, and are cut here, each byte once"
         for passage in self.repeated:
+            other = f"first in {printable(passage.first_in)}"
             yield (
                 f"  bytes {passage.start:,} to {passage.end:,} ({passage.stage}):"
-                f" first in {printable(passage.first_in)}"
+                f" {'earlier in this document' if passage.first_in == self.id else other}"
             )
         for reason in self.reasons:
             yield printable(reason.message)

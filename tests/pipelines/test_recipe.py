@@ -660,3 +660,7 @@ def test_what_can_be_no_recipe_is_refused_before_it_is_read(tmp_path, kind, name
         recipe.write_text(f"name: x\npool: {path}\nmix: {{}}\n")
     with pytest.raises(RecipeError, match=r"it is no file|more than a recipe may have"):
         load_recipe(str(recipe))
+
+
+def test_shares_that_a_layer_settles_are_as_people_write_them(load):
+    assert load(GOOD, "mix.shares.web=0.7").mix.shares == {"web": 0.7, "code": 0.3}

@@ -1,11 +1,12 @@
 """The story of a document, told from hand-made datasets."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.story import Repeated
 from pipelines.why import tell_story
 from pipelines.workspace import Workspace
 from transforms import storage
@@ -90,6 +91,14 @@ def test_a_document_that_nothing_was_made_of_yet_has_no_reasons(workspace):
     assert story.text_start == "text of c"
     assert (story.reasons, story.copies, story.kept) == ([], {}, False)
     assert "no mix has been made" in story.text()
+
+
+def test_a_passage_that_stands_earlier_in_the_same_document_is_told_so(workspace):
+    write_documents(workspace, "web", ["a"])
+    here, there = Repeated("line-dedup", 5, 9, "a"), Repeated("line-dedup", 9, 20, "b")
+    text = replace(tell_story(workspace, "a"), repeated=[here, there]).text()
+    assert "bytes 5 to 9 (line-dedup): earlier in this document" in text
+    assert "bytes 9 to 20 (line-dedup): first in b" in text
 
 
 def test_an_id_with_odd_characters_is_found_and_cannot_command_the_terminal(workspace):

@@ -78,7 +78,17 @@ def _rule_path(source: str, parts: Sequence[str]) -> str:
 
 
 def make_grid(sweeps: Sequence[Sweep]) -> list[Variant]:
-    """All combinations, the last key's values fastest. CommandError when there are too many."""
+    """All combinations, the last key's values fastest. CommandError when there are too many, or
+    when two sweeps change the same key."""
+    swept: dict[str, str] = {}
+    for sweep in sweeps:
+        for path in sweep.paths:
+            if path in swept:
+                raise CommandError(
+                    f"--sweep changes {path} twice, as '{swept[path]}' and '{sweep.key}': give all"
+                    " its values at once"
+                )
+            swept[path] = sweep.key
     count = 1
     for sweep in sweeps:
         count *= len(sweep.values)

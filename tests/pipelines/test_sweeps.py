@@ -89,3 +89,9 @@ def test_too_many_combinations_are_refused(recipe):
     values = ",".join(str(one) for one in range(MOST_VARIANTS + 1))
     with pytest.raises(ValueError, match=f"{MOST_VARIANTS + 1} combinations"):
         make_grid([parse_sweep(f"tokens={values}", recipe)])
+
+
+def test_a_key_is_swept_once(recipe):
+    sweeps = [parse_sweep(one, recipe) for one in ("gopher.words.min=1", "web.gopher.words.min=2")]
+    with pytest.raises(ValueError, match=r"changes pool\.sources\.web.* twice"):
+        make_grid(sweeps)

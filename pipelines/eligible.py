@@ -24,7 +24,7 @@ from transforms.mixing.partition import NO_TOPIC
 from transforms.mixing.window import Window, WindowBounds
 from transforms.query import columns_used, evaluate
 
-__all__ = ["Choice", "Grade", "Graded", "Scored", "score"]
+__all__ = ["Choice", "Grade", "Graded", "Scored", "as_scores", "score"]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[S
         if choice.where:
             met = values.pop(0)
             eligible = pooled & met.fill_null(False).to_numpy(zero_copy_only=False)
-        measured = _scores(values.pop(0)) if window else np.empty(0, np.float32)
+        measured = as_scores(values.pop(0)) if window else np.empty(0, np.float32)
         outside = np.zeros(len(ids), np.bool_)
         if shard.source in choice.bounds:
             outside = eligible & ~choice.bounds[shard.source].inside(measured)
@@ -140,7 +140,7 @@ def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[S
         )
 
 
-def _scores(column: pa.Array) -> npt.NDArray[np.float32]:
+def as_scores(column: pa.Array) -> npt.NDArray[np.float32]:
     """Numbers of any type; null: NaN."""
     numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     scores: npt.NDArray[np.float32] = numbers.astype(np.float32)
@@ -152,7 +152,7 @@ def _grade(grade: Grade, values: list[pa.Array], rows: int) -> Graded:
     left = list(values)
     scores = np.zeros(rows, np.float32)
     if grade.score:
-        scores = _scores(left.pop(0))
+        scores = as_scores(left.pop(0))
     topics = pa.array([NO_TOPIC] * rows, pa.string())
     if grade.topic:
         topics = pc.fill_null(left.pop(0).cast(pa.string()), NO_TOPIC)

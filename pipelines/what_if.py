@@ -2,11 +2,12 @@
 
 In: recipes that measure the same (variants) and the tables that annotate has made. Out, for each
 variant and source: documents that its rules keep, and tokens that it would have. Rules and `where`
-are asked anew of every document; nothing is run. Tokens are exact for what the pool held when it
-was tokenized last. A document that only the new rules let in was neither deduplicated nor
+are asked anew of every document; nothing is run. Tokens are exact for what the recipe's own tables
+hold (later_tables.py). A document that only the new rules let in was neither deduplicated nor
 tokenized: its tokens are estimated by its bytes, at the rate at which the bytes of other candidates
-of its source became tokens. What stricter rules do to duplicates (another one may stay) is left
-out.
+of its source became tokens. Windows keep what lies between the bounds that were found for them,
+which is exact while nothing moves these; a changed one its share of documents. What stricter rules
+do to duplicates (another one may stay) is left out.
 """
 
 from __future__ import annotations
@@ -23,24 +24,27 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.command_line import CommandError
+from pipelines.eligible import as_scores
 from pipelines.filter import source_conditions
+from pipelines.foreseen import unforeseen
+from pipelines.later_tables import LaterTables
 from pipelines.recipe import Mix, Recipe
+from pipelines.recipe_sql import mix_schemas
 from pipelines.scorers import mixing_schemas, scorers, source_schemas
 from pipelines.shard_passes import ShardPasses
 from pipelines.stage_names import ANNOTATE, FILTER, TABLES, TOKENIZE
-from pipelines.tables import with_tables
 from pipelines.workspace import Workspace
 from transforms.attributes import read_aligned
-from transforms.datasets import Dataset, Manifest
-from transforms.dedup.pool import DUPLICATES, PoolShard
+from transforms.datasets import Manifest
+from transforms.dedup.pool import PoolShard
 from transforms.exchange import remove_runs
 from transforms.mixing.budget import BudgetError, divide_tokens, most_tokens
 from transforms.mixing.shortage import settle
+from transforms.mixing.window import WindowBounds
 from transforms.query import columns_used, evaluate
 
 __all__ = ["Outlook", "RuleEffect", "SourceOutlook", "check_comparable", "look_ahead"]
 
-_LATER = (TABLES[FILTER], *DUPLICATES, TABLES[TOKENIZE])  # tables that may be there already
 _EVALUATED_ROWS = 1 << 16  # documents of which SQL is asked at once
 Array = npt.NDArray[np.int64]
 
@@ -60,8 +64,9 @@ class RuleEffect:
 class SourceOutlook:
     """What a variant would leave of a source and take of it. Tokens are None where the source was
     never tokenized. `kept_documents`: by the rules; `pool_documents`: of these those that meet
-    `where` and were no duplicates, where that was looked at (None: nowhere); `estimated`: documents
-    whose tokens are estimated; `taken_tokens`: at most, since documents are whole: less than one of
+    `where`, were no duplicates and lie inside a window whose bounds are known, where that was
+    looked at (None: nowhere); `estimated_documents`: of these those of which that, or their tokens,
+    is estimated; `taken_tokens`: at most, since documents are whole: less than one of
     them lacks; `missing_tokens`: of what is wanted, beyond what the source can give."""
 
     documents: int
@@ -87,16 +92,30 @@ Outlook = dict[str, SourceOutlook]  # by source
 
 
 @dataclass(frozen=True)
+class _Asked:
+    """What a variant asks of a source's documents, as places in `_Question.expressions`: its
+    conditions in order, its query, and the score of its window where bounds of this are known.
+    `exact`: all that it has to ask is asked, of tables of its own."""
+
+    conditions: tuple[int, ...]
+    where: int | None
+    window: int | None
+    exact: bool
+
+
+@dataclass(frozen=True)
 class _Question:
-    """Distinct SQL, and which of it each variant asks: its conditions in order, its query."""
+    """Distinct SQL, and which of it each variant asks. `bounds`: of the source's window."""
 
     expressions: tuple[str, ...]
-    variants: tuple[tuple[tuple[int, ...], int | None], ...]
+    variants: tuple[_Asked, ...]
     schemas: Mapping[str, pa.Schema]
+    bounds: WindowBounds | None
 
 
 def check_comparable(base: Recipe, other: Recipe) -> None:
-    """CommandError where a variant would measure something else, which only a run can."""
+    """CommandError where a variant would measure something else, or find other duplicates,
+    passages or tokens, which only a run can."""
     for source in base.sources:
         if source.name not in {one.name for one in other.sources}:
             raise CommandError(f"a sweep keeps the sources: {source.name} is gone; run it instead")
@@ -108,24 +127,30 @@ def check_comparable(base: Recipe, other: Recipe) -> None:
                 f"this changes what {ANNOTATE} measures ({changed[0]} of {source.name}), which no"
                 " sweep can see: run it with a name of its own"
             )
+    key = unforeseen(base.tree, other.tree)
+    if key:
+        raise CommandError(
+            f"this changes {key}, which no sweep can see: run it with a name of its own"
+        )
 
 
 def look_ahead(
     workspace: Workspace,
     variants: Sequence[Recipe],
-    shards: Sequence[PoolShard],
+    later: LaterTables,
     documents: Mapping[str, Manifest],
     options: PipelineOptions,
 ) -> list[Outlook]:
-    """The outlook of each variant, over shards with the tables of annotate. `documents`: manifests
-    of the pool by source."""
+    """The outlook of each variant, over shards with the tables of annotate and of what follows.
+    `documents`: manifests of the pool by source."""
     folder = workspace.work("what-if", uuid4().hex)
-    stored = _with_later(workspace, shards, documents)
-    tables = {shard.source: {*shard.tables} for shard in stored}
+    tables = {shard.source: {*shard.tables} for shard in later.shards}
     questions = {
-        source: _question(variants, source, tables.get(source, set())) for source in documents
+        source: _question(variants, source, tables.get(source, set()), later)
+        for source in documents
     }
-    passes = ShardPasses("what-if", workspace, [s for s in stored if s.file.rows], folder, options)
+    shards = [shard for shard in later.shards if shard.file.rows]
+    passes = ShardPasses("what-if", workspace, shards, folder, options)
     try:
         counted = passes.collect("count", partial(_count, questions=questions), _join)
     finally:
@@ -133,25 +158,9 @@ def look_ahead(
     return [_outlook(recipe, index, questions, counted) for index, recipe in enumerate(variants)]
 
 
-def _with_later(
-    workspace: Workspace, shards: Sequence[PoolShard], documents: Mapping[str, Manifest]
-) -> list[PoolShard]:
-    """The shards with the tables of later stages as they were made last of the same documents."""
-    found = list(shards)
-    for table in _LATER:
-        datasets = {}
-        for source, manifest in documents.items():
-            try:
-                dataset, its = Dataset.published(workspace.attributes(table, source))
-            except FileNotFoundError:
-                continue
-            if its.inputs.get(f"documents {source}") == manifest.fingerprint:
-                datasets[source] = dataset
-        found = with_tables(found, table, datasets)
-    return found
-
-
-def _question(variants: Sequence[Recipe], source: str, tables: set[str]) -> _Question:
+def _question(
+    variants: Sequence[Recipe], source: str, tables: set[str], later: LaterTables
+) -> _Question:
     numbers: dict[str, int] = {}
     asked = []
     schemas: dict[str, pa.Schema] = {}
@@ -159,13 +168,31 @@ def _question(variants: Sequence[Recipe], source: str, tables: set[str]) -> _Que
         its = recipe.source(source)
         conditions = [one.to_sql() for one in source_conditions(recipe, its)]
         schemas |= mixing_schemas(recipe) | source_schemas(recipe, its)
+        exact = later.own
         where = recipe.mix.where
         if where and not set(columns_used([where], schemas)) <= tables:
-            where = None  # of tables that are still to be made
-        for sql in [*conditions, *([where] if where else [])]:
-            numbers.setdefault(sql, len(numbers))
-        asked.append((tuple(numbers[one] for one in conditions), numbers[where] if where else None))
-    return _Question(tuple(numbers), tuple(asked), schemas)
+            where, exact = None, False  # of tables that are still to be made
+        window = recipe.mix.windows.get(source) if source in recipe.mix.proportions else None
+        score = None
+        if window:
+            schemas |= mix_schemas(recipe, ("mix", "window", source, "score"))
+            score = window.score if later.has_bounds(source, window) else None
+            if score and not set(columns_used([score], schemas)) <= tables:
+                score = None
+            exact = exact and score is not None and later.knows_window(recipe, source)
+        for sql in [*conditions, where, score]:
+            if sql:
+                numbers.setdefault(sql, len(numbers))
+        asked.append(
+            _Asked(
+                tuple(numbers[one] for one in conditions),
+                numbers[where] if where else None,
+                numbers[score] if score else None,
+                exact,
+            )
+        )
+    bounds = later.windows[source].bounds if source in later.windows else None
+    return _Question(tuple(numbers), tuple(asked), schemas, bounds)
 
 
 def _count(shard: PoolShard, questions: Mapping[str, _Question]) -> tuple[str, dict[str, Array]]:
@@ -223,7 +250,13 @@ def _answer(
     sizes = tables["size"].column("bytes").to_numpy(zero_copy_only=False).astype(np.int64)
     rows = len(sizes)
     values = evaluate(question.expressions, {name: tables[name] for name in used}, rows)
-    met = [one.fill_null(False).to_numpy(zero_copy_only=False) for one in values]
+    scores = {asked.window for asked in question.variants} - {None}
+    met = [
+        _inside(one, question.bounds)
+        if number in scores
+        else one.fill_null(False).to_numpy(zero_copy_only=False)
+        for number, one in enumerate(values)
+    ]
     candidate = np.zeros(rows, np.bool_)
     if TABLES[FILTER] in tables:
         column = tables[TABLES[FILTER]].column("candidate").fill_null(False)
@@ -235,9 +268,11 @@ def _answer(
         tokens = counts.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     variants = []
     everyone = np.ones(rows, np.bool_)
-    for conditions, where in question.variants:
-        kept = np.logical_and.reduce([everyone, *(met[number] for number in conditions)])
-        asked = kept if where is None else kept & met[where]
+    for one in question.variants:
+        kept = np.logical_and.reduce([everyone, *(met[number] for number in one.conditions)])
+        asked = kept
+        for number in (one.where, one.window):
+            asked = asked if number is None else asked & met[number]
         known, new = asked & pooled, asked & ~candidate
         variants.append(
             [
@@ -246,20 +281,26 @@ def _answer(
                 int(new.sum()), int(sizes[new].sum()),
             ]
         )  # fmt: skip
-    fails = [~met[number] for number in question.variants[0][0]]
+    fails = [~met[number] for number in question.variants[0].conditions]
     often = np.sum(fails, axis=0) if fails else np.zeros(rows, np.int64)
     rules = []
     before = np.zeros(rows, np.bool_)
-    for one in fails:
-        alone, only, first = one, one & (often == 1), one & ~before
+    for alone in fails:
+        only, first = alone & (often == 1), alone & ~before
         rules.append([int(alone.sum()), int(only.sum()), int(first.sum())])
-        before |= one
+        before |= alone
     pool = [rows, int(sizes[candidate].sum()), int(sizes[pooled].sum()), int(tokens.sum())]
     return {
         "pool": np.array(pool, np.int64),
         "variants": np.array(variants, np.int64),
         "rules": np.array(rules, np.int64).reshape(len(fails), 3),
     }
+
+
+def _inside(scores: pa.Array, bounds: WindowBounds | None) -> npt.NDArray[np.bool_]:
+    """Which documents lie inside a window."""
+    assert bounds is not None  # else its score is not asked
+    return bounds.inside(as_scores(scores))
 
 
 def _join(results: Iterable[dict[str, Array]]) -> dict[str, Array]:
@@ -282,8 +323,9 @@ def _outlook(
         rate = rates[source]
         available[source] = None if rate is None else known + round(new * rate)
         there, window = available[source], recipe.mix.windows.get(source)
-        if window and there is not None:
-            # As if documents had the same lengths everywhere: the bounds may move.
+        asked = questions[source].variants[index]
+        if window and source in recipe.mix.proportions and asked.window is None and there:
+            # As if documents had the same lengths everywhere: where bounds will lie is not known.
             available[source] = round(there * (window.high - window.low))
     shares = recipe.mix.proportions
     wanted, most = _settled(recipe.mix, available)
@@ -295,6 +337,7 @@ def _outlook(
         taken = None if can is None else min(wanted.get(source, 0), can)
         missing = None if can is None else max(wanted.get(source, 0) - can, 0)
         reasons = [one.reason for one in source_conditions(recipe, recipe.source(source))]
+        exact = questions[source].variants[index].exact
         effects = its["rules"].tolist() if its and index == 0 else []
         outlook[source] = SourceOutlook(
             documents=int(its["pool"][0]) if its else 0,
@@ -302,9 +345,9 @@ def _outlook(
             kept_bytes=counts[1],
             # Of candidates of which none was tokenized nobody knows which are duplicates.
             pool_documents=None
-            if its and its["pool"][1] and not its["pool"][3]
+            if its and (rates[source] is None or (its["pool"][1] and not its["pool"][3]))
             else counts[2] + counts[4],
-            estimated_documents=counts[4] + (counts[2] if source in recipe.mix.windows else 0),
+            estimated_documents=counts[4] + (0 if exact else counts[2]),
             available_tokens=available.get(source, 0),
             wanted_tokens=wanted.get(source, 0),
             taken_tokens=taken if source in shares else 0,

@@ -110,6 +110,7 @@ class Workflow:
     windows: dict[str, WindowBounds] = field(default_factory=dict)  # by source
     exchanges: list[dict[str, Any]] = field(default_factory=list)  # that `plan` found
     input_bytes: dict[str, int] = field(default_factory=dict)  # of files, by source
+    tokenizer: str = ""  # its fingerprint, once it is loaded
     scored: Shards | None = None  # the pool with all that annotate made, where that is up to date
     published: tuple[Published, ...] = ()  # earlier runs, once they are found
     _loaded: Recipe | None = None
@@ -170,11 +171,10 @@ class Workflow:
         reached = set()
         for job in self._jobs():
             reached.add(job.title.split(" ")[0])
+            self._look_at(job)
             for stage in job.stages:
-                manifest = stage.dataset.manifest()
-                if manifest is not None:
-                    self.manifests[stage.name] = manifest
-                self._note(stage.name, "to do" if manifest is None else "up to date")
+                there = stage.name in self.manifests
+                self._note(stage.name, "up to date" if there else "to do")
             self.exchanges += [
                 {
                     "stage": job.title,
@@ -188,6 +188,17 @@ class Workflow:
             if stage_name not in reached and self._wants(stage_name):
                 made = TABLES.get(stage_name)
                 self.states.append(StageState(stage_name, None, made, "to do", {}))
+
+    def find_tables(self) -> None:
+        """Look at which of the pool's tables are up to date, and at nothing behind them."""
+        for job in self._pool_jobs():
+            self._look_at(job)
+
+    def _look_at(self, job: Job) -> None:
+        for stage in job.stages:
+            manifest = stage.dataset.manifest()
+            if manifest is not None:
+                self.manifests[stage.name] = manifest
 
     def todo(self) -> list[ToDo]:
         """What `plan` found to be done, with the bytes of text that it reads as far as known."""
@@ -243,8 +254,14 @@ class Workflow:
             yield replace(job, bounds=dict(self.recipe.gates))
 
     def _unbounded_jobs(self) -> Iterator[Job]:
-        """As `_jobs`. Each step gives the pool's shards with the tables that it made, None where
-        the next one cannot be made."""
+        """As `_jobs`."""
+        tokenizer, described, shards = yield from self._pool_jobs()
+        if shards is not None:
+            yield from self._mix(shards, tokenizer, described)
+
+    def _pool_jobs(self) -> Step[tuple[TokenizerSpec, Description, Shards | None]]:
+        """The jobs before the mix's. Each step gives the pool's shards with the tables that it
+        made, None where the next one cannot be made."""
         self.check()
         self.published = find_published(self.recipe, self.workspace)
         tokenizer = self.recipe.tokenizer(self.workspace.uri)
@@ -255,8 +272,7 @@ class Workflow:
             shards = yield from self._deduplicate(shards)
         if shards is not None:
             shards = yield from self._tokenize(shards, tokenizer, described)
-        if shards is not None:
-            yield from self._mix(shards, tokenizer, described)
+        return tokenizer, described, shards
 
     def _ingest(self, tokenizer: TokenizerSpec) -> Step[tuple[Description, Shards | None]]:
         """Sources and benchmarks, after all that can be refused before any work."""
@@ -281,6 +297,7 @@ class Workflow:
         with self.phase(f"{TOKENIZE}: loading the tokenizer"):
             # One that cannot be had is told before any work.
             described = describe_tokenizer(tokenizer, workspace.tokenizers)
+            self.tokenizer = described.fingerprint
             self._middles(tokenizer)
         if described.notice:
             self.tell(f"Tokenizer {tokenizer.name}: {described.notice}.")

@@ -108,7 +108,8 @@ def plan(
         told = nullcontext() if variants else telling_funnel(workflow, known)
         with progress.shown(), told:
             _plan(workflow, bool(variants), notes)
-            outlooks = _outlooks(workflow, [loaded, *recipes], bool(variants))
+            written = _written(recipe) if overrides else None
+            outlooks = _outlooks(workflow, [loaded, *recipes], written, notes)
         rules = describe_rules([one.name for one in loaded.sources], workflow.manifests)
         if outlooks:
             rules = _effects(outlooks[0])
@@ -218,10 +219,25 @@ def _plan(workflow: Workflow, sweeping: bool, notes: list[str]) -> None:
         notes += str(error).splitlines()
 
 
-def _outlooks(workflow: Workflow, recipes: Sequence[Recipe], sweeping: bool) -> list[Outlook]:
-    """What recipes would leave, the planned one first; none where it is known without."""
+def _written(path: str) -> Recipe | None:
+    """The recipe without what `--set` changed; None where it is none without."""
+    from pipelines.recipe import RecipeError, load_recipe
+
+    try:
+        return load_recipe(path)
+    except RecipeError:
+        return None
+
+
+def _outlooks(
+    workflow: Workflow, recipes: Sequence[Recipe], written: Recipe | None, notes: list[str]
+) -> list[Outlook]:
+    """What recipes would leave, the planned one first; none where it is known without. `notes` get
+    what is to be known of the tables that this is counted from."""
+    from pipelines.later_tables import find_later_tables
     from pipelines.what_if import look_ahead
 
+    sweeping = len(recipes) > 1
     if workflow.scored is None:
         if sweeping:
             raise CommandError(
@@ -236,7 +252,11 @@ def _outlooks(workflow: Workflow, recipes: Sequence[Recipe], sweeping: bool) -> 
         for source in workflow.recipe.sources
     }
     with workflow.phase("what-if: asking stored scores"):
-        return look_ahead(workflow.workspace, recipes, workflow.scored, documents, workflow.options)
+        later = find_later_tables(workflow, written)
+        if later.told and sweeping and later.unforeseen:
+            raise CommandError(later.told)
+        notes += [later.told] if later.told else []
+        return look_ahead(workflow.workspace, recipes, later, documents, workflow.options)
 
 
 def _effects(outlook: Outlook) -> dict[str, Any]:

@@ -83,6 +83,32 @@ def test_a_changed_threshold_is_foretold_and_comes_true(finished: Finished, tmp_
     _, manifest = published(workspace / "attributes" / "candidates" / "docs")
     assert manifest["counts"]["kept"] == outlook["kept_documents"]
 
+    # The tables that were made last are now those of the stricter recipe: the recipe as it was is
+    # still counted from its own, and one that never ran by the last, which is marked.
+    def told_of(recipe: dict[str, Any], *arguments: str) -> dict[str, Any]:
+        path = write_recipe(tmp_path / "again.yaml", recipe)
+        outcome = vineleaf_here("plan", str(path), "-w", str(workspace), "--json", *arguments)
+        return outcome.good().answer
+
+    words = "pool.sources.docs.rules.gopher.words.at_least"
+    answer = told_of(finished.recipe, "--sweep", "gopher.words.min=50")
+    for source, its in answer["sweep"][0]["sources"].items():
+        assert its["available_tokens"] == answer["sources"][source]["available_tokens"]
+        assert its["estimated_documents"] == 0
+    assert answer["notes"] == finished.outcome.answer["notes"]
+    changed = told_of(finished.recipe, "--set", f"{words}=51")["outlook"]["docs"]
+    assert changed["available_tokens"] > outlook["available_tokens"]
+    assert changed["estimated_documents"] == 0
+    answer = told_of({**finished.recipe, "name": "other"}, "--set", f"{words}=52")
+    assert answer["outlook"]["docs"]["available_tokens"] == changed["available_tokens"]
+    unknown = copy.deepcopy(recipe)
+    unknown["name"] = "unknown"
+    unknown["pool"]["sources"]["docs"]["rules"][0]["gopher"]["words"]["at_least"] = 170
+    answer = told_of(unknown)
+    docs = answer["outlook"]["docs"]
+    assert docs["estimated_documents"] == docs["pool_documents"] > 0
+    assert any("tables that another recipe made last" in note for note in answer["notes"])
+
 
 def test_a_looser_threshold_is_estimated_and_marked(recipe: Path, finished: Finished) -> None:
     lifted = [f"gopher.{option}=false" for option in ("characters", "words", "stop_words")]
@@ -114,6 +140,36 @@ def test_a_sweep_that_measures_something_else_is_refused(recipe: Path, finished:
     )  # fmt: skip
     assert told.code == 2
     assert "changes what annotate measures (gopher of" in told.answer["errors"][0]
+
+
+def test_what_no_stored_table_can_tell_is_refused(recipe: Path, finished: Finished) -> None:
+    key = "pool.dedup.lines.at_least"
+    told = vineleaf_here(
+        "plan", str(recipe), "-w", str(finished.workspace), "--json", "--sweep", f"{key}=3,6"
+    )
+    assert told.code == 2
+    assert f"changes {key}, which no" in told.answer["errors"][0]
+    answer = plan(recipe, finished, "--set", f"{key}=3")
+    assert any(f"changes {key}, which no" in note for note in answer["notes"])
+    for its in answer["outlook"].values():
+        assert its["available_tokens"] is its["pool_documents"] is its["taken_tokens"] is None
+        assert its["kept_documents"] > 0
+
+
+def test_a_known_window_is_counted_exactly(recipe: Path, finished: Finished) -> None:
+    window = {"score": "size.bytes", "keep": [0.1, 0.6]}
+    set_ = ("--set", f"mix.window.docs={json.dumps(window)}", "--set", "mix.tokens=3000")
+    answer = plan(recipe, finished, *set_, "--sweep", "tokens=3000,4000")
+    for variant in answer["sweep"]:
+        docs = variant["sources"]["docs"]
+        assert docs["available_tokens"] == answer["sources"]["docs"]["available_tokens"]
+        assert docs["pool_documents"] == answer["windows"]["docs"]["kept"]
+        assert docs["estimated_documents"] == 0
+    keep = "mix.window.docs.keep=[0.1, 0.5]"
+    swept = plan(recipe, finished, *set_, "--sweep", "where=size.bytes > 10")["sweep"]
+    (moved,) = swept
+    assert moved["sources"]["docs"]["estimated_documents"] > 0
+    assert plan(recipe, finished, *set_, "--set", keep)["sources"]["docs"]["available_tokens"]
 
 
 def test_plots_are_written(recipe: Path, finished: Finished, tmp_path: Path) -> None:

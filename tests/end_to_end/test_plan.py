@@ -68,8 +68,9 @@ def test_the_outlook_of_the_recipe_itself_is_what_its_budget_says(
 def test_a_changed_threshold_is_foretold_and_comes_true(finished: Finished, tmp_path: Path) -> None:
     workspace = finished.copy_to(tmp_path / "workspace")
     recipe = copy.deepcopy(finished.recipe)
-    recipe["pool"]["sources"]["docs"]["rules"][0] = {"gopher": {"words": {"at_least": 160}}}
+    recipe["pool"]["sources"]["docs"]["rules"][0] = {"gopher": {"words": {"at_least": 300}}}
     recipe["mix"]["tokens"] = 9_000
+    recipe["mix"]["max_epochs"]["docs"] = 3
     path = write_recipe(tmp_path / "stricter.yaml", recipe)
     told = vineleaf_here("plan", str(path), "-w", str(workspace), "--json", small=True)
     answer = told.good().answer
@@ -103,7 +104,7 @@ def test_a_changed_threshold_is_foretold_and_comes_true(finished: Finished, tmp_
     assert answer["outlook"]["docs"]["available_tokens"] == changed["available_tokens"]
     unknown = copy.deepcopy(recipe)
     unknown["name"] = "unknown"
-    unknown["pool"]["sources"]["docs"]["rules"][0]["gopher"]["words"]["at_least"] = 170
+    unknown["pool"]["sources"]["docs"]["rules"][0]["gopher"]["words"]["at_least"] = 299
     answer = told_of(unknown)
     docs = answer["outlook"]["docs"]
     assert docs["estimated_documents"] == docs["pool_documents"] > 0
@@ -158,8 +159,8 @@ def test_what_no_stored_table_can_tell_is_refused(recipe: Path, finished: Finish
 
 def test_a_known_window_is_counted_exactly(recipe: Path, finished: Finished) -> None:
     window = {"score": "size.bytes", "keep": [0.1, 0.6]}
-    set_ = ("--set", f"mix.window.docs={json.dumps(window)}", "--set", "mix.tokens=3000")
-    answer = plan(recipe, finished, *set_, "--sweep", "tokens=3000,4000")
+    set_ = ("--set", f"mix.window.docs={json.dumps(window)}", "--set", "mix.tokens=9000")
+    answer = plan(recipe, finished, *set_, "--sweep", "tokens=9000,9500")
     for variant in answer["sweep"]:
         docs = variant["sources"]["docs"]
         assert docs["available_tokens"] == answer["sources"]["docs"]["available_tokens"]

@@ -43,7 +43,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("mix.window.web.keep", [0.1, 0.9]),
         ("mix.seed", 3),
         ("pool.sources.web.rules", [{"gopher": {"words": {"at_least": 3}}}, "pii"]),
-        ("pool.sources.web.rules", ["gopher", "pii", "c4"]),
+        ("pool.sources.web.rules", ["gopher", "pii", "madlad"]),
     ],
 )
 def test_what_stored_tables_answer_is_foreseen(path: str, value: Any) -> None:
@@ -76,7 +76,7 @@ def test_what_only_a_run_can_tell_is_not_foreseen(path: str, value: Any) -> None
 
 
 def test_a_rule_that_cuts_other_text_is_not_foreseen() -> None:
-    cuts = changed("pool.sources.web.rules", [{"gopher": {"cut_newlines": True}}, "pii"])
+    cuts = changed("pool.sources.web.rules", [{"gopher": {"cut_newlines": False}}, "pii"])
     assert unforeseen(TREE, cuts) == "pool.sources.web.rules.gopher.cut_newlines"
 
 

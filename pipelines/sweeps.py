@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import product
 
 from mixes.schema_errors import nearest
 from pipelines.command_line import CommandError
-from pipelines.recipe import Recipe
+from pipelines.recipe import Recipe, recipe_schema
 from transforms.quality.rule_schemas import RULE_SCHEMAS
 
 __all__ = ["MOST_VARIANTS", "Sweep", "Variant", "make_grid", "parse_sweep"]
@@ -68,6 +69,14 @@ def _paths(key: str, recipe: Recipe) -> Iterator[str]:
     elif parts[0] in in_mix:
         yield f"mix.{key}"
     else:
+        dedup = recipe_schema()["$defs"]["dedup"]["properties"]
+        for name, its in dedup.items():
+            if name == parts[0]:
+                its = recipe_schema()["$defs"]["units"] if "$ref" in its else its
+                close = get_close_matches(parts[-1], its.get("properties", {}), n=1)
+                whole = ".".join(["pool.dedup", name, *(close if len(parts) > 1 else ())])
+                message = f"--sweep names no key of the recipe: '{key}'; did you mean '{whole}'?"
+                raise CommandError(message)
         known = sorted({*RULE_SCHEMAS, *names, *in_mix, *_WHOLE})
         raise CommandError(f"--sweep names no key of the recipe: '{key}'{nearest(parts[0], known)}")
 

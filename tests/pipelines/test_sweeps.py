@@ -64,6 +64,7 @@ def test_other_keys_are_those_of_the_mix_or_stand_whole(recipe, key, path):
         ("gopher.words.min=", "takes KEY=VALUE,VALUE"),
         ("gopher.words.min=1,,2", "takes KEY=VALUE,VALUE"),
         ("gophr.words.min=1", "did you mean 'gopher'"),
+        ("lines.at_least=3,6", "did you mean 'pool.dedup.lines.at_least'"),
         ("madlad.sentences.min=1", "no source has the rule 'madlad'"),
     ],
 )

@@ -67,6 +67,7 @@ def run_measured(
     looking.join()
     if process.returncode:
         lines = errors.strip().splitlines() or [f"exit code {process.returncode}"]
+        lines = [line for line in lines if line.startswith("error:")] or lines
         raise CommandFailed(f"{' '.join(command[:6])} ...: {lines[-1]}")
     return Usage(wall, cpu, peak[0], output)
 

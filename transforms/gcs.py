@@ -21,6 +21,7 @@ from transforms.s3 import BadUri, Look, NoBucket
 __all__ = ["delete_objects", "is_gcs", "look", "put_object", "telling"]
 
 SECONDS = 60.0  # for one answer
+AGAIN_SECONDS = 30.0  # in which it is asked again
 QUICK_SECONDS = 10.0  # the same where a lease runs out meanwhile; nothing is asked again then
 
 
@@ -82,7 +83,7 @@ def _patience(quick: bool) -> dict[str, Any]:
 
     return {
         "timeout": QUICK_SECONDS if quick else SECONDS,
-        "retry": None if quick else DEFAULT_RETRY,
+        "retry": None if quick else DEFAULT_RETRY.with_timeout(AGAIN_SECONDS),
     }
 
 

@@ -29,7 +29,7 @@ from transforms import storage
 __all__ = ["main", "measure_soak", "render"]
 
 CORPUS_BYTES = 64_000_000  # of text that is repeated
-TOKENS_A_BYTE = 0.01  # that the mix asks for: a twelfth of all, less than what stays
+TOKENS_A_BYTE = 0.01  # that the mix asks for: less than what stays
 PARTS = ("documents", "attributes", "mixes", "quarantine", "benchmarks")  # of a workspace
 
 

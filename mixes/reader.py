@@ -32,6 +32,7 @@ from transforms.mixing.reading_order import (
     windows_from,
 )
 from transforms.tokens.token_files import (
+    SHUFFLED,
     TOKEN_BYTES,
     DocumentBounds,
     parse_document_bounds,
@@ -42,7 +43,6 @@ __all__ = ["Document", "MixReader"]
 
 Read = Literal["documents", "sequences", "packed"]
 Tokens = npt.NDArray[np.uint32]
-SHUFFLED = "shuffled"  # the folder of token files that hold all sources
 SHUFFLED_BLOCKS = 16  # of a window in which items are shuffled: 64 MiB
 BOUNDS_BYTES = 1 << 28  # of documents' bounds that stay in memory, some 4 million documents
 READS_AHEAD = 4  # blocks that are asked for at once

@@ -275,19 +275,14 @@ class _Counted:
         found: list[GradedBudget] = []
         # The last first: a stage takes the next documents of cells only where a later one does.
         for wanted, its_asks, its_cuts in reversed(list(zip(totals, asks, cuts, strict=True))):
-            within = found[-1].cells if found else None
-            cells = [
-                Cell(place, ask.rate, budget)
-                if within is None
-                else Cell(
-                    place,
-                    ask.rate,
-                    replace(budget, most_tokens=within[number].budget.taken_tokens),
-                )
-                for number, (place, ask) in enumerate(zip(self.cells.places, its_asks, strict=True))
-                for budget in [its_cuts[number]]
-            ]
-            can = most if within is None else found[-1].taken_tokens
+            cells = []
+            for number, (place, ask) in enumerate(zip(self.cells.places, its_asks, strict=True)):
+                budget = its_cuts[number]
+                if found:
+                    within = found[-1].cells[number].budget.taken_tokens
+                    budget = replace(budget, most_tokens=within)
+                cells.append(Cell(place, ask.rate, budget))
+            can = found[-1].taken_tokens if found else most
             found.append(sum_cells(wanted, can, self.cells.partition, cells, curves))
         whole, *stages = found
         return replace(whole, stage_ends=tuple(reversed(stages)))

@@ -335,7 +335,7 @@ def _row(step: FunnelStep) -> tuple[str, ...]:
     return (
         step.stage,
         f"{step.seen:,}",
-        f"{step.kept:,}" + (f" ({step.copies:,} with copies)" if step.told_copies else ""),
+        f"{step.kept:,}" + (f" ({step.copies:,} with copies)" if step.repeats else ""),
         "" if step.text_bytes is None else decimal(step.text_bytes),
         "" if step.tokens is None else f"{step.tokens:,}",
         ", ".join(_reasons(step)),

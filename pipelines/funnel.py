@@ -63,10 +63,9 @@ class FunnelStep:
     copies: int | None = None
 
     @property
-    def told_copies(self) -> str:
-        """What a row says where documents stand several times in the mix, else nothing."""
-        more = (self.copies or 0) - self.kept
-        return f"{self.copies:,} with copies, as size and tokens count" if more > 0 else ""
+    def repeats(self) -> bool:
+        """Whether documents stand several times in the mix."""
+        return (self.copies or 0) > self.kept
 
     def also_found(self, reason: str) -> str:
         """` (8 found)` when earlier rules removed some of the documents that this one would."""
@@ -225,9 +224,8 @@ def _listing(step: FunnelStep) -> Iterator[tuple[str, str]]:
     if step.also_found(CONTAMINATED) and not step.removed.get(CONTAMINATED):
         present.append((f"{CONTAMINATED}{step.also_found(CONTAMINATED)}", 0))
     yield from fold_reasons(dict(present))
-    if step.told_copies:
-        count, _, told = step.told_copies.partition(" ")
-        yield count, told
+    if step.repeats:
+        yield f"{step.copies:,}", "with copies, as size and tokens count"
 
 
 def fold_reasons(reasons: Mapping[str, int]) -> Iterator[tuple[str, str]]:

@@ -69,14 +69,14 @@ def _paths(key: str, recipe: Recipe) -> Iterator[str]:
     elif parts[0] in in_mix:
         yield f"mix.{key}"
     else:
-        dedup = recipe_schema()["$defs"]["dedup"]["properties"]
-        for name, its in dedup.items():
-            if name == parts[0]:
-                its = recipe_schema()["$defs"]["units"] if "$ref" in its else its
-                close = get_close_matches(parts[-1], its.get("properties", {}), n=1)
-                whole = ".".join(["pool.dedup", name, *(close if len(parts) > 1 else ())])
-                message = f"--sweep names no key of the recipe: '{key}'; did you mean '{whole}'?"
-                raise CommandError(message)
+        its = recipe_schema()["$defs"]["dedup"]["properties"].get(parts[0])
+        if its is not None:
+            its = recipe_schema()["$defs"]["units"] if "$ref" in its else its
+            close = get_close_matches(parts[-1], its.get("properties", {}), n=1)
+            whole = ".".join(["pool.dedup", parts[0], *(close if len(parts) > 1 else ())])
+            raise CommandError(
+                f"--sweep names no key of the recipe: '{key}'; did you mean '{whole}'?"
+            )
         known = sorted({*RULE_SCHEMAS, *names, *in_mix, *_WHOLE})
         raise CommandError(f"--sweep names no key of the recipe: '{key}'{nearest(parts[0], known)}")
 

@@ -177,16 +177,16 @@ def _check_files(dataset: Dataset, manifest: Manifest) -> Iterator[Check]:
     twice = sorted(name for name, times in Counter(names).items() if times > 1)
     yield Check("files that the manifest lists twice", not twice, twice[:10], [])
     listed = {*names, "manifest.json"}
-    base = dataset.base
-    stray = [
-        file.name
-        for file in storage.list_files([storage.join(storage.escape(base), "**")], base)
-        if file.name not in listed and not _RECORD.fullmatch(file.name)
-    ]
-    everything = storage.list_files([storage.join(storage.escape(dataset.folder), "**")])
-    above = dataset.folder.rstrip("/")
-    beside = {file.path.removeprefix(above).lstrip("/").split("/")[0] for file in everything}
-    stray += sorted(name for name in beside if not _BESIDE.fullmatch(name))
+    folder = dataset.folder
+    stray = []
+    for there in storage.list_files([storage.join(storage.escape(folder), "**")], folder):
+        version, _, name = there.name.partition("/")
+        if version == dataset.fingerprint:
+            is_known = name in listed or _RECORD.fullmatch(name)
+        else:
+            is_known = _BESIDE.fullmatch(version)
+        if not is_known:
+            stray.append(name if version == dataset.fingerprint else there.name)
     yield Check("files that the manifest does not list", not stray, stray[:10], [])
 
 

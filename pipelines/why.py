@@ -44,6 +44,7 @@ __all__ = ["tell_story"]
 
 BEGINS = 80  # characters of a text that are shown
 _DEDUP = (URL_DEDUP, EXACT_DEDUP, FUZZY_DEDUP)
+MOST_TOLD = 5  # documents of which a path or URL ends as asked
 _ORIGINS = ("path", "url")  # keys of metadata that say where a document is from
 _SELECTIONS = f"{TABLES[SELECT]}-"  # and the name of the mix
 # Tables of keys, ranks, tokens and evidence, which the story has in words.
@@ -299,27 +300,33 @@ def _find_origin(
     workspace: Workspace, pool: list[_Shard], name: str
 ) -> tuple[_Shard, int, dict[str, Any]]:
     """The document whose path or URL ends with a name; CommandError when none or several do."""
-    found: list[tuple[_Shard, int, str, str]] = []
-    needle = orjson.dumps(name)[1:-1].decode()
+    found: list[tuple[_Shard, int, dict[str, Any]]] = []
+    told: list[str] = []
+    needle, count = orjson.dumps(name)[1:-1].decode(), 0
     for shard in pool if name else []:
         first = 0
-        for batch in read_batches(shard.path, ["id", "metadata"]):
+        for group, batch in enumerate(read_batches(shard.path, ["id", "metadata"])):
             its = batch.column("metadata")
             for row in np.flatnonzero(pc.match_substring(its, needle).to_numpy(False)).tolist():
                 metadata = orjson.loads(its[row].as_py())
                 origins = [str(metadata.get(key, "")) for key in _ORIGINS]
-                if any(one.endswith(name) for one in origins):
-                    identifier = batch.column("id")[row].as_py()
-                    found.append((shard, first + row, identifier, next(filter(None, origins))))
+                origin = next((one for one in origins if one.endswith(name)), None)
+                if origin is None:
+                    continue
+                count += 1
+                if not found:
+                    document = _read_row(shard.path, group, row).to_pylist()[0]
+                    found.append((shard, first + row, document))
+                if len(told) < MOST_TOLD:
+                    told.append(f"{batch.column('id')[row].as_py()!r} ({origin})")
             first += batch.num_rows
-    if len(found) > 1:
-        told = ", ".join(f"{identifier!r} ({origin})" for _, _, identifier, origin in found[:5])
-        more = f" and {len(found) - 5:,} more" if len(found) > 5 else ""
+    if count > 1:
+        more = f" and {count - len(told):,} more" if count > len(told) else ""
         raise CommandError(
-            f"no document has the id {name!r}, and {len(found):,} have a path or URL that ends so:"
-            f" {told}{more}"
+            f"no document has the id {name!r}, and {count:,} have a path or URL that ends so:"
+            f" {', '.join(told)}{more}"
         )
-    return (_find(pool, found[0][2]) if found else None) or _no_such(workspace, name)
+    return found[0] if found else _no_such(workspace, name)
 
 
 def _no_such(workspace: Workspace, name: str) -> NoReturn:

@@ -109,6 +109,8 @@ def evaluate(
 
     `tables` are aligned record batches of `rows` rows, by the names that the expressions use.
     """
+    import duckdb  # see _connection
+
     if not expressions:
         return []
     structs = {
@@ -118,8 +120,6 @@ def evaluate(
     table = pa.table({"row number": pa.array(range(rows), pa.int64()), **structs})
     # A line break ends a comment that an expression may close with.
     selected = ", ".join(f"({one}\n) AS e{index}" for index, one in enumerate(expressions))
-    import duckdb
-
     connection = _connection()
     connection.register("attributes", table)
     try:

@@ -14,13 +14,6 @@ __all__ = ["AsJson", "Overrides", "RecipePath", "Runner", "WorkspaceUri", "beam_
 # Options are stored with a job, shown by runners and by `ps`.
 SECRETS = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")
 
-
-def _workspace(uri: str) -> str:
-    if not uri.strip():
-        raise typer.BadParameter("it is empty: name a folder or URI, as workspace")
-    return uri
-
-
 RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe in YAML.")]
 WorkspaceUri = Annotated[
     str,
@@ -29,7 +22,6 @@ WorkspaceUri = Annotated[
         "-w",
         metavar="URI",
         help="Folder or URI (s3://, gs://) of all that a run makes.",
-        callback=_workspace,
     ),
 ]
 Overrides = Annotated[

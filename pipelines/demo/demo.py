@@ -43,16 +43,17 @@ def run_demo(workspace_uri: str, as_json: bool, run: Run) -> dict[str, Any]:
             f"the demo makes its sources in a local folder (got {workspace_uri}): name one with"
             " --workspace"
         )
+    workspace = Workspace(workspace_uri)
     progress, answers = Console(file=sys.stderr), Console(highlight=False, soft_wrap=True)
     recipe_path = _recipe_path()
     with compiling(recipe_path):
         with progress.status("Making the demo's sources from Python's own documentation and code"):
-            report = make_sources(os.path.join(workspace_uri, "input"))
+            report = make_sources(os.path.join(workspace.uri, "input"))
         if not as_json:
             answers.print(_sources_table(report))
         answer = run(recipe_path, workspace_uri, "DirectRunner", [], [], as_json)
 
-    recipe, workspace = load_recipe(recipe_path), Workspace(workspace_uri)
+    recipe = load_recipe(recipe_path)
     assert recipe.fuzzy is not None  # the demo's own recipe
     planted = storage.read_json(report.planted_path)
     findings = check_planted(workspace, planted, recipe.name, recipe.fuzzy.similarity)

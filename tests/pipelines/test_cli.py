@@ -385,11 +385,12 @@ def test_a_defect_is_no_mistake_of_the_user(monkeypatch, tmp_path, capsys, error
     assert "this is a defect of vineleaf" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "why"])
+@pytest.mark.parametrize("command", ["run", "plan", "why", "demo"])
 def test_an_empty_workspace_is_not_the_root_of_all_folders(recipe, command):
-    result = invoke(command, recipe, "--workspace", "")
+    of_recipe = [] if command == "demo" else [recipe]
+    result = invoke(command, *of_recipe, "--workspace", "")
     assert result.exit_code == 2
-    assert "it is empty" in result.stderr
+    assert "the workspace has no name" in result.stderr
 
 
 def test_less_than_no_worker_is_refused(recipe, tmp_path):

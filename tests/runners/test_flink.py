@@ -76,14 +76,24 @@ def without(finished: Finished, table: str, folder: Path) -> Path:
 
 
 def disturbed(
-    cluster: FlinkCluster, workspace: Path, disturb: Callable[[], None], **options: object
+    cluster: FlinkCluster,
+    workspace: Path,
+    disturb: Callable[[], None],
+    again: bool = False,
+    **options: object,
 ) -> Outcome:
-    """Run the fuzzy job; `disturb` once the first of its exchanges has written something."""
+    """Run the fuzzy job; `disturb` once the first of its exchanges has written something.
+
+    With `again`, disturb it until the run ends.
+    """
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(run_demo, workspace, *cluster.beam_options(**options))
         wait_until(lambda: running.done() or has_exchanged(workspace))
         assert not running.done(), running.result().stderr
         disturb()
+        while again and not running.done():
+            time.sleep(POLL_SECONDS)
+            disturb()
         return running.result(timeout=GIVE_UP_SECONDS)
 
 
@@ -141,13 +151,20 @@ def test_a_killed_taskmanager_is_replaced_and_the_job_goes_on(
 def test_a_killed_worker_fails_the_run_in_a_sentence_and_the_next_run_ends_it(
     cluster: FlinkCluster, finished: Finished, tmp_path: Path
 ) -> None:
-    """Where Flink may not try again."""
+    """Where Flink may not try again.
+
+    All and again: one alone may have ended its work, or be of the job before.
+    """
     workspace = without(finished, "fuzzy_duplicates", tmp_path / "workspace")
 
-    def kill_one() -> None:
-        os.kill(cluster.workers()[-1], signal.SIGKILL)
+    def kill_workers() -> None:
+        for worker in cluster.workers():
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
 
-    said = disturbed(cluster, workspace, kill_one, number_of_execution_retries=0).failed(3)
+    said = disturbed(
+        cluster, workspace, kill_workers, again=True, number_of_execution_retries=0
+    ).failed(3)
     assert said.startswith("fuzzy-dedup: ")
     assert "\n" not in said
     run_demo(workspace, *cluster.beam_options()).good()

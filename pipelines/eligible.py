@@ -24,7 +24,9 @@ from transforms.mixing.partition import NO_TOPIC
 from transforms.mixing.window import Window, WindowBounds
 from transforms.query import columns_used, evaluate
 
-__all__ = ["Choice", "Grade", "Graded", "Scored", "as_scores", "score"]
+__all__ = ["EVALUATED_ROWS", "Choice", "Grade", "Graded", "Scored", "as_scores", "score"]
+
+EVALUATED_ROWS = 1 << 16  # of which SQL is asked at once: each question has its cost
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Scored:
 
 def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[Scored]:
     """All row groups of a shard, in their order. `contents`: whether text_bytes, digest and
-    metadata are wanted, else they are empty."""
+    metadata are wanted; else they are empty, and small row groups come together."""
     grade, window = choice.grades.get(shard.source), choice.windows.get(shard.source)
     expressions = [
         *([choice.where] if choice.where else []),
@@ -108,7 +110,8 @@ def score(shard: PoolShard, choice: Choice, contents: bool = True) -> Iterator[S
     tables = {name: shard.tables[name] for name in columns}
     columns["documents"] = ["id", "metadata"] if contents else ["id"]
     tables = {"documents": shard.documents, **tables}
-    for aligned in read_aligned(tables, shard.file.rows_digest, columns):
+    least_rows = 1 if contents else EVALUATED_ROWS
+    for aligned in read_aligned(tables, shard.file.rows_digest, columns, least_rows):
         ids = aligned["documents"].column("id")
         counts = aligned["tokens"].column("count")
         pooled = counts.is_valid().to_numpy(zero_copy_only=False)

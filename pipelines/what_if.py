@@ -24,7 +24,7 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.command_line import CommandError
-from pipelines.eligible import as_scores
+from pipelines.eligible import EVALUATED_ROWS, as_scores
 from pipelines.filter import source_conditions
 from pipelines.foreseen import unforeseen
 from pipelines.later_tables import LaterTables
@@ -45,7 +45,6 @@ from transforms.query import columns_used, evaluate
 
 __all__ = ["Outlook", "RuleEffect", "SourceOutlook", "check_comparable", "look_ahead"]
 
-_EVALUATED_ROWS = 1 << 16  # documents of which SQL is asked at once
 Array = npt.NDArray[np.int64]
 
 
@@ -208,36 +207,9 @@ def _count(shard: PoolShard, questions: Mapping[str, _Question]) -> tuple[str, d
     if "documents" in columns:
         paths["documents"] = shard.documents
     parts: list[dict[str, Array]] = []
-    for tables in _in_blocks(read_aligned(paths, shard.file.rows_digest, columns)):
+    for tables in read_aligned(paths, shard.file.rows_digest, columns, EVALUATED_ROWS):
         parts.append(_answer(question, used, tables))
     return shard.source, _join(parts)
-
-
-def _in_blocks(
-    groups: Iterable[Mapping[str, pa.RecordBatch]],
-) -> Iterable[dict[str, pa.RecordBatch]]:
-    """Row groups put together, since each question of the database has its cost."""
-    waiting: list[Mapping[str, pa.RecordBatch]] = []
-    rows = 0
-    for group in groups:
-        waiting.append(group)
-        rows += next(iter(group.values())).num_rows
-        if rows >= _EVALUATED_ROWS:
-            yield _concatenated(waiting)
-            waiting, rows = [], 0
-    if waiting:
-        yield _concatenated(waiting)
-
-
-def _concatenated(groups: Sequence[Mapping[str, pa.RecordBatch]]) -> dict[str, pa.RecordBatch]:
-    return {
-        name: pa.Table.from_batches([group[name] for group in groups])
-        .combine_chunks()
-        .to_batches(max_chunksize=None)[0]
-        if sum(group[name].num_rows for group in groups)
-        else groups[0][name]
-        for name in groups[0]
-    }
 
 
 def _answer(

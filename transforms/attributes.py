@@ -8,14 +8,14 @@ first, so a table of other documents is an error and never a silent shift.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.datasets import Dataset, OutputFile
-from transforms.documents import ROWS_DIGEST_KEY, StoredTable, read_batches
+from transforms.documents import ROWS_DIGEST_KEY, StoredTable
 
 __all__ = ["AlignmentError", "TableWriter", "open_table", "read_aligned", "write_table"]
 
@@ -97,25 +97,32 @@ def read_aligned(
     tables: Mapping[str, str],
     rows_digest: str,
     columns: Mapping[str, list[str] | None] | None = None,
+    least_rows: int = 1,
 ) -> Iterator[dict[str, pa.RecordBatch]]:
     """Read tables of one shard side by side, row group by row group.
 
     `tables`: name -> path (documents and attribute tables alike); `rows_digest`: of the shard's
-    documents; `columns`: name -> columns to read (all where absent). Yields name -> record batch,
+    documents; `columns`: name -> columns to read (all where absent); `least_rows`: row groups with
+    fewer rows come together, where small columns are read. Yields name -> record batch,
     all with the same number of rows. AlignmentError when a digest or a row count differs,
     DamagedFile when a file is not as it was written.
     """
-    group_rows = {}
-    for name, path in tables.items():
-        with StoredTable(path) as table:
-            group_rows[name] = table.group_rows
-        if table.rows_digest != rows_digest:
-            raise AlignmentError(
-                f"{path} holds other documents (rows {table.rows_digest!r}, wanted {rows_digest!r})"
-            )
-    if len({tuple(rows) for rows in group_rows.values()}) > 1:
-        shown = {name: f"{sum(rows)} rows in {len(rows)}" for name, rows in group_rows.items()}
-        raise AlignmentError(f"row groups differ in number or size: {shown}")
-    readers = {name: read_batches(path, (columns or {}).get(name)) for name, path in tables.items()}
-    for batches in zip(*readers.values(), strict=True):
-        yield dict(zip(readers, batches, strict=True))
+    with ExitStack() as opened:
+        stored = {name: opened.enter_context(StoredTable(path)) for name, path in tables.items()}
+        for table in stored.values():
+            if table.rows_digest != rows_digest:
+                raise AlignmentError(
+                    f"{table.path} holds other documents (rows {table.rows_digest!r}, wanted"
+                    f" {rows_digest!r})"
+                )
+        if len({tuple(one.group_rows) for one in stored.values()}) > 1:
+            shown = {
+                name: f"{sum(one.group_rows)} rows in {len(one.group_rows)}"
+                for name, one in stored.items()
+            }
+            raise AlignmentError(f"row groups differ in number or size: {shown}")
+        readers = [
+            one.batches((columns or {}).get(name), least_rows) for name, one in stored.items()
+        ]
+        for batches in zip(*readers, strict=True):
+            yield dict(zip(stored, batches, strict=True))

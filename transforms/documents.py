@@ -174,16 +174,30 @@ class StoredTable:
             stored = (self._file.schema_arrow.metadata or {}).get(ROWS_DIGEST_KEY, b"")
         self.rows_digest = stored.decode(errors="replace")
 
-    def read(self, group: int, columns: list[str] | None = None) -> pa.RecordBatch:
-        """A row group as one record batch: some of its columns, by default all."""
+    def read(self, group: int, columns: list[str] | None = None, groups: int = 1) -> pa.RecordBatch:
+        """A row group, or so many from it on, as one record batch: some of its columns, by default
+        all."""
+        wanted = range(group, group + groups)
         with self._telling():
-            table = self._file.read_row_group(group, columns=columns, use_threads=False)
+            table = self._file.read_row_groups(wanted, columns=columns, use_threads=False)
             batches = table.combine_chunks().to_batches()
         if len(batches) != 1:
             raise ValueError(
-                f"{self.path}: row group {group} must be one batch (got {len(batches)})"
+                f"{self.path}: row groups {wanted} must be one batch (got {len(batches)})"
             )
         return batches[0]
+
+    def batches(
+        self, columns: list[str] | None = None, least_rows: int = 1
+    ) -> Iterator[pa.RecordBatch]:
+        """The row groups in order, each as one record batch; where they have fewer than
+        `least_rows`, several of them together."""
+        first, rows = 0, 0
+        for group, its_rows in enumerate(self.group_rows):
+            rows += its_rows
+            if rows >= least_rows or group + 1 == len(self.group_rows):
+                yield self.read(first, columns, group + 1 - first)
+                first, rows = group + 1, 0
 
     def read_row(self, number: int, columns: list[str] | None = None) -> pa.RecordBatch:
         """One row (from 0) as a batch of its own. ValueError where the file has fewer."""
@@ -219,8 +233,7 @@ def read_batches(path: str, columns: list[str] | None = None) -> Iterator[pa.Rec
     """The row groups of a Parquet file (documents or attributes), each as one record batch, in
     order. DamagedFile as `StoredTable`."""
     with StoredTable(path) as table:
-        for group in range(len(table.group_rows)):
-            yield table.read(group, columns)
+        yield from table.batches(columns)
 
 
 def rows_digest(ids: list[str]) -> str:

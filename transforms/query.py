@@ -13,9 +13,10 @@ import json
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
@@ -117,13 +118,14 @@ def evaluate(
         name: pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
         for name, batch in tables.items()
     }
-    table = pa.table({"row number": pa.array(range(rows), pa.int64()), **structs})
+    # Rows are counted by this column where nothing else is named; DuckDB keeps their order.
+    table = pa.table({"row number": np.arange(rows), **structs})
     # A line break ends a comment that an expression may close with.
     selected = ", ".join(f"({one}\n) AS e{index}" for index, one in enumerate(expressions))
     connection = _connection()
     connection.register("attributes", table)
     try:
-        relation = connection.sql(f'SELECT {selected} FROM attributes ORDER BY "row number"')
+        relation = connection.sql(f"SELECT {selected} FROM attributes")
         result: pa.Table = relation.to_arrow_table()
     except duckdb.Error as error:
         raise QueryError(f"{_first_line(error)}: {' and '.join(expressions)}") from error
@@ -181,8 +183,9 @@ def _column(
     return names[0], names[1]
 
 
+@lru_cache(maxsize=1024)
 def _parse(expression: str) -> dict[str, Any]:
-    """DuckDB's own syntax tree of the expression."""
+    """DuckDB's own syntax tree of the expression, which every shard asks for again."""
     tree = _syntax_tree(f"SELECT ({expression}\n)")
     if tree["error"]:
         raise QueryError(f"not SQL, {tree['error_message'].strip()}: {expression}")
@@ -238,7 +241,12 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
     if not hasattr(_local, "connection"):
         _local.connection = duckdb.connect(
-            ":memory:", config={"enable_external_access": "false", "threads": "1"}
+            ":memory:",
+            config={
+                "enable_external_access": "false",
+                "threads": "1",
+                "preserve_insertion_order": "true",
+            },
         )
     connection: duckdb.DuckDBPyConnection = _local.connection
     return connection

@@ -78,6 +78,37 @@ def test_tables_of_equal_rows_and_groups_meet_and_columns_are_chosen(tmp_path):
     assert read[0]["y"].schema.names == ["flag"]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "least", "together"),
+    [
+        ([1, 1, 1, 1, 1], 2, [2, 2, 1]),
+        ([2, 1, 2], 3, [3, 2]),
+        ([3, 2], 1, [3, 2]),
+        ([3, 2], 3, [3, 2]),
+        ([2, 3], 100, [5]),
+    ],
+)
+def test_small_row_groups_come_together(tmp_path, sizes, least, together):
+    path = write(tmp_path, sizes)
+    read = list(read_aligned({"t": path}, DOCUMENTS.rows_digest, {"t": ["score"]}, least))
+    assert [one["t"].num_rows for one in read] == together
+    assert [score for one in read for score in one["t"]["score"].to_pylist()] == [0, 1, 2, 3, 4]
+
+
+def test_texts_of_row_groups_with_dictionaries_of_their_own_come_together(tmp_path):
+    schema = pa.schema([("label", pa.dictionary(pa.int32(), pa.string()))])
+    labels = ["x", "y", None, "y", "z"]
+    batches = [
+        pa.record_batch([pa.array(its).dictionary_encode()], schema=schema)
+        for its in (labels[:2], labels[2:])
+    ]
+    dataset = Dataset(str(tmp_path), "f1")
+    write_table(dataset, DOCUMENTS, schema, batches)
+    tables = {"t": dataset.path(DOCUMENTS.path)}
+    (read,) = read_aligned(tables, DOCUMENTS.rows_digest, least_rows=5)
+    assert read["t"]["label"].to_pylist() == labels
+
+
 def test_a_table_of_other_documents_is_an_error(tmp_path):
     ids = ["a", "b", "d", "c", "e"]  # the same ids in another order
     other = OutputFile("part-0.parquet", 1, "x", 5, rows_digest(ids), 10)

@@ -200,6 +200,14 @@ def test_rows_keep_their_order():
     assert result.to_pylist() == [value + 1 for value in values]
 
 
+def test_rows_keep_their_order_where_the_database_reads_them_in_many_pieces():
+    numbers = [(row * 7919) % 300_007 for row in range(300_000)]
+    batch = pa.record_batch({"bytes": numbers, "words": numbers, "label": [""] * len(numbers)})
+    values = evaluate(["size.bytes % 1000", "size.words"], {"size": batch}, len(numbers))
+    assert values[0].to_pylist() == [number % 1000 for number in numbers]
+    assert values[1].to_pylist() == numbers
+
+
 def test_constants_have_a_value_per_row_and_no_expression_has_none():
     assert evaluate(["true", "1 + 1"], {}, 3)[0].to_pylist() == [True] * 3
     assert evaluate([], {}, 3) == []

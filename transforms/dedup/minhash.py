@@ -66,7 +66,7 @@ class MinHash:
     other; null for documents without a word. `ngram` in words."""
 
     name: ClassVar[str] = "minhash"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     ngram: int = NGRAM
     bands: int = BANDS

@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 KEYS_STAGE = "keys"  # name of the stage in the manifest
-KEYS_VERSION = 1  # raised when the tables change for the same input
+KEYS_VERSION = 2  # raised when the tables change for the same input
 IDS = "ids"  # the table that stands for the documents
 NEAR_SCHEMA = pa.schema([pa.field("survivor", pa.uint64())])
 

@@ -3,10 +3,10 @@
 In: word hashes and document bounds (kernels.words). A document's shingles are its word n-grams; one
 of 1..n-1 words has a single shingle, all of its words. Signature: uint32[documents, permutations],
 for each permutation the least permuted 32-bit shingle hash. The permutations are true ones,
-x -> y ^ (y >> 15) with y = a x + b mod 2**32 and a odd, so the share of equal values in two
-signatures is an unbiased estimate of the Jaccard similarity J of the shingle sets, with standard
-deviation sqrt(J (1 - J) / permutations). Broder 1997; bands: Leskovec et al., Mining of Massive
-Datasets, chapter 3.
+x -> a x + b mod 2**32 with a odd, of hashes that are as good as random; so the share of equal
+values in two signatures is an unbiased estimate of the Jaccard similarity J of the shingle sets,
+with standard deviation sqrt(J (1 - J) / permutations). Broder 1997; bands: Leskovec et al., Mining
+of Massive Datasets, chapter 3.
 """
 
 from __future__ import annotations
@@ -42,23 +42,27 @@ def permutations(seed: int, count: int) -> tuple[npt.NDArray[np.uint32], npt.NDA
 
 @njit(inline="always")
 def _permute(x, a, b):  # type: ignore[no-untyped-def]
-    y = uint32(a * x + b)
-    return uint32(y ^ (y >> uint32(15)))
+    return uint32(a * x + b)
 
 
 @njit(nogil=True, cache=True)
 def _lower(block, filled, a, b, row):  # type: ignore[no-untyped-def]
-    """Lower row[k] to the least value of permutation k over block[:filled], four at a time."""
+    """Lower row[k] to the least value of permutation k over block[:filled], eight at a time."""
     j = 0
-    while j + 4 <= filled:
+    while j + 8 <= filled:
         x0, x1, x2, x3 = block[j], block[j + 1], block[j + 2], block[j + 3]
+        x4, x5, x6, x7 = block[j + 4], block[j + 5], block[j + 6], block[j + 7]
         for k in range(len(a)):
             v = min(
                 min(_permute(x0, a[k], b[k]), _permute(x1, a[k], b[k])),
                 min(_permute(x2, a[k], b[k]), _permute(x3, a[k], b[k])),
             )
-            row[k] = min(row[k], v)
-        j += 4
+            w = min(
+                min(_permute(x4, a[k], b[k]), _permute(x5, a[k], b[k])),
+                min(_permute(x6, a[k], b[k]), _permute(x7, a[k], b[k])),
+            )
+            row[k] = min(row[k], min(v, w))
+        j += 8
     while j < filled:
         x = block[j]
         for k in range(len(a)):

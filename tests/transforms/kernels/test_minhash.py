@@ -48,8 +48,7 @@ def test_signature_is_the_least_permuted_shingle(texts, ngram, count):
     a, b = permutations(SEED, count)
 
     def value(x, k):
-        y = (int(a[k]) * x + int(b[k])) & 0xFFFFFFFF
-        return y ^ (y >> 15)
+        return (int(a[k]) * x + int(b[k])) & 0xFFFFFFFF
 
     expected = []
     for first, end in itertools.pairwise(words.bounds):

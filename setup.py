@@ -126,7 +126,7 @@ setup(
     entry_points={
         "console_scripts": [
             "vineleaf = pipelines.cli:main",
-            "vineleaf-worker = pipelines.worker:main",
+            "vineleaf-worker = pipelines.runners.worker:main",
         ]
     },
 )

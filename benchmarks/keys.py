@@ -15,7 +15,7 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.submission import runner_of
+from pipelines.runners.submission import runner_of
 from transforms import storage
 from transforms.dedup.components import BAND
 from transforms.exchange import MOST_PARTITION_BYTES, Exchange, Partition, count_buckets

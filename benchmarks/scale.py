@@ -27,9 +27,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from benchmarks.child import cpu_time, peak_resident
 from benchmarks.keys import exchange_keys
 from benchmarks.planted import BANDS, RANKS, SHINGLES, Planted
-from pipelines.dedup_components import MOST_NODES, Linking
-from pipelines.dedup_graphs import compare_linked
-from pipelines.submission import runner_of
+from pipelines.dedup.components import MOST_NODES, Linking
+from pipelines.dedup.graphs import compare_linked
+from pipelines.runners.submission import runner_of
 from transforms import storage
 from transforms.datasets import sum_counts
 from transforms.dedup.members import BLOCK_VALUES

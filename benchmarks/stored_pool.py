@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.recipe import load_recipe
+from pipelines.recipes.recipe import load_recipe
 from pipelines.stage_names import MIX, SELECT
 from pipelines.stages import Stage
 from pipelines.workflow import Workflow

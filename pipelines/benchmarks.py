@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from pipelines.inputs import NoInput, find_inputs
-from pipelines.recipe import Decontamination, Problem, Recipe, RecipeError
+from pipelines.recipes.pool_part import Decontamination
+from pipelines.recipes.recipe import Problem, Recipe, RecipeError
 from pipelines.stage_names import BENCHMARKS
 from pipelines.stages import Job, Stage
 from pipelines.workspace import Workspace

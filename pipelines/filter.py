@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from expectations.gate import Verdict, run_gates
 from expectations.metrics import Metrics
-from pipelines.recipe import Recipe, Source
+from pipelines.recipes.pool_part import Source
+from pipelines.recipes.recipe import Recipe
 from pipelines.stage_names import FILTER, TABLES
 from pipelines.stages import Finished, Job, Stage
 from pipelines.tables import TableTask, table_job, table_metrics, table_stages

@@ -18,7 +18,7 @@ import numpy as np
 from expectations.gate import Verdict, run_gates
 from expectations.metrics import Metrics, document_metrics
 from pipelines.inputs import InputFile
-from pipelines.recipe import Source
+from pipelines.recipes.pool_part import Source
 from pipelines.stage_names import INGEST
 from pipelines.stages import Finished, Job, ProcessTasks, Stage
 from pipelines.workspace import Workspace

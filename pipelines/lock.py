@@ -26,7 +26,7 @@ from types import ModuleType
 from typing import Any
 
 from pipelines.command_line import CommandError
-from pipelines.submission import RunFailed
+from pipelines.runners.submission import RunFailed
 from transforms import gcs, s3, storage
 
 __all__ = ["locked"]

@@ -10,9 +10,10 @@ from collections.abc import Collection
 
 import pyarrow as pa
 
-from pipelines.eligible import Grade
-from pipelines.recipe import Recipe, Source
-from pipelines.recipe_checks import keep_sql
+from pipelines.mixing.eligible import Grade
+from pipelines.recipes.checks import keep_sql
+from pipelines.recipes.pool_part import Source
+from pipelines.recipes.recipe import Recipe
 from pipelines.stage_names import TABLES
 from pipelines.tokenize import TOKENS_SCHEMA
 from transforms.annotators import Annotator

@@ -22,8 +22,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.gate import Verdict
-from pipelines.beam_options import PlannedExchange
-from pipelines.submission import RunFailed, run_pipeline
+from pipelines.runners.beam_options import PlannedExchange
+from pipelines.runners.submission import RunFailed, run_pipeline
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, TaskRecord, fingerprint_of, sum_counts
 

@@ -18,23 +18,28 @@ from typing import Any, TypeVar
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from expectations.suites import check_suites
-from pipelines.against import find_published
 from pipelines.annotate import annotate_job
-from pipelines.beam_options import choose_carrier
 from pipelines.benchmarks import INDEX_FILE, benchmark_job
-from pipelines.budgets import find_budgets
-from pipelines.dedup_jobs import exact_job, fuzzy_job, repeats_job
-from pipelines.eligible import Choice
+from pipelines.dedup.against import find_published
+from pipelines.dedup.jobs import exact_job, fuzzy_job, repeats_job
+from pipelines.dedup.publish_keys import keys_job
 from pipelines.filter import Judgement, filter_job, source_conditions
-from pipelines.funnel import Funnel, make_funnel
 from pipelines.ingest import ingest_job, make_reader
 from pipelines.inputs import InputFile, InputOptions, NoInput, find_inputs
-from pipelines.mix import mix_job
-from pipelines.mix_bounds import bound_texts, check_bounds
-from pipelines.publish_keys import keys_job
-from pipelines.recipe import REPEATS, Recipe, RecipeError, Source
-from pipelines.recipe_sql import WHERE, check_sql, mix_expressions, mix_schemas
-from pipelines.rule_files import find_rule_files
+from pipelines.mixing.bounds import bound_texts, check_bounds
+from pipelines.mixing.budgets import find_budgets
+from pipelines.mixing.eligible import Choice
+from pipelines.mixing.mix import mix_job
+from pipelines.mixing.select import select_job, select_stages
+from pipelines.mixing.windows import find_windows
+from pipelines.planning.text_bounds import most_text_bytes
+from pipelines.planning.work_estimates import ToDo
+from pipelines.recipes.pool_part import REPEATS, Source
+from pipelines.recipes.recipe import Recipe, RecipeError
+from pipelines.recipes.rule_files import find_rule_files
+from pipelines.recipes.sql import WHERE, check_sql, mix_expressions, mix_schemas
+from pipelines.reports.funnel import Funnel, make_funnel
+from pipelines.runners.beam_options import choose_carrier
 from pipelines.scorers import (
     grades,
     keep_criteria,
@@ -43,7 +48,6 @@ from pipelines.scorers import (
     scorers,
     source_schemas,
 )
-from pipelines.select import select_job, select_stages
 from pipelines.stage_names import (
     BENCHMARKS,
     EXACT_DEDUP,
@@ -61,10 +65,7 @@ from pipelines.stage_names import (
 from pipelines.stage_states import StageState
 from pipelines.stages import Job, Missing, RunFailed, Stage, run_job
 from pipelines.tables import with_tables
-from pipelines.text_bounds import most_text_bytes
 from pipelines.tokenize import Cuts, tokenize_job
-from pipelines.windows import find_windows
-from pipelines.work_estimates import ToDo
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.annotators import Annotator

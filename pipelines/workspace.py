@@ -55,7 +55,7 @@ class Workspace:
 
     @property
     def parts(self) -> str:
-        """Where parts of mixes lie, by what they hold; see `pipelines.mix_reuse`."""
+        """Where parts of mixes lie, by what they hold; see `pipelines.mixing.reuse`."""
         return storage.join(self.uri, "work", "parts")
 
     def report(self, recipe: str) -> str:

@@ -11,9 +11,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from benchmarks.inputs import read_documents
 from benchmarks.work import Task, Work
 from pipelines.annotate import AnnotateTask, annotate_shard
+from pipelines.dedup.passage_graphs import build_substring
 from pipelines.filter import Judgement, filter_shard
-from pipelines.passage_graphs import build_substring
-from pipelines.submission import in_process_runner
+from pipelines.runners.submission import in_process_runner
 from pipelines.tables import TableTask, with_tables
 from transforms.datasets import Dataset, sum_counts
 from transforms.dedup.pool import PoolShard

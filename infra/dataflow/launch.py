@@ -1,6 +1,6 @@
 """What the flex template's launcher starts, with `--NAME=VALUE` for each parameter."""
 
-from pipelines.flex_template import main
+from pipelines.runners.flex_template import main
 
 if __name__ == "__main__":
     main()

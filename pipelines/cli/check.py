@@ -13,7 +13,7 @@ from pipelines.cli.options import AsJson, Overrides, RecipePath, beam_options
 from pipelines.cli.outcomes import ANSWERS, ERRORS, GOOD, RECIPE_WRONG, outcomes, print_json
 
 if TYPE_CHECKING:
-    from pipelines.recipe import Problem, Recipe
+    from pipelines.recipes.recipe import Problem, Recipe
     from pipelines.workspace import Workspace
 
 __all__ = ["check"]
@@ -43,7 +43,7 @@ def check(
 
     `vineleaf check mixes/demo.yaml`
     """
-    from pipelines.recipe import RecipeError, find_problems, load_sound_parts
+    from pipelines.recipes.recipe import RecipeError, find_problems, load_sound_parts
 
     with outcomes(as_json):
         sound = None
@@ -70,7 +70,7 @@ def check(
 
 
 def _load_tokenizer(recipe: Recipe, workspace: Workspace) -> None:
-    from pipelines.recipe import RecipeError
+    from pipelines.recipes.recipe import RecipeError
     from transforms.tokens.loading import load_tokenizer
     from transforms.tokens.specification import TokenizerError
 
@@ -86,9 +86,9 @@ def _load_tokenizer(recipe: Recipe, workspace: Workspace) -> None:
 def _problems_of_the_whole(loaded: Recipe, files: bool, workspace: str | None) -> list[Problem]:
     """What can be told only of a recipe whose keys and values are good: columns that SQL names,
     gates, and the contents of benchmarks."""
-    from pipelines.against import find_published
     from pipelines.benchmarks import check_benchmarks
-    from pipelines.recipe import Problem, RecipeError
+    from pipelines.dedup.against import find_published
+    from pipelines.recipes.recipe import Problem, RecipeError
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
 

@@ -30,8 +30,8 @@ def compare(
 
     `vineleaf compare workspace/mixes/demo workspace/mixes/demo-without-pdf`
     """
-    from pipelines.compare import compare_mixes
     from pipelines.progress import RunProgress
+    from pipelines.reports.compare import compare_mixes
 
     with outcomes(as_json):
         progress = RunProgress(ERRORS)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.outcomes import ANSWERS
 from pipelines.cli.screens import Screen
-from pipelines.terminal_text import printable
+from pipelines.reports.terminal_text import printable
 
 if TYPE_CHECKING:
-    from pipelines.compare import Comparison, Example
+    from pipelines.reports.compare import Comparison, Example
 
 __all__ = ["comparison_screens", "examples_lines", "print_comparison"]
 

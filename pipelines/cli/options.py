@@ -51,8 +51,8 @@ def beam_options(runner: str, arguments: list[str]) -> Any:
     from apache_beam.io.filesystems import FileSystems
 
     from mixes.schema_errors import nearest
-    from pipelines.beam_options import KeptViews
-    from pipelines.submission import check_runner, job_server_options
+    from pipelines.runners.beam_options import KeptViews
+    from pipelines.runners.submission import check_runner, job_server_options
 
     check_runner(runner)
     if runner in {"DirectRunner", "FnApiRunner"}:

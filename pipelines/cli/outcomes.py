@@ -63,7 +63,7 @@ def outcomes(as_json: bool) -> Iterator[Known]:
         from expectations.suites import SuiteError
         from pipelines.command_line import CommandError
         from pipelines.inputs import NoInput
-        from pipelines.recipe import RecipeError
+        from pipelines.recipes.recipe import RecipeError
         from pipelines.stages import GateFailed, RunFailed
         from pipelines.train_classifier import TrainingError
         from transforms.datasets import MissingDataset

@@ -42,9 +42,9 @@ from pipelines.cli.screens import (
 from pipelines.command_line import CommandError
 
 if TYPE_CHECKING:
-    from pipelines.recipe import Recipe
-    from pipelines.sweeps import Variant
-    from pipelines.what_if import Outlook
+    from pipelines.planning.sweeps import Variant
+    from pipelines.planning.what_if import Outlook
+    from pipelines.recipes.recipe import Recipe
     from pipelines.workflow import Workflow
 
 __all__ = ["plan"]
@@ -86,10 +86,10 @@ def plan(
     Beam options that choose what carries exchanges follow `--`: `-- --exchange_carrier=groupbykey
     --max_num_workers=20`
     """
-    from pipelines.against import describe_published
+    from pipelines.dedup.against import describe_published
+    from pipelines.planning.work_estimates import estimate_work
     from pipelines.progress import RunProgress
-    from pipelines.recipe import load_recipe
-    from pipelines.work_estimates import estimate_work
+    from pipelines.recipes.recipe import load_recipe
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
 
@@ -185,9 +185,9 @@ def _variants(
 ) -> tuple[list[Variant], list[Recipe]]:
     """The combinations of a sweep and their recipes; CommandError where one is no recipe or would
     measure something else."""
-    from pipelines.recipe import RecipeError, load_recipe
-    from pipelines.sweeps import make_grid, parse_sweep
-    from pipelines.what_if import check_comparable
+    from pipelines.planning.sweeps import make_grid, parse_sweep
+    from pipelines.planning.what_if import check_comparable
+    from pipelines.recipes.recipe import RecipeError, load_recipe
 
     if not sweeps:
         return [], []
@@ -221,7 +221,7 @@ def _plan(workflow: Workflow, sweeping: bool, notes: list[str]) -> None:
 
 def _written(path: str) -> Recipe | None:
     """The recipe without what `--set` changed; None where it is none without."""
-    from pipelines.recipe import RecipeError, load_recipe
+    from pipelines.recipes.recipe import RecipeError, load_recipe
 
     try:
         return load_recipe(path)
@@ -234,8 +234,8 @@ def _outlooks(
 ) -> list[Outlook]:
     """What recipes would leave, the planned one first; none where it is known without. `notes` get
     what is to be known of the tables that this is counted from."""
-    from pipelines.later_tables import find_later_tables
-    from pipelines.what_if import look_ahead
+    from pipelines.planning.later_tables import find_later_tables
+    from pipelines.planning.what_if import look_ahead
 
     sweeping = len(recipes) > 1
     if workflow.scored is None:
@@ -312,7 +312,7 @@ def _draw(
     variants: Sequence[Variant],
     described: Sequence[dict[str, Any]],
 ) -> None:
-    from pipelines.plots import draw_quality, draw_sweep
+    from pipelines.reports.plots import draw_quality, draw_sweep
     from transforms import storage
     from transforms.mixing.cells import GradedBudget
 

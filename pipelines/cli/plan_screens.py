@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pipelines.cli.screens import Screen
 
 if TYPE_CHECKING:
-    from pipelines.recipe import Mix
-    from pipelines.sweeps import Variant
-    from pipelines.what_if import Outlook
-    from pipelines.work_estimates import StageWork
+    from pipelines.planning.sweeps import Variant
+    from pipelines.planning.what_if import Outlook
+    from pipelines.planning.work_estimates import StageWork
+    from pipelines.recipes.mix_part import Mix
     from transforms.datasets import Manifest
     from transforms.mixing.budget import SourceBudget
     from transforms.mixing.cells import GradedBudget

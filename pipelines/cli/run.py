@@ -67,12 +67,12 @@ def run_recipe(
 ) -> dict[str, Any]:
     """Run a recipe and show what came of it; gives the answer of `--json`. What `known` holds is
     told in the answer of a failure."""
-    from pipelines.dataflow import check_dataflow
-    from pipelines.flink_rest import check_flink
     from pipelines.lock import locked
     from pipelines.progress import RunProgress
-    from pipelines.recipe import load_recipe
-    from pipelines.submission import describe_runner, end_left_jobs, name_jobs
+    from pipelines.recipes.recipe import load_recipe
+    from pipelines.runners.dataflow import check_dataflow
+    from pipelines.runners.flink_rest import check_flink
+    from pipelines.runners.submission import describe_runner, end_left_jobs, name_jobs
     from pipelines.workflow import Workflow
     from pipelines.workspace import Workspace
     from transforms import storage

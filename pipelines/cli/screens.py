@@ -16,9 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from pipelines.check import Check
-    from pipelines.recipe import Fuzzy, Mix, Recipe
+    from pipelines.recipes.mix_part import Mix
+    from pipelines.recipes.pool_part import Fuzzy
+    from pipelines.recipes.recipe import Recipe
     from pipelines.stage_states import StageState
+    from pipelines.verification.check import Check
     from pipelines.workflow import Workflow
     from transforms.datasets import Manifest
     from transforms.mixing.budget import SourceBudget

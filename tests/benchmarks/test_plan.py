@@ -4,7 +4,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks.plan import render
 from benchmarks.stored_pool import SHARES, make_pool
-from pipelines.recipe import load_recipe
+from pipelines.recipes.recipe import load_recipe
 from pipelines.workflow import Workflow
 from pipelines.workspace import Workspace
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from pipelines.check import Check
 from pipelines.cli import outcomes
-from pipelines.compare import Comparison, Example, Side, SourceComparison
 from pipelines.demo.outcome import Finding
-from pipelines.recipe import Problem
-from pipelines.recipe_differences import Difference
+from pipelines.recipes.differences import Difference
+from pipelines.recipes.recipe import Problem
+from pipelines.reports.compare import Comparison, Example, Side, SourceComparison
+from pipelines.reports.story import Cut, Draw, Reason, RuleVerdict, Story
 from pipelines.stage_states import StageState
-from pipelines.story import Cut, Draw, Reason, RuleVerdict, Story
 from pipelines.train_classifier import Outcome
+from pipelines.verification.check import Check
 from transforms.mixing.comparison import SourceCounts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")

@@ -9,7 +9,7 @@ from typing import Any
 
 from small_pool import Finished, hashes_of, mixed_ids, published, run, vineleaf_here
 
-from pipelines.absences import NOT_KNOWN
+from pipelines.reports.absences import NOT_KNOWN
 
 KINDS = ("tokens", "jsonl", "mds", "sequences")
 

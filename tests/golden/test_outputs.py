@@ -37,18 +37,19 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 import pipelines
 import transforms
 from pipelines.annotate import AnnotateTask, annotate_shard
-from pipelines.budgets import find_budgets
-from pipelines.dedup_graphs import build_exact, build_fuzzy
-from pipelines.eligible import Choice
+from pipelines.dedup.graphs import build_exact, build_fuzzy
+from pipelines.dedup.passage_graphs import build_substring, build_units
+from pipelines.dedup.publish_keys import Compared, KeysTask, keys_shard
 from pipelines.filter import CONTAMINATED, Judgement, filter_shard
-from pipelines.mix import MIX_VERSION
-from pipelines.mix_outputs import bucket_groups
-from pipelines.mix_rescan import rescan_parts
-from pipelines.mix_shards import BucketTask, MixTask, write_bucket, write_shard, write_shard_run
-from pipelines.passage_graphs import build_substring, build_units
-from pipelines.publish_keys import Compared, KeysTask, keys_shard
-from pipelines.recipe import Fuzzy, Mix
-from pipelines.select import SELECTION_VERSION, select_shard
+from pipelines.mixing.budgets import find_budgets
+from pipelines.mixing.eligible import Choice
+from pipelines.mixing.mix import MIX_VERSION
+from pipelines.mixing.outputs import bucket_groups
+from pipelines.mixing.rescan import rescan_parts
+from pipelines.mixing.select import SELECTION_VERSION, select_shard
+from pipelines.mixing.shards import BucketTask, MixTask, write_bucket, write_shard, write_shard_run
+from pipelines.recipes.mix_part import Mix
+from pipelines.recipes.pool_part import Fuzzy
 from pipelines.tables import TableTask
 from pipelines.tokenize import TOKENS_VERSION, Cuts, tokenize_shard
 from pipelines.workspace import Workspace

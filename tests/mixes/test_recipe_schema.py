@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from mixes.extending_schema import extending_schema
 from mixes.located_yaml import load_yaml
 from mixes.schema_errors import violations
-from pipelines.recipe import load_recipe, recipe_schema
+from pipelines.recipes.recipe import load_recipe, recipe_schema
 from transforms.ingest.ocr import Ocr
 from transforms.ingest.pdf import PdfReader
 from transforms.quality.rule_schemas import RULE_SCHEMAS

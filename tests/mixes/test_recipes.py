@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mixes.located_yaml import load_yaml
-from pipelines.recipe import load_recipe
+from pipelines.recipes.recipe import load_recipe
 
 MIXES = Path(__file__).parents[2] / "mixes"
 RECIPES = sorted(path.relative_to(MIXES) for path in MIXES.glob("**/*.yaml"))

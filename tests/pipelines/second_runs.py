@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dedup_pool import ONE_WORKER, make_pool, run, with_annotation
 
-from pipelines.dedup_components import Linking
-from pipelines.dedup_graphs import build_exact, build_fuzzy
-from pipelines.gone_documents import gather_gone
-from pipelines.passage_graphs import build_units
-from pipelines.publish_keys import Compared, KeysTask, keys_shard
-from pipelines.recipe import Fuzzy
+from pipelines.dedup.components import Linking
+from pipelines.dedup.gone_documents import gather_gone
+from pipelines.dedup.graphs import build_exact, build_fuzzy
+from pipelines.dedup.passage_graphs import build_units
+from pipelines.dedup.publish_keys import Compared, KeysTask, keys_shard
+from pipelines.recipes.pool_part import Fuzzy
 from transforms.datasets import Dataset, Manifest, sum_counts
 from transforms.dedup.minhash import BANDS, NGRAM, ROWS
 from transforms.dedup.published import KEYS_STAGE, KEYS_VERSION, Published, published_shards

@@ -8,7 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import benchmarks
 from pipelines.benchmarks import benchmark_job, build_benchmark_index, check_benchmarks
-from pipelines.recipe import RecipeError, load_recipe
+from pipelines.recipes.recipe import RecipeError, load_recipe
 from pipelines.stages import run_job
 from pipelines.workspace import Workspace
 from transforms.decontamination.benchmarks import Benchmark, BenchmarkError

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from expectations.gate import Result, Verdict
 from pipelines import workflow as workflow_module
-from pipelines.check import Check
 from pipelines.cli import app, main
+from pipelines.runners.submission import check_runner
 from pipelines.stages import GateFailed, RunFailed
-from pipelines.submission import check_runner
+from pipelines.verification.check import Check
 from transforms.mixing.budget import BudgetError
 from transforms.tokens.training import train_bpe
 
@@ -378,7 +378,7 @@ def test_a_defect_is_no_mistake_of_the_user(monkeypatch, tmp_path, capsys, error
     def broken(*arguments):
         raise error
 
-    monkeypatch.setattr("pipelines.why.tell_story", broken)
+    monkeypatch.setattr("pipelines.reports.why.tell_story", broken)
     result = invoke("why", "id", "-w", tmp_path, "--json")
     assert result.exit_code == 3
     assert "Traceback" in result.stderr
@@ -479,7 +479,7 @@ def test_runners_are_named_as_beam_names_them(name):
 @pytest.mark.parametrize(("bad", "line"), [(1, "1 of 2 checks failed"), (0, "all 2 checks hold")])
 def test_verify_ends_with_one_line_that_counts(monkeypatch, bad, line):
     checks = [Check("a", not bad, 1, 1), Check("b", True, 1, 1)]
-    monkeypatch.setattr("pipelines.verify.verify_mix", lambda mix, index: checks)
+    monkeypatch.setattr("pipelines.verification.verify.verify_mix", lambda mix, index: checks)
     result = invoke("verify", "m", "--all")
     assert result.exit_code == bad
     assert result.stdout.splitlines()[-1] == line

@@ -5,7 +5,7 @@ import datetime
 import pyarrow as pa
 import pytest
 
-from pipelines.recipe import load_recipe
+from pipelines.recipes.recipe import load_recipe
 from pipelines.scorers import keep_criteria, source_schemas
 from transforms.quality.candidates import candidate_columns, judge
 from transforms.query import check_expressions

@@ -6,7 +6,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import workflow as workflows
-from pipelines.recipe import RecipeError, load_recipe
+from pipelines.recipes.recipe import RecipeError, load_recipe
 from pipelines.scorers import mixing_schemas, scorers
 from pipelines.stages import RunFailed
 from pipelines.workflow import Workflow

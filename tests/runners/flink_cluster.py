@@ -208,7 +208,7 @@ def flink_cluster(folder: Path) -> Iterator[FlinkCluster]:
     lines = [f"{name}: {value}" for name, value in its.items()]
     (folder / "config.yaml").write_text("\n".join(lines) + "\n")
     worker = folder / "worker"
-    worker.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pipelines.worker "$@"\n')
+    worker.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pipelines.runners.worker "$@"\n')
     worker.chmod(0o755)
     with zipfile.ZipFile(folder / "nothing.jar", "w") as archive:
         archive.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")

@@ -14,11 +14,11 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from dataflow_stub import DataflowStub, dataflow_stub, functions_of, pipeline_of
 from small_pool import make_pool, vineleaf_here, write_recipe
 
-from pipelines.beam_options import KeptViews
 from pipelines.cli.options import beam_options
-from pipelines.dataflow import check_dataflow
+from pipelines.runners.beam_options import KeptViews
+from pipelines.runners.dataflow import check_dataflow
+from pipelines.runners.submission import run_pipeline
 from pipelines.stages import ProcessTasks
-from pipelines.submission import run_pipeline
 from transforms.stored_lists import StoredList
 
 IMAGE = "europe-docker.example/vine/vineleaf:0.1.0"

@@ -15,9 +15,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from dataflow_stub import DataflowStub, dataflow_stub, functions_of, pipeline_of
 from small_pool import make_pool, write_recipe
 
-from pipelines import flex_template
-from pipelines.flex_template import Drive, drive
-from pipelines.submission import RunFailed
+from pipelines.runners import flex_template
+from pipelines.runners.flex_template import Drive, drive
+from pipelines.runners.submission import RunFailed
 from transforms.datasets import Dataset
 
 ROOT = Path(__file__).parents[2]

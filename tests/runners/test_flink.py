@@ -28,9 +28,9 @@ from small_pool import (
     vineleaf_here,
 )
 
-from pipelines import submission
 from pipelines.demo.sources import make_sources
-from pipelines.submission import name_jobs
+from pipelines.runners import submission
+from pipelines.runners.submission import name_jobs
 
 RECIPE = str(ROOT / "mixes/demo.yaml")
 KEPT_OF = {"web": 6, "code": 6, "pdf": 5}  # every n-th of the demo's files

@@ -8,7 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipelines.dedup_graphs import build_exact, build_fuzzy
+from pipelines.dedup.graphs import build_exact, build_fuzzy
 from transforms import stored_lists
 from transforms.datasets import Dataset, OutputFile
 from transforms.dedup.pool import PoolShard

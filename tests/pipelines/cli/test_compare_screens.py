@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from pipelines.cli.compare_screens import comparison_screens, examples_lines
-from pipelines.compare import Comparison, Example, Side, SourceComparison
-from pipelines.recipe_differences import Difference
+from pipelines.recipes.differences import Difference
+from pipelines.reports.compare import Comparison, Example, Side, SourceComparison
 from transforms.mixing.comparison import SourceCounts
 
 COUNTS = SourceCounts(

@@ -6,7 +6,6 @@ from dataclasses import fields
 import pytest
 from rich.console import Console
 
-from pipelines.check import Check
 from pipelines.cli.screens import (
     Screen,
     bands_table,
@@ -18,8 +17,9 @@ from pipelines.cli.screens import (
     shortfalls,
     stages_table,
 )
-from pipelines.recipe import Fuzzy
+from pipelines.recipes.pool_part import Fuzzy
 from pipelines.stage_states import StageState
+from pipelines.verification.check import Check
 from transforms.mixing.budget import SourceBudget
 
 WIDTHS = (20, 40, 80, 200)

@@ -7,7 +7,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.demo import compilation
 from pipelines.demo.compilation import compiling, write_small_recipe
-from pipelines.recipe import load_recipe
+from pipelines.recipes.recipe import load_recipe
 from pipelines.workflow import Workflow
 from pipelines.workspace import Workspace
 

@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from pipelines.demo.sources import KINDS
-from pipelines.recipe import load_recipe
+from pipelines.recipes.recipe import load_recipe
 
 RECIPE = str(files("mixes") / "demo.yaml")
 

@@ -27,7 +27,7 @@ def count(keys):
 
 
 def find(parts, window):
-    """As `pipelines.windows` does: the upper bits of all parts, then the lower ones that count."""
+    """As `pipelines.mixing.windows`: the upper bits of all, then the lower ones that count."""
     keys = [score_keys(np.array(one, np.float32)) for one in parts]
     upper = merge_sums(count(one >> np.uint32(LOWER_BITS)) for one in keys)
     cut = keys_at_bounds(upper, window)

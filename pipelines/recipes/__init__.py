@@ -1,0 +1,1 @@
+"""Recipes: read, checked and turned into frozen values before any work is done."""

@@ -1,0 +1,1 @@
+"""What people read about runs and mixes: funnels, stories of documents, comparisons, plots."""

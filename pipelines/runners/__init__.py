@@ -1,0 +1,1 @@
+"""Submission to the runners: their options, their workers, and how their jobs are watched."""

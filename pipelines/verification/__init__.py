@@ -1,0 +1,1 @@
+"""Whether a finished mix is what its manifest says."""

@@ -1,1 +1,2 @@
-"""What runs: one module per pipeline, the workflow that orders them, the `vineleaf` command."""
+"""What runs: the workflow and the stages that it orders, one module or folder per pipeline, and the
+`vineleaf` command."""

@@ -33,7 +33,7 @@ from transforms.kernels.words import read_only
 
 __all__ = ["Cache", "encode_texts", "new_cache"]
 
-CACHE_BITS = 16  # 2**16 pieces are remembered per thread
+CACHE_BITS = 17  # 2**17 pieces are remembered per thread
 CACHED_TOKENS = 11  # tokens of a remembered piece, at most
 PIECES = 1 << 14  # pieces that are cut at a time
 AHEAD = 256  # pieces whose place in the cache is asked for before they are looked up
@@ -41,7 +41,7 @@ Cache = npt.NDArray[np.uint64]
 
 
 def new_cache() -> Cache:
-    """Pieces met before and their tokens, for one thread; it never changes what comes out. 4 MB.
+    """Pieces met before and their tokens, for one thread; it never changes what comes out. 8 MB.
 
     uint64[slots, 8]: the two words of a piece's key, then uint32: how many tokens, and they.
     """

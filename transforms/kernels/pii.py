@@ -208,9 +208,11 @@ def _ipv6_end(data, i, end):  # type: ignore[no-untyped-def]
         if i == first:
             break  # behind "::"
         groups += 1
+        if groups == 8 and not shortened:
+            break  # whole, whatever follows
         if i + 1 < end and data[i] == 58 and data[i + 1] == 58:
             if shortened:
-                return -1
+                break
             shortened = True
             i += 2
         elif i + 1 < end and data[i] == 58 and _is_hex(data[i + 1]):
@@ -431,8 +433,8 @@ def find_pii(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Pii
     """Find e-mail addresses, IP addresses and telephone numbers of documents
     data[offsets[d]:offsets[d + 1]]; see `Pii`.
 
-    Spans of two kinds may overlap. Memory: 24 bytes a span while searching (48 while its array
-    grows), 24 bytes a document; a span has 6 bytes of text at least.
+    Spans of two kinds may overlap. Memory: 48 bytes a span at most, 24 bytes a document; a span
+    has 6 bytes of text at least.
     """
     counts = np.zeros((len(offsets) - 1, 3), np.int64)
     found = _find(
@@ -442,6 +444,6 @@ def find_pii(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Pii
     for kind in (EMAIL, IP_ADDRESS, PHONE_NUMBER):
         bounds = np.zeros(len(offsets), np.int64)
         np.cumsum(counts[:, kind], out=bounds[1:])
-        its = found[found[:, 0] == kind]
-        kinds.append(Spans(bounds, its[:, 1].copy(), its[:, 2].copy()))
+        its = found[:, 0] == kind
+        kinds.append(Spans(bounds, found[its, 1], found[its, 2]))
     return Pii(*kinds)

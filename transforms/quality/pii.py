@@ -42,7 +42,7 @@ class Pii:
     """Annotator `pii`."""
 
     name: ClassVar[str] = "pii"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     schema: ClassVar[pa.Schema] = SCHEMA
 
     def parameters(self) -> dict[str, Any]:

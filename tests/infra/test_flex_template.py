@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import beam_options, submission  # noqa: F401 (options of ours among Beam's)
+from pipelines.runners import beam_options, submission  # noqa: F401 (options of ours among Beam's)
 
 ROOT = Path(__file__).parents[2]
 METADATA = json.loads((ROOT / "infra/dataflow/metadata.json").read_text())

@@ -70,7 +70,7 @@ def test_every_key_is_read_by_the_code():
     code = "".join(
         path.read_text("utf-8")
         for folder in ("pipelines", "expectations")
-        for path in sorted((ROOT / folder).glob("*.py"))
+        for path in sorted((ROOT / folder).rglob("*.py"))
     )
     # Handed on whole, as the fields of a class.
     handed_on = {

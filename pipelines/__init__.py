@@ -1,2 +1,2 @@
-"""What runs: the workflow and the stages that it orders, one module or folder per pipeline, and the
+"""What runs: the workflow and the stages that it orders, a module or folder for each, and the
 `vineleaf` command."""

@@ -227,7 +227,7 @@ def join_rows(results: Iterable[Result]) -> Result:
 
 
 def join_cells(results: Iterable[Result]) -> Result:
-    """Of `cell_sums`."""
+    """Of `cell_sums`: rows of `IN_CELLS` with a document or more each, in any order."""
     parts = list(results)
     most = max((int(one["place"].max(initial=0)) for one in parts), default=0) + 1
     if most > _PLACES_A_ROW * sum(map(len, parts)):

@@ -34,19 +34,19 @@ MB = 1e6
 START_SECONDS = 1.0  # of building and starting a stage's pipelines
 # Stage of benchmarks/ -> MB of text per CPU second in benchmarks/results.json.
 MEASURED = {
-    "html": 19.8,
-    "gopher": 62.4,
-    "c4": 320.0,
-    "fineweb": 202.0,
-    "madlad": 154.0,
-    "dolma3_lines": 162.0,
-    "language": 54.8,
-    "quality": 25.2,
-    "minhash": 156.0,
-    "exact": 860.0,
-    "decontaminate": 181.0,
-    "bpe": 77.4,
-    "substring": 20.2,
+    "html": 29.4,
+    "gopher": 72.7,
+    "c4": 363.0,
+    "fineweb": 230.0,
+    "madlad": 167.0,
+    "dolma3_lines": 193.0,
+    "language": 75.6,
+    "quality": 51.9,
+    "minhash": 227.0,
+    "exact": 946.0,
+    "decontaminate": 208.0,
+    "bpe": 111.0,
+    "substring": 24.3,
 }
 OTHER_ANNOTATOR = 100.0  # of code, pii, pdf_quality, url_lists: not measured alone
 # Annotator -> rate; any other name is a classifier's.

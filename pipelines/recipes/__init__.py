@@ -1,1 +1,1 @@
-"""Recipes: read, checked and turned into frozen values before any work is done."""
+"""A recipe's files, their checks, and the values that all else is told by."""

@@ -226,7 +226,7 @@ def encode_texts(
 
     Returns tokens uint32[] and bounds int64[texts + 1]; text d is tokens[bounds[d]:bounds[d + 1]].
     Nothing in a text is taken for a special token. `window_bytes` bounds scratch memory and changes
-    nothing else.
+    nothing else. Room (address space) for a token a byte is reserved, and given back at the end.
     """
     data, text_offsets = read_only(data), read_only(text_offsets)
     tokens = np.empty(int(text_offsets[-1] - text_offsets[0]) + 2, np.uint32)

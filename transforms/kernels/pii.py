@@ -433,7 +433,7 @@ def find_pii(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> Pii
     """Find e-mail addresses, IP addresses and telephone numbers of documents
     data[offsets[d]:offsets[d + 1]]; see `Pii`.
 
-    Spans of two kinds may overlap. Memory: 48 bytes a span at most, 24 bytes a document; a span
+    Spans of two kinds may overlap. Memory: 49 bytes a span at most, 24 bytes a document; a span
     has 6 bytes of text at least.
     """
     counts = np.zeros((len(offsets) - 1, 3), np.int64)

@@ -14,9 +14,7 @@ from fractions import Fraction
 
 from transforms.mixing.budget import BudgetError, count_tokens, divide_tokens
 
-__all__ = ["RULES", "settle"]
-
-RULES = ("refuse", "share_out", "less")
+__all__ = ["settle"]
 
 
 def settle(

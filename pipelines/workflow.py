@@ -37,6 +37,7 @@ from pipelines.planning.work_estimates import ToDo
 from pipelines.recipes.pool_part import REPEATS, Source
 from pipelines.recipes.recipe import Recipe, RecipeError
 from pipelines.recipes.rule_files import find_rule_files
+from pipelines.recipes.sentinels import find_middles
 from pipelines.recipes.sql import WHERE, check_sql, mix_expressions, mix_schemas
 from pipelines.reports.funnel import Funnel, make_funnel
 from pipelines.runners.beam_options import choose_carrier
@@ -80,9 +81,9 @@ from transforms.mixing.budget import (
 from transforms.mixing.cells import budget_from_json
 from transforms.mixing.window import WindowBounds
 from transforms.query import QueryError, tables_named
-from transforms.tokens.fill_in_middle import FillInMiddle, find_token
+from transforms.tokens.fill_in_middle import FillInMiddle
 from transforms.tokens.loading import Description, describe_tokenizer, load_tokenizer
-from transforms.tokens.specification import TokenizerError, TokenizerSpec
+from transforms.tokens.specification import TokenizerSpec
 
 __all__ = ["Workflow"]
 
@@ -449,24 +450,10 @@ class Workflow:
         return self._extend(shards, "tokens") if self._have("tokens") else None
 
     def _middles(self, tokenizer: TokenizerSpec) -> dict[str, FillInMiddle]:
-        """What is rearranged to be filled in, by source. RecipeError where the tokenizer lacks a
-        sentinel."""
-        asked = self.recipe.mix.middles
-        if asked is None:
+        """What is rearranged to be filled in, by source; see `find_middles`."""
+        if self.recipe.mix.middles is None:
             return {}
-        loaded = load_tokenizer(tokenizer)
-        ids = {}
-        for key in ("prefix", "middle", "suffix"):
-            try:
-                ids[key] = find_token(loaded, getattr(asked, key))
-            except TokenizerError as error:
-                place = ("mix", "fill_in_middle", key)
-                message = f"'{'.'.join(place)}': {error}"
-                raise RecipeError([self.recipe.problem(place, message)]) from None
-        its = FillInMiddle(
-            asked.rate, asked.suffix_first, asked.split, **ids, seed=self.recipe.mix.seed
-        )
-        return dict.fromkeys(asked.sources, its)
+        return find_middles(self.recipe, load_tokenizer(tokenizer))
 
     def _mix(self, shards: Shards, tokenizer: TokenizerSpec, described: Description) -> Step[None]:
         """The choice of documents by the budget, then the mix."""

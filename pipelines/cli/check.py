@@ -71,6 +71,7 @@ def check(
 
 def _load_tokenizer(recipe: Recipe, workspace: Workspace) -> None:
     from pipelines.recipes.recipe import RecipeError
+    from pipelines.recipes.sentinels import find_middles
     from transforms.tokens.loading import load_tokenizer
     from transforms.tokens.specification import TokenizerError
 
@@ -78,9 +79,10 @@ def _load_tokenizer(recipe: Recipe, workspace: Workspace) -> None:
     if any(one.key.startswith("mix.tokenizer") for one in recipe.missing_files(workspace.uri)):
         return  # told already
     try:
-        load_tokenizer(recipe.tokenizer(workspace.uri))
+        loaded = load_tokenizer(recipe.tokenizer(workspace.uri))
     except TokenizerError as error:
         raise RecipeError([recipe.problem(place, str(error))]) from error
+    find_middles(recipe, loaded)
 
 
 def _problems_of_the_whole(loaded: Recipe, files: bool, workspace: str | None) -> list[Problem]:

@@ -148,7 +148,8 @@ def plan(
     for note in notes:
         ANSWERS.print(note, markup=False)
     if variants:  # what is asked; the rest is the same without a sweep, and with --json
-        ANSWERS.print(sweep_table(variants, described[1:]))
+        refused = [one.mix.shortage == "refuse" for one in recipes]
+        ANSWERS.print(sweep_table(variants, described[1:], refused))
         if plot:
             ANSWERS.print(f"The plot: {plot}", markup=False)
         return

@@ -269,11 +269,16 @@ def outlook_table(described: Mapping[str, Mapping[str, Any]]) -> Screen:
     return Screen("What if, from stored scores", header, rows, frozenset({"source"}), caption)
 
 
-def sweep_table(variants: Sequence[Variant], outlooks: Sequence[Mapping[str, Any]]) -> Screen:
-    """One row for each combination: all sources together, and those that lack tokens."""
+def sweep_table(
+    variants: Sequence[Variant],
+    outlooks: Sequence[Mapping[str, Any]],
+    refused: Sequence[bool],
+) -> Screen:
+    """One row for each combination: all sources together, and those that lack tokens. `refused`:
+    whether a run would refuse the combination where tokens lack."""
     keys = [key for key, _ in variants[0].values]
     rows = []
-    for variant, described in zip(variants, outlooks, strict=True):
+    for variant, described, refuses in zip(variants, outlooks, refused, strict=True):
         its = list(described.values())
         there = [one["available_tokens"] for one in its]
         taken = [one["taken_tokens"] for one in its]
@@ -291,7 +296,7 @@ def sweep_table(variants: Sequence[Variant], outlooks: Sequence[Mapping[str, Any
                     sum(one["estimated_documents"] for one in its),
                 ),
                 _tokens(_total(there), sum(one["estimated_documents"] for one in its)),
-                _tokens(_total(taken)),
+                "refused" if short and refuses else _tokens(_total(taken)),
                 "\n".join(short),
             )
         )

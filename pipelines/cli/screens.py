@@ -121,13 +121,22 @@ def mix_table(recipe: Recipe, workflow: Workflow) -> Screen:
 
 
 def shortfalls(budgets: Mapping[str, SourceBudget]) -> list[str]:
-    """A sentence for each source that gives clearly less than was asked, and why; by name."""
+    """A sentence for each source that gives clearly less than was asked, and why, by name; and for
+    each stage of a curriculum that holds nothing."""
+    from transforms.mixing.curriculum import tokens_by_stage
+
+    stages = enumerate(tokens_by_stage(budgets), start=1)
+    empty = [n for n, its in stages if not sum(one.taken_tokens for one in its.values())]
     missing = {name: one.wanted_tokens - one.taken_tokens for name, one in budgets.items()}
     return [
         f"{name}: whole documents come to within {missing[name]:,} tokens of what is wanted; the"
         f" next one has {one.next_document_tokens:,}"
         for name, one in sorted(budgets.items())
         if missing[name] > MISSING_TOLD * one.wanted_tokens
+    ] + [
+        f"stage {number} holds no document and has no file: its share is less than the first one;"
+        " raise its share or mix.tokens"
+        for number in empty
     ]
 
 

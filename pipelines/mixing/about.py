@@ -8,6 +8,7 @@ ledger of all documents that came in; plots; and the datasheet that people read,
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as package_version
@@ -161,7 +162,7 @@ def _sources(
     recipe: Recipe, budgets: Mapping[str, SourceBudget], manifests: Mapping[str, Manifest]
 ) -> tuple[SourceFacts, ...]:
     """What the mix holds of each of its sources, in the recipe's order."""
-    held = {name: manifests[f"selection {name}"].counts for name in budgets}
+    held = {name: Counter(manifests[f"selection {name}"].counts) for name in budgets}
     total = sum(its["tokens"] for its in held.values())
     available = sum(one.available_tokens for one in budgets.values())
     found = []

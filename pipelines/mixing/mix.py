@@ -8,6 +8,7 @@ proves it (about).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -146,7 +147,8 @@ def mix_job(
 
     `budgets` and `windows` are by source, `manifests` of all stages before by their names.
     """
-    selected = {name: manifests[f"selection {name}"].counts for name in budgets}
+    # A source without a shard has no counts.
+    selected = {name: Counter(manifests[f"selection {name}"].counts) for name in budgets}
     _check_lengths(recipe, selected)
     tree = spelled_alike(recipe, workspace.uri)
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]
@@ -156,6 +158,7 @@ def mix_job(
     totals = [sum(its.taken_tokens for its in one.values()) for one in staged] or [total]
     buckets = tuple(bucket_count(one, recipe.mix.file_tokens) for one in totals if shuffled)
     of_shard = {f"{shard.source}-{shard.task}": shard.source for shard in mixed}
+    sharded = set(of_shard.values())  # the others have no document
     names = [f"bucket-{number:05d}" for number in range(sum(buckets))] or list(of_shard)
     groups = bucket_groups(buckets)
     folders = [SHUFFLED] if shuffled else sorted(set(of_shard.values()))
@@ -258,7 +261,8 @@ def mix_job(
         for source, budget in budgets.items():
             its = [counts_of(one, source) for one in records]
             counts[source] = {
-                **(nothing_scanned() if shuffled else {}),
+                **(nothing_scanned() if shuffled or source not in sharded else {}),
+                **({} if source in sharded else {"files": 0, "rescan.files": 0}),
                 **sum_counts(its),
                 "documents": selected[source]["copies"],
                 "tokens": selected[source]["tokens"],

@@ -324,6 +324,8 @@ class Checks:
 
     def _gates(self) -> Iterator[Violation]:
         for name, bounds in (self._get("gates") or {}).items():
+            if not isinstance(bounds, Mapping):
+                continue  # told by the schema
             if bounds.get("at_least", 0.0) > bounds.get("at_most", 1.0):
                 message = f"gates.{name}: at_least is above at_most, so nothing can pass"
                 yield Violation(("gates", name), message)

@@ -114,6 +114,7 @@ class Story:
     copies: Mapping[str, int] = field(default_factory=dict)  # mix -> copies
     draws: tuple[Draw, ...] = ()  # of the mixes that it could be in
     superseded: tuple[str, ...] = ()  # mixes that were made from other scores and verdicts
+    other_sources: tuple[str, ...] = ()  # that have a document of this id as well
 
     @property
     def kept(self) -> bool:
@@ -135,6 +136,7 @@ class Story:
             "mixes": dict(self.copies),
             "draws": [asdict(one) for one in self.draws],
             "superseded": list(self.superseded),
+            "other_sources": list(self.other_sources),
             "rules": [asdict(one) for one in self.rules],
             "cuts": [asdict(one) for one in self.cuts],
             "repeated": [asdict(one) for one in self.repeated],
@@ -202,6 +204,9 @@ class Story:
                 yield f"in mix {mix}: {_count(copies, 'time')}{told}"
         for mix in self.superseded:
             yield f"mix {mix} was made from other scores and verdicts: ask with --recipe {mix}"
+        if self.other_sources:
+            names = ", ".join(self.other_sources)
+            yield f"source {names} has this document as well: ask with --recipe MIX for a mix of it"
 
     def _verdict(self) -> str:
         if self.kept:

@@ -78,8 +78,13 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
     pool = _pool(workspace)
     if not pool:
         raise CommandError(f"{workspace.uri} holds no documents: is it the workspace of a run?")
-    found = _find(pool, identifier) or _find_origin(workspace, pool, identifier)
-    shard, row, document = found
+    places = list(_find(pool, identifier)) or [_find_origin(workspace, pool, identifier)]
+    # Several sources may read the same file: the one that the mix was made from, else the first.
+    shard, row, document = next(
+        (one for one in places if f"{_SELECTIONS}{recipe}" in _published(workspace, one[0].source)),
+        places[0],
+    )
+    others = tuple(sorted({one[0].source for one in places} - {shard.source}))
     identifier = document["id"]
     tables = dict(_tables(workspace, shard, row, recipe))
     selections = {
@@ -142,6 +147,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         copies=copies,
         draws=tuple(_draws(selections)),
         superseded=tuple(_superseded(selections, tables, shard.source)),
+        other_sources=others,
     )
 
 
@@ -284,16 +290,21 @@ def _pool(workspace: Workspace) -> list[_Shard]:
     return shards
 
 
-def _find(pool: list[_Shard], identifier: str) -> tuple[_Shard, int, dict[str, Any]] | None:
+def _find(pool: list[_Shard], identifier: str) -> Iterator[tuple[_Shard, int, dict[str, Any]]]:
+    """The document of this id in each source that has it."""
+    seen: set[str] = set()
     for shard in pool:
+        if shard.source in seen:
+            continue
         first = 0
         for group, ids in enumerate(read_batches(shard.path, ["id"])):
             place = pc.index(ids.column("id"), identifier).as_py()
             if place >= 0:
                 document = _read_row(shard.path, group, place).to_pylist()[0]
-                return shard, first + place, document
+                seen.add(shard.source)
+                yield shard, first + place, document
+                break
             first += ids.num_rows
-    return None
 
 
 def _find_origin(

@@ -84,5 +84,5 @@ def _check_ledger(dataset: Dataset, selected: Mapping[str, Mapping[str, Any]]) -
         return
     yield Check(name, not problems, problems[:10], [])
     wanted = {source: its["tokens"] for source, its in sorted(selected.items())}
-    seen = {source: last[source].tokens for source in wanted if source in last}
+    seen = {source: last[source].tokens or 0 for source in wanted if source in last}
     yield Check("ledger ends in the tokens of the mix", seen == wanted, seen, wanted)

@@ -215,7 +215,8 @@ def test_document_of_100_megabytes_on_one_line(pool: Pool, tmp_path: Path) -> No
 
 
 def test_source_that_may_be_empty(pool: Pool, tmp_path: Path) -> None:
-    """Without files it is refused; with `allow_empty` the run passes."""
+    """Without files it is refused; with `allow_empty` the run passes, also where it has a share and
+    the others give what it lacks."""
     recipe = pool.recipe_of([f"{pool.folder}/docs/*.gz"])
     nothing = {"ingest": "dolma", "paths": [str(tmp_path / "none/*.gz")], "allow_empty": True}
     recipe["pool"]["sources"]["nothing"] = nothing
@@ -223,5 +224,12 @@ def test_source_that_may_be_empty(pool: Pool, tmp_path: Path) -> None:
     outcome = run(recipe, workspace).good()
     ledger = outcome.answer["ledger"]["nothing"]
     assert (ledger["in"], ledger["kept"]) == (0, 0)
+    assert set(mixed_ids(workspace / "mixes/small")) == {"docs"}
+    assert vineleaf_here("verify", str(workspace / "mixes/small"), "--json").code == 0
+
+    shares = {"docs": 0.9, "nothing": 0.1}
+    recipe["mix"] |= {"shares": shares, "shortage": "share_out", "max_epochs": 2}
+    outcome = run(recipe, workspace).good()
+    assert any("nothing can give 0 of the" in note for note in outcome.answer["notes"])
     assert set(mixed_ids(workspace / "mixes/small")) == {"docs"}
     assert vineleaf_here("verify", str(workspace / "mixes/small"), "--json").code == 0

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,27 @@ def test_a_tokenizer_without_sentinels_is_refused_before_any_work(
     (error,) = outcome.answer["errors"]
     assert "'mix.fill_in_middle.middle': the tokenizer has no token '<MIDDLE>'" in error
     assert not (tmp_path / "workspace" / "documents").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"suffix": "<PRE>"}, "'mix.fill_in_middle.suffix': '<PRE>' is 'prefix' as well"),
+        ({"middle": "<|endoftext|>"}, "'<|endoftext|>' closes documents (EOS)"),
+        ({"middle": "<MIDDLE>"}, "the tokenizer has no token '<MIDDLE>'"),
+    ],
+)
+def test_check_tells_sentinels_that_tell_no_parts_apart(
+    finished: Finished, tmp_path: Path, asked: dict[str, str], told: str
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(recipe_of(finished, tmp_path, **asked)))
+    outcome = vineleaf_here("check", str(path), "--no-files", "--json")
+    assert outcome.code == 0  # no tokenizer is loaded
+    outcome = vineleaf_here("check", str(path), "--workspace", str(finished.workspace), "--json")
+    assert outcome.code == 2
+    (error,) = outcome.answer["errors"]
+    assert told in error["message"]
 
 
 def test_a_source_that_is_not_there_is_refused(finished: Finished, tmp_path: Path) -> None:

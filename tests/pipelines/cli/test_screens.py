@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 from rich.console import Console
 
+from pipelines.cli.plan_screens import sweep_table
 from pipelines.cli.screens import (
     Screen,
     bands_table,
@@ -17,6 +18,7 @@ from pipelines.cli.screens import (
     shortfalls,
     stages_table,
 )
+from pipelines.planning.sweeps import Variant
 from pipelines.recipes.pool_part import Fuzzy
 from pipelines.stage_states import StageState
 from pipelines.verification.check import Check
@@ -123,6 +125,27 @@ def test_a_source_that_gives_clearly_less_than_asked_says_why():
     ]
     screen = budgets_table({}, short)
     assert screen.caption == short[0]
+
+
+def test_a_stage_that_holds_nothing_is_told():
+    def budget(taken, ends=()):
+        zeros = {field.name: 0 for field in fields(SourceBudget)}
+        return SourceBudget(**{**zeros, "taken_tokens": taken, "stage_ends": ends})
+
+    told = shortfalls({"web": budget(90, (budget(0),)), "code": budget(50, (budget(0),))})
+    assert [one.split(":")[0] for one in told] == ["stage 1 holds no document and has no file"]
+    assert shortfalls({"web": budget(90, (budget(40),))}) == []
+
+
+def test_a_combination_that_a_run_would_refuse_is_no_number():
+    variants = [Variant((("tokens", value),), ()) for value in ("1", "2", "3")]
+    its = {
+        "available_tokens": 9, "taken_tokens": 5, "kept_documents": 3, "pool_documents": 2,
+        "estimated_documents": 0,
+    }  # fmt: skip
+    lacks = [{"web": {**its, "missing_tokens": missing}} for missing in (0, 4, 4)]
+    rows = rows_of(sweep_table(variants, lacks, [True, True, False]))
+    assert [row[4] for row in rows] == ["5", "refused", "5"]
 
 
 def test_failed_checks_come_first_and_hashes_are_shortened():

@@ -108,6 +108,7 @@ MISTAKES = [
     ("[in/web]", "[]", "pool.sources.web.paths", ["non-empty"]),
     ("[in/web]", "[3]", "pool.sources.web.paths.0", ["must be a text (got the number 3)"]),
     ("{at_most: 0.5}", "0.5", "gates.removed", ["must be a mapping (got the number 0.5)"]),
+    ("  removed:", "  web: 1\n  removed:", "gates.web", ["unknown key 'web' in 'gates'"]),
     ("ingest: html", "ingest: htm", "pool.sources.web.ingest", ["did you mean 'html'?"]),
     ("name: tiny", "name: Tiny!", "name", ["'Tiny!'"]),
     # out of bounds

@@ -283,6 +283,21 @@ def test_a_mix_is_told_in_the_versions_that_it_was_made_from(workspace):
     assert "mix base was made from other scores and verdicts" in both.text()
 
 
+def test_a_document_of_two_sources_is_told_for_the_mix_that_is_asked_for(workspace):
+    for source, mix in (("code", "first"), ("web", "second")):
+        files = write_documents(workspace, source, ["a"])
+        write_attributes(
+            workspace, f"selection-{mix}", source, files, [copies(1)], SELECTION,
+            parameters={"wanted_tokens": 9},
+        )  # fmt: skip
+    story = tell_story(workspace, "a")
+    assert (story.source, story.other_sources) == ("code", ("web",))
+    assert "source web has this document as well" in story.text()
+    for mix, source in (("first", "code"), ("second", "web")):
+        story = tell_story(workspace, "a", mix)
+        assert (story.source, story.kept) == (source, True)
+
+
 def test_a_survivor_of_a_pool_that_is_gone_is_not_guessed(workspace):
     files = write_documents(workspace, "b", ["a", "b"])
     rows = [duplicate(1, 2), duplicate(None, 2)]

@@ -162,7 +162,7 @@ def _sources(
     recipe: Recipe, budgets: Mapping[str, SourceBudget], manifests: Mapping[str, Manifest]
 ) -> tuple[SourceFacts, ...]:
     """What the mix holds of each of its sources, in the recipe's order."""
-    held = {name: Counter(manifests[f"selection {name}"].counts) for name in budgets}
+    held = {name: manifests[f"selection {name}"].counts or Counter() for name in budgets}
     total = sum(its["tokens"] for its in held.values())
     available = sum(one.available_tokens for one in budgets.values())
     found = []

@@ -147,8 +147,8 @@ def mix_job(
 
     `budgets` and `windows` are by source, `manifests` of all stages before by their names.
     """
-    # A source without a shard has no counts.
-    selected = {name: Counter(manifests[f"selection {name}"].counts) for name in budgets}
+    # A source without a shard has no counts; where there are some, none may lack.
+    selected = {name: manifests[f"selection {name}"].counts or Counter() for name in budgets}
     _check_lengths(recipe, selected)
     tree = spelled_alike(recipe, workspace.uri)
     mixed = [shard for shard in shards if shard.source in recipe.mix.proportions]

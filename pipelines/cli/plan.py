@@ -20,10 +20,10 @@ from pipelines.cli.plan_screens import (
     describe_outlook,
     describe_rules,
     describe_windows,
-    outlook_table,
+    outlook_tables,
     quality_tables,
     rules_table,
-    sweep_table,
+    sweep_tables,
     windows_table,
     work_table,
 )
@@ -116,7 +116,8 @@ def plan(
         short = [*settled_notes(loaded.mix, workflow.budgets), *shortfalls(workflow.budgets)]
         packed = packing_notes(workflow.manifests.get("mix"), loaded.mix.sequence)
         work = estimate_work(workflow.todo())
-        described = [describe_outlook(one) for one in outlooks]
+        outlook = outlooks[0] if outlooks and not workflow.budgets else None
+        refused = outlook.refused if outlook and not variants else None
         seconds = [one.core_seconds for one in work]
         compared_with = describe_published(workflow.published)
         answer = {
@@ -125,10 +126,14 @@ def plan(
             "curriculum": describe_curriculum(loaded.mix, workflow.budgets),
             "windows": describe_windows(loaded.mix, workflow.windows),
             "rules": rules,
-            "outlook": described[0] if described and not workflow.budgets else None,
+            "outlook": describe_outlook(outlook) if outlook else None,
             "sweep": [
-                {"set": dict(variant.values), "sources": its}
-                for variant, its in zip(variants, described[1:], strict=False)
+                {
+                    "set": dict(variant.values),
+                    "sources": describe_outlook(its),
+                    "refused": its.refused,
+                }
+                for variant, its in zip(variants, outlooks[1:], strict=False)
             ],
             "work": [asdict(one) for one in work],
             "core_hours": None
@@ -138,34 +143,30 @@ def plan(
             "near_duplicates": describe_fuzzy(loaded.fuzzy) if loaded.fuzzy else None,
             "against": compared_with,
             "exchanges": workflow.exchanges,
-            "notes": [*notes, *short, *packed],
+            "notes": [
+                *notes,
+                *([f"a run would refuse this: {refused}"] if refused else []),
+                *short,
+                *packed,
+            ],
         }
         if plot:
-            _draw(plot, kind, workflow, loaded, variants, described[1:])
+            _draw(plot, kind, workflow, variants, outlooks[1:])
     if as_json:
         print_json(answer)
         return
     for note in notes:
         ANSWERS.print(note, markup=False)
     if variants:  # what is asked; the rest is the same without a sweep, and with --json
-        refused = [one.mix.shortage == "refuse" for one in recipes]
-        ANSWERS.print(sweep_table(variants, described[1:], refused))
+        for screen in sweep_tables(variants, outlooks[1:]):
+            ANSWERS.print(screen)
         if plot:
             ANSWERS.print(f"The plot: {plot}", markup=False)
         return
-    ANSWERS.print(stages_table(workflow.states))
-    if work:
-        ANSWERS.print(work_table(work))
-    if loaded.fuzzy:
-        ANSWERS.print(bands_table(describe_fuzzy(loaded.fuzzy)))
-    if workflow.published:
-        ANSWERS.print(published_table(compared_with))
-    if workflow.exchanges:
-        ANSWERS.print(exchanges_table(workflow.exchanges))
-    if any(its["rules"] for its in rules.values()):
-        ANSWERS.print(rules_table(rules))
-    if answer["outlook"]:
-        ANSWERS.print(outlook_table(answer["outlook"]))
+    # The mix and what it lacks first, then why, and last what a run would do.
+    if outlook:
+        for screen in outlook_tables(outlook):
+            ANSWERS.print(screen)
     else:
         ANSWERS.print(budgets_table(_totals(answer["sources"]), short))
     if answer["windows"]:
@@ -177,6 +178,17 @@ def plan(
             ANSWERS.print(screen)
     for note in packed:
         ANSWERS.print(note, markup=False)
+    if any(its["rules"] for its in rules.values()):
+        ANSWERS.print(rules_table(rules))
+    if loaded.fuzzy:
+        ANSWERS.print(bands_table(describe_fuzzy(loaded.fuzzy)))
+    if workflow.published:
+        ANSWERS.print(published_table(compared_with))
+    if workflow.exchanges:
+        ANSWERS.print(exchanges_table(workflow.exchanges))
+    ANSWERS.print(stages_table(workflow.states))
+    if work:
+        ANSWERS.print(work_table(work))
     if plot:
         ANSWERS.print(f"The plot: {plot}", markup=False)
 
@@ -268,7 +280,7 @@ def _effects(outlook: Outlook) -> dict[str, Any]:
             "removed": its.documents - its.kept_documents,
             "rules": [asdict(one) for one in its.rules],
         }
-        for source, its in outlook.items()
+        for source, its in outlook.sources.items()
     }
 
 
@@ -309,9 +321,8 @@ def _draw(
     path: str,
     kind: str,
     workflow: Workflow,
-    loaded: Recipe,
     variants: Sequence[Variant],
-    described: Sequence[dict[str, Any]],
+    outlooks: Sequence[Outlook],
 ) -> None:
     from pipelines.reports.plots import draw_quality, draw_sweep
     from transforms import storage
@@ -322,12 +333,14 @@ def _draw(
         values = list(dict.fromkeys(variant.values[0][1] for variant in variants))
         there: dict[str, list[float | None]] = {}
         wanted: dict[str, list[float | None]] = {}
-        for variant, its in zip(variants, described, strict=True):
+        mixed = dict.fromkeys(source for one in outlooks for source in one.mixed)
+        for variant, outlook in zip(variants, outlooks, strict=True):
             rest = ", ".join(f"{name}={value}" for name, value in variant.values[1:])
-            for source, one in its.items():
+            for source in mixed:
                 label = f"{source}, {rest}" if rest else source
-                there.setdefault(label, []).append(one["available_tokens"])
-                wanted.setdefault(label, []).append(one["wanted_tokens"])
+                its = outlook.sources[source] if source in outlook.mixed else None
+                there.setdefault(label, []).append(its.available_tokens if its else None)
+                wanted.setdefault(label, []).append(its.wanted_tokens if its else None)
         content = draw_sweep(key, values, there, wanted, kind)
     else:
         graded = {

@@ -25,18 +25,18 @@ __all__ = [
     "describe_outlook",
     "describe_rules",
     "describe_windows",
-    "outlook_table",
+    "outlook_tables",
     "quality_tables",
     "rules_table",
-    "sweep_table",
+    "sweep_tables",
     "windows_table",
     "work_table",
 ]
 
 UNKNOWN = "not known yet"
-ESTIMATED = (
-    "in the pool: no duplicates; ~: never looked for duplicates and never tokenized, so estimated"
-)
+AT_MOST = "taken: at most, since documents stay whole"
+ESTIMATED = "~: never looked for duplicates and never tokenized, so estimated"
+POOLED = "in the pool: no duplicates"
 SECONDS_PER_HOUR = 3600
 
 
@@ -243,66 +243,92 @@ def describe_outlook(outlook: Outlook) -> dict[str, Any]:
             "missing_tokens": its.missing_tokens,
             "epochs": its.epochs,
         }
-        for source, its in outlook.items()
+        for source, its in outlook.sources.items()
     }
 
 
-def outlook_table(described: Mapping[str, Mapping[str, Any]]) -> Screen:
-    """What a changed recipe would have of each source."""
-    rows = [
+def outlook_tables(outlook: Outlook) -> list[Screen]:
+    """What a changed recipe would have of each source and why a run would refuse it: tokens, then
+    documents."""
+    mix = [
         (
             source,
-            f"{its['documents']:,}",
-            f"{its['kept_documents']:,}",
-            _tokens(its["pool_documents"], its["estimated_documents"]),
-            _tokens(its["available_tokens"], its["estimated_documents"]),
-            _tokens(its["wanted_tokens"]),
-            _tokens(its["taken_tokens"]),
-            "" if its["epochs"] is None else f"{its['epochs']:.2f}",
+            _tokens(its.available_tokens, its.estimated_documents),
+            _tokens(its.wanted_tokens),
+            _tokens(its.taken_tokens),
+            _tokens(its.missing_tokens) if its.missing_tokens else "",
+            "" if its.epochs is None else f"{its.epochs:.2f}",
         )
-        for source, its in described.items()
+        for source, its in outlook.sources.items()
+        if source in outlook.mixed
     ]
-    header = (
-        "source", "documents", "kept by rules", "in the pool", "tokens", "wanted", "taken", "epochs"
-    )  # fmt: skip
-    caption = f"{ESTIMATED}; taken: at most, documents stay whole"
-    return Screen("What if, from stored scores", header, rows, frozenset({"source"}), caption)
+    documents = [
+        (
+            source,
+            f"{its.documents:,}",
+            f"{its.kept_documents:,}",
+            _tokens(its.pool_documents, its.estimated_documents),
+        )
+        for source, its in outlook.sources.items()
+    ]
+    told = [f"a run would refuse this: {outlook.refused}"] if outlook.refused else []
+    words = frozenset({"source"})
+    return [
+        Screen(
+            "Mix, in tokens, from stored scores",
+            ("source", "available", "wanted", "taken", "lacks", "epochs"),
+            mix, words, "\n".join([*told, AT_MOST, ESTIMATED]),
+        ),
+        Screen(
+            "Documents, from stored scores",
+            ("source", "read", "kept by rules", "in the pool"),
+            documents, words, POOLED,
+        ),
+    ]  # fmt: skip
 
 
-def sweep_table(
-    variants: Sequence[Variant],
-    outlooks: Sequence[Mapping[str, Any]],
-    refused: Sequence[bool],
-) -> Screen:
-    """One row for each combination: all sources together, and those that lack tokens. `refused`:
-    whether a run would refuse the combination where tokens lack."""
+def sweep_tables(variants: Sequence[Variant], outlooks: Sequence[Outlook]) -> list[Screen]:
+    """One row for each combination: tokens that each source of its mix gives, and those that lack;
+    then what these sources hold together."""
     keys = [key for key, _ in variants[0].values]
-    rows = []
-    for variant, described, refuses in zip(variants, outlooks, refused, strict=True):
-        its = list(described.values())
-        there = [one["available_tokens"] for one in its]
-        taken = [one["taken_tokens"] for one in its]
+    mixed = list(dict.fromkeys(source for one in outlooks for source in one.mixed))
+    given, held = [], []
+    for variant, outlook in zip(variants, outlooks, strict=True):
+        values = [value for _, value in variant.values]
+        its = {source: outlook.sources[source] for source in outlook.mixed}
         short = [
-            f"{source} {one['missing_tokens']:,}"
-            for source, one in described.items()
-            if one["missing_tokens"]
+            f"{name} {one.missing_tokens:,}" for name, one in its.items() if one.missing_tokens
         ]
-        rows.append(
+        taken = _tokens(_total([one.taken_tokens for one in its.values()]))
+        given.append(
             (
-                *(value for _, value in variant.values),
-                f"{sum(one['kept_documents'] for one in its):,}",
-                _tokens(
-                    _total([one["pool_documents"] for one in its]),
-                    sum(one["estimated_documents"] for one in its),
-                ),
-                _tokens(_total(there), sum(one["estimated_documents"] for one in its)),
-                "refused" if short and refuses else _tokens(_total(taken)),
+                *values,
+                *(_tokens(its[one].taken_tokens) if one in its else "" for one in mixed),
+                "refused" if outlook.refused else taken,
                 "\n".join(short),
             )
         )
-    header = (*keys, "kept by rules", "in the pool", "tokens", "taken", "lacks")
-    caption = f"{ESTIMATED}; taken: at most, documents stay whole"
-    return Screen("Sweep, from stored scores", header, rows, frozenset({"lacks"}), caption)
+        estimated = sum(one.estimated_documents for one in its.values())
+        held.append(
+            (
+                *values,
+                f"{sum(one.kept_documents for one in its.values()):,}",
+                _tokens(_total([one.pool_documents for one in its.values()]), estimated),
+                _tokens(_total([one.available_tokens for one in its.values()]), estimated),
+            )
+        )
+    return [
+        Screen(
+            "Tokens that each source gives, from stored scores",
+            (*keys, *mixed, "taken", "lacks"),
+            given, frozenset({"lacks"}), AT_MOST,
+        ),
+        Screen(
+            f"Documents and tokens of {', '.join(mixed)}",
+            (*keys, "kept by rules", "in the pool", "tokens"),
+            held, frozenset(), f"{POOLED}; {ESTIMATED}",
+        ),
+    ]  # fmt: skip
 
 
 def _total(values: Sequence[int | None]) -> int | None:

@@ -88,7 +88,15 @@ class SourceOutlook:
         return self.taken_tokens / self.available_tokens
 
 
-Outlook = dict[str, SourceOutlook]  # by source
+@dataclass(frozen=True)
+class Outlook:
+    """What a variant would leave, by source; `mixed`: those that are in its mix. `refused`: why a
+    run would refuse it for want of tokens, a sentence; None where it would not, or where tokens
+    are not known."""
+
+    sources: Mapping[str, SourceOutlook]
+    mixed: tuple[str, ...]
+    refused: str | None
 
 
 @dataclass(frozen=True)
@@ -301,7 +309,7 @@ def _outlook(
             # As if documents had the same lengths everywhere: where bounds will lie is not known.
             available[source] = round(there * (window.high - window.low))
     shares = recipe.mix.proportions
-    wanted, most = _settled(recipe.mix, available)
+    wanted, most, refused = _settled(recipe.mix, available)
     outlook = {}
     for source in questions:
         its = counted.get(source, {})
@@ -330,7 +338,7 @@ def _outlook(
                 for reason, numbers in zip(reasons, effects, strict=False)
             ),
         )
-    return outlook
+    return Outlook(outlook, tuple(shares), refused)
 
 
 def _rates(counted: Mapping[str, dict[str, Array]]) -> dict[str, float | None]:
@@ -347,8 +355,9 @@ def _rates(counted: Mapping[str, dict[str, Array]]) -> dict[str, float | None]:
 
 def _settled(
     mix: Mix, available: Mapping[str, int | None]
-) -> tuple[dict[str, int], dict[str, int | None]]:
-    """Tokens wanted of each source, and what each can give; None where that is not known."""
+) -> tuple[dict[str, int], dict[str, int | None], str | None]:
+    """Tokens wanted of each source, what each can give (None where that is not known), and why a
+    run would refuse that."""
     most: dict[str, int | None] = {}
     for source in mix.proportions:
         its = available.get(source, 0)
@@ -356,10 +365,27 @@ def _settled(
     known = {source: its for source, its in most.items() if its is not None}
     if len(known) == len(most):
         try:
-            return settle(mix.tokens, mix.proportions, known, mix.shortage), most
-        except BudgetError:
-            pass  # told by what is missing
-    return divide_tokens(mix.tokens, mix.proportions), most
+            wanted = settle(mix.tokens, mix.proportions, known, mix.shortage)
+        except BudgetError as error:
+            return divide_tokens(mix.tokens, mix.proportions), most, str(error)
+    else:
+        wanted = divide_tokens(mix.tokens, mix.proportions)
+    return wanted, most, _lacking(wanted, known) if mix.shortage == "refuse" else None
+
+
+def _lacking(wanted: Mapping[str, int], most: Mapping[str, int]) -> str | None:
+    """A sentence of the sources that cannot give what is wanted; None where there are none."""
+    short = [
+        f"{source} lacks {tokens - most[source]:,} of the {tokens:,} tokens of its share"
+        for source, tokens in wanted.items()
+        if source in most and tokens > most[source]
+    ]
+    if not short:
+        return None
+    return (
+        f"{', '.join(short)}: lower mix.tokens or the share, raise mix.max_epochs, or let"
+        " mix.shortage be share_out or less"
+    )
 
 
 def _can_give(mix: Mix, source: str, available: int) -> int:

@@ -132,6 +132,21 @@ def test_shares_and_tokens_are_swept_as_a_grid(recipe: Path, finished: Finished)
         any(its["missing_tokens"] for its in one["sources"].values()) for one in answer["sweep"]
     ]
     assert short == [False, True, False, True]
+    assert [bool(one["refused"]) for one in answer["sweep"]] == short
+    told = answer["sweep"][1]["refused"]
+    lacks = answer["sweep"][1]["sources"]["docs"]["missing_tokens"]
+    assert f"docs lacks {lacks:,} of the 360,000 tokens of its share" in told
+    assert told.count("lower mix.tokens") == 1
+
+
+def test_a_combination_is_refused_by_its_own_rule_of_shortage(
+    recipe: Path, finished: Finished
+) -> None:
+    sweep = ("--sweep", "shortage=refuse,share_out,less", "--sweep", "tokens=900000")
+    refuse, share_out, less = plan(recipe, finished, *sweep)["sweep"]
+    assert "mix.shortage be share_out" in refuse["refused"]
+    assert "all sources together can give" in share_out["refused"]
+    assert less["refused"] is None
 
 
 def test_a_sweep_that_measures_something_else_is_refused(recipe: Path, finished: Finished) -> None:

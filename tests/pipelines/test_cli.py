@@ -291,7 +291,10 @@ def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp
     assert {name for name, value in source.items() if value is None} >= {
         "available_tokens", "wanted_tokens", "taken_tokens", "epochs",
     }  # fmt: skip
-    assert "not known yet" in invoke("plan", recipe, "--workspace", tmp_path / "w").stdout
+    shown = invoke("plan", recipe, "--workspace", tmp_path / "w").stdout
+    assert "not known yet" in shown
+    assert shown.lstrip().startswith("Mix, in tokens")  # what is asked stands first
+    assert shown.index("Mix, in tokens") < shown.index("Stages") < shown.index("To be computed")
     assert list((tmp_path / "w").rglob("manifest.json")) == []
 
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 from rich.console import Console
 
-from pipelines.cli.plan_screens import sweep_table
+from pipelines.cli.plan_screens import outlook_tables, sweep_tables
 from pipelines.cli.screens import (
     Screen,
     bands_table,
@@ -19,6 +19,7 @@ from pipelines.cli.screens import (
     stages_table,
 )
 from pipelines.planning.sweeps import Variant
+from pipelines.planning.what_if import Outlook, SourceOutlook
 from pipelines.recipes.pool_part import Fuzzy
 from pipelines.stage_states import StageState
 from pipelines.verification.check import Check
@@ -137,15 +138,29 @@ def test_a_stage_that_holds_nothing_is_told():
     assert shortfalls({"web": budget(90, (budget(40),))}) == []
 
 
+def outlook(refused=None, **taken):
+    """Of sources that lack nothing, but for `web` where a run would refuse it."""
+    sources = {
+        name: SourceOutlook(9, 3, 100, 2, 0, 9, tokens, tokens, 4 if refused else 0, ())
+        for name, tokens in {**taken, "excluded": 1000}.items()
+    }
+    return Outlook(sources, tuple(taken), refused)
+
+
 def test_a_combination_that_a_run_would_refuse_is_no_number():
-    variants = [Variant((("tokens", value),), ()) for value in ("1", "2", "3")]
-    its = {
-        "available_tokens": 9, "taken_tokens": 5, "kept_documents": 3, "pool_documents": 2,
-        "estimated_documents": 0,
-    }  # fmt: skip
-    lacks = [{"web": {**its, "missing_tokens": missing}} for missing in (0, 4, 4)]
-    rows = rows_of(sweep_table(variants, lacks, [True, True, False]))
-    assert [row[4] for row in rows] == ["5", "refused", "5"]
+    variants = [Variant((("tokens", value),), ()) for value in ("1", "2")]
+    given, _ = sweep_tables(variants, [outlook(web=5), outlook("web lacks 4", web=5)])
+    assert rows_of(given) == [("1", "5", "5", ""), ("2", "5", "refused", "web 4")]
+    mix, _ = outlook_tables(outlook("web lacks 4", web=5))
+    assert mix.caption.startswith("a run would refuse this: web lacks 4\n")
+
+
+def test_a_sweep_has_a_column_for_each_source_of_the_mix_and_counts_no_other():
+    variants = [Variant((("exclude", value),), ()) for value in ("[]", "[code]")]
+    given, held = sweep_tables(variants, [outlook(web=5, code=3), outlook(web=8)])
+    assert given.header == ("exclude", "web", "code", "taken", "lacks")
+    assert rows_of(given) == [("[]", "5", "3", "8", ""), ("[code]", "8", "", "8", "")]
+    assert rows_of(held) == [("[]", "6", "4", "18"), ("[code]", "3", "2", "9")]
 
 
 def test_failed_checks_come_first_and_hashes_are_shortened():

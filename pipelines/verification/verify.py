@@ -33,6 +33,7 @@ from pipelines.stages import Stage
 from pipelines.verification.about import check_about
 from pipelines.verification.check import Check
 from pipelines.verification.order import OrderSeen
+from pipelines.verification.records import check_records
 from transforms import storage
 from transforms.datasets import README, Dataset, Manifest, OutputFile, sum_counts
 from transforms.decontamination.index import NgramIndex, load_index
@@ -79,6 +80,7 @@ def verify_mix(mix: str, index: NgramIndex | None = None) -> list[Check]:
         checks += _check_identity(dataset, manifest, tokenizer, index)
         selected = _selected(manifest)
         checks += _check_details(manifest, selected)
+        checks.append(check_records(dataset, manifest))
         checks += check_about(dataset, manifest, selected)
     except (KeyError, TypeError, AttributeError, ValueError, OSError, storage.DamagedFile) as error:
         name = "tokenizer, benchmark index and recipe load"

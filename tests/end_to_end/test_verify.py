@@ -14,7 +14,8 @@ import pytest
 import tokenizers
 from small_pool import ITEMS, Finished, Pool, published, read_tokens, vineleaf, vineleaf_here
 
-from transforms.datasets import fingerprint_of
+from pipelines.verification.records import check_records
+from transforms.datasets import Dataset, fingerprint_of
 
 SCAN = "benchmark n-grams in the decoded tokens"
 
@@ -182,6 +183,46 @@ def test_one_file_added(mix: MixCopy, name: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"\1\0\0\0")
     assert any("does not list" in check for check in mix.failed())
+
+
+def a_record(mix: MixCopy) -> Path:
+    return next(path for path in sorted(mix.base.glob("records/*.json")) if "docs" in path.name)
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda path: path.write_text("{}"),
+        lambda path: path.write_bytes(path.read_bytes()[:-7]),
+        lambda path: path.write_text(path.read_text().replace("docs", "web")),
+        lambda path: path.with_name("notes.json").write_text('{"by": "somebody"}'),
+        lambda path: path.rename(path.with_name("other.json")),
+        lambda path: path.unlink(),
+    ],
+    ids=["empty", "cut", "changed", "added", "renamed", "gone"],
+)
+def test_a_record_that_is_not_of_the_mix(mix: MixCopy, tamper: Callable[[Path], object]) -> None:
+    tamper(a_record(mix))
+    assert check_records(*Dataset.published(str(mix.folder))).ok is False
+
+
+def test_a_record_that_tells_of_another_file_is_named(mix: MixCopy) -> None:
+    path = a_record(mix)
+    told = json.loads(path.read_text())
+    told["files"][0]["sha256"] = "0" * 64
+    told["digest"] = fingerprint_of({key: its for key, its in told.items() if key != "digest"})
+    path.write_text(json.dumps(told))
+    outcome = vineleaf_here("verify", str(mix.folder), "--json")
+    (failed,) = [one for one in outcome.answer["checks"] if not one["ok"]]
+    wrong = f"records/{path.name} tells otherwise of {told['files'][0]['path']} than the manifest"
+    assert failed["name"] == "records are of the tasks of this mix"
+    assert failed["seen"] == [wrong]
+
+
+def test_a_copy_without_records_is_good(mix: MixCopy) -> None:
+    assert check_records(*Dataset.published(str(mix.folder))).ok
+    shutil.rmtree(mix.base / "records")
+    assert check_records(*Dataset.published(str(mix.folder))).ok
 
 
 @pytest.mark.parametrize("kind", [".npy", ".csv.gz", "benchmarks.arrow", "tokenizer"])

@@ -1,0 +1,37 @@
+"""Verify the records of a mix's tasks, which the run leaves beside the mix's files.
+
+In: a mix and its manifest. Out: one check. The manifest lists no record, so each is proven by the
+digest that it carries, its files by what the manifest says of them, and the counts of all by the
+manifest's. Readers need no record: a copy of a mix may lack the whole folder.
+"""
+
+from __future__ import annotations
+
+from pipelines.verification.check import Check
+from transforms import storage
+from transforms.datasets import Dataset, Manifest, sum_counts
+
+__all__ = ["check_records"]
+
+
+def check_records(dataset: Dataset, manifest: Manifest) -> Check:
+    """Whether all records below `records/` are whole and of this mix."""
+    problems = []
+    listed = {file.path: file for file in manifest.files}
+    counts = []
+    tasks = sorted(dataset.finished_tasks())
+    for task in tasks:
+        name = f"records/{task}.json"
+        try:
+            record = dataset.read_record(task)
+        except (storage.DamagedFile, TypeError, KeyError, ValueError, OSError):
+            problems.append(f"{name} is no record, or was cut or changed")
+            continue
+        if record.task != task:
+            problems.append(f"{name} is the record of another task, {record.task}")
+        other = [file.path for file in record.files if listed.get(file.path) != file]
+        problems += [f"{name} tells otherwise of {path} than the manifest" for path in other[:1]]
+        counts.append(record.counts)
+    if tasks and not problems and sum_counts(counts) != manifest.counts:
+        problems.append("the counts of all records are not those of the manifest")
+    return Check("records are of the tasks of this mix", not problems, problems[:10], [])

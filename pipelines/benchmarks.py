@@ -162,11 +162,6 @@ def _write_index(index: NgramIndex, dataset: Dataset) -> None:
     dataset.write_record(TaskRecord(_TASK, [OutputFile(INDEX_FILE, size_bytes, digest)], counts))
 
 
-def _details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
-    index = NgramIndex.load(stage.dataset.path(INDEX_FILE))
-    return {"index": index.fingerprint, **index.report()}
-
-
 def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
     """The job that builds the index. Its manifest's details hold the fingerprint and the
     coverage. RecipeError for benchmarks that cannot be indexed.
@@ -194,11 +189,16 @@ def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
     # Made to find out what is wrong, before any work; the job stores it.
     index = _index(recipe, benchmarks) if stage.dataset.manifest() is None else None
 
+
+    def details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
+        made = index or NgramIndex.load(stage.dataset.path(INDEX_FILE))
+        return {"index": made.fingerprint, **made.report()}
+
     return Job(
         BENCHMARKS,
         [stage],
         build=None,
         gate=None,
-        details=_details,
+        details=details,
         before=lambda run: _write_index(index or _index(recipe, benchmarks), stage.dataset),
     )

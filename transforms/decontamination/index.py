@@ -27,6 +27,7 @@ import pyarrow as pa
 from transforms import storage
 from transforms.decontamination.benchmarks import Item
 from transforms.decontamination.readings import hidden_rows, plain_rows, plain_texts
+from transforms.kernels.gram_owners import group_grams
 from transforms.kernels.ngram_lookup import (
     Lookup,
     Owners,
@@ -160,57 +161,53 @@ def build_index(items: Iterable[Item], parameters: IndexParameters) -> NgramInde
     text_masks: list[int] = []
     whole_from: list[int] = []
     benchmarks: dict[str, dict[str, int]] = {}
+    fields: dict[tuple[str, str], tuple[int, int]] = {}  # (mask, words from which they count whole)
     numbers: dict[tuple[str, str], int] = {}
-    for item in items:
-        names = benchmarks.setdefault(item.benchmark, {})
-        parts = item.field.split("+")
-        mask = 0
-        for part in parts:
-            mask |= 1 << names.setdefault(part, len(names))
-        if len(names) > MAX_FIELDS:
-            raise ValueError(f"benchmark {item.benchmark!r} has more than {MAX_FIELDS} fields")
-        texts.append(item.text.encode())
-        text_items.append(numbers.setdefault((item.benchmark, item.item_id), len(numbers)))
+    for benchmark, item_id, field, text, whole in items:
+        named = (benchmark, field)
+        if named not in fields:
+            names = benchmarks.setdefault(benchmark, {})
+            fields[named] = _mask_of(field, names), _fewest_words(field)
+            if len(names) > MAX_FIELDS:
+                raise ValueError(f"benchmark {benchmark!r} has more than {MAX_FIELDS} fields")
+        mask, fewest = fields[named]
+        texts.append(text.encode())
+        text_items.append(numbers.setdefault((benchmark, item_id), len(numbers)))
         text_masks.append(mask)
-        fewest = WHOLE_JOINED_WORDS if len(parts) > 1 else WHOLE_FIELD_WORDS
-        whole_from.append(fewest if item.whole else 0)
-    for number, plain in enumerate(plain_texts(texts)):
-        if plain is not None:
-            texts.append(plain)
-            for column in (text_items, text_masks, whole_from):
-                column.append(column[number])
+        whole_from.append(fewest if whole else 0)
+    for number, plain in plain_texts(texts).items():
+        texts.append(plain)
+        for column in (text_items, text_masks, whole_from):
+            column.append(column[number])
+    # By item, each item's texts in their order: so the first that holds an n-gram comes first.
+    order = np.argsort(np.array(text_items, np.int32), kind="stable")
+    sorted_texts = [texts[number] for number in order]
     offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    words = find_words(np.frombuffer(b"".join(texts), np.uint8), offsets)
-    grams = collect_grams(words, np.array(whole_from, np.int64), parameters.ngram)
-    ignored = _ignored(grams.hashes, grams.lengths, parameters)
-    kept = np.flatnonzero(~ignored)
-    hashes, lengths, gram_texts = (
-        grams.hashes[kept],
-        grams.lengths[kept],
-        grams.texts[kept],
+    np.cumsum([len(text) for text in sorted_texts], out=offsets[1:])
+    words = find_words(np.frombuffer(b"".join(sorted_texts), np.uint8), offsets)
+    grams = collect_grams(words, np.array(whole_from, np.int64)[order], parameters.ngram)
+    hashes, lengths, gram_texts = grams.hashes, grams.lengths, grams.texts
+    ignored = _ignored(hashes, lengths, parameters)
+    if ignored.any():
+        kept = ~ignored
+        hashes, lengths, gram_texts = hashes[kept], lengths[kept], gram_texts[kept]
+    owned = group_grams(
+        hashes,
+        lengths,
+        gram_texts,
+        np.array(text_items, np.int32)[order],
+        np.array(text_masks, np.uint32)[order],
     )
-    owner = np.array(text_items, np.int32)[gram_texts]
-    order = np.lexsort((gram_texts, owner, lengths, hashes))
-    hashes, lengths, owner = hashes[order], lengths[order], owner[order]
-    masks = np.array(text_masks, np.uint32)[gram_texts[order]]
-    new_key = np.ones(len(order), bool)
-    new_key[1:] = (hashes[1:] != hashes[:-1]) | (lengths[1:] != lengths[:-1])
-    new_owner = new_key.copy()
-    new_owner[1:] |= owner[1:] != owner[:-1]
-    bounds = np.append(np.flatnonzero(new_key[new_owner]), np.count_nonzero(new_owner))
     names_of = tuple(benchmarks)
     position = {name: number for number, name in enumerate(names_of)}
     item_benchmarks = np.array([position[name] for name, _ in numbers], np.int32)
     item_ids = pa.array([item_id for _, item_id in numbers], pa.string())
-    owners = Owners(bounds.astype(np.int64), owner[new_owner], masks[new_owner], len(numbers))
-    prefixes = np.unique(grams.prefixes)
-    keys = hashes[new_key]
+    owners = Owners(owned.bounds, owned.owner, owned.fields, len(numbers))
     return _assemble(
         parameters,
-        keys,
-        lengths[new_key],
-        prefixes,
+        owned.keys,
+        owned.lengths,
+        np.unique(grams.prefixes),
         grams.prefix_words,
         owners,
         names_of,
@@ -219,6 +216,18 @@ def build_index(items: Iterable[Item], parameters: IndexParameters) -> NgramInde
         item_ids,
         int(ignored.sum()),
     )
+
+
+def _mask_of(field: str, names: dict[str, int]) -> int:
+    """The mask of a field, or of several joined by "+"; new names get the next bits."""
+    mask = 0
+    for part in field.split("+"):
+        mask |= 1 << names.setdefault(part, len(names))
+    return mask
+
+
+def _fewest_words(field: str) -> int:
+    return WHOLE_JOINED_WORDS if "+" in field else WHOLE_FIELD_WORDS
 
 
 def _ignored(

@@ -8,7 +8,6 @@ readings; annotator, cuts and the rescan of a mix all scan both.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,10 +94,14 @@ def plain_rows(data: Bytes, offsets: Numbers, rows: Numbers) -> tuple[Bytes, Num
     return read_plain(data, offsets[rows], offsets[rows + 1])
 
 
-def plain_texts(texts: list[bytes]) -> list[bytes | None]:
-    """The plain reading of each text (UTF-8), None where it is the text itself."""
+def plain_texts(texts: list[bytes]) -> dict[int, bytes]:
+    """The plain readings of texts (UTF-8) that are not the text itself, by its number."""
     offsets = np.zeros(len(texts) + 1, np.int64)
     np.cumsum([len(text) for text in texts], out=offsets[1:])
-    data, _ = read_plain(np.frombuffer(b"".join(texts), np.uint8), offsets[:-1], offsets[1:])
-    read = [data[a:b].tobytes() for a, b in pairwise(offsets)]
-    return [one if one != text else None for one, text in zip(read, texts, strict=True)]
+    data = np.frombuffer(b"".join(texts), np.uint8)
+    read, _ = read_plain(data, offsets[:-1], offsets[1:])
+    numbers = np.unique(np.searchsorted(offsets, np.flatnonzero(read != data), side="right") - 1)
+    return {
+        number: read[offsets[number] : offsets[number + 1]].tobytes()
+        for number in numbers.tolist()
+    }

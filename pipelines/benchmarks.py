@@ -189,7 +189,6 @@ def benchmark_job(recipe: Recipe, workspace: Workspace) -> Job:
     # Made to find out what is wrong, before any work; the job stores it.
     index = _index(recipe, benchmarks) if stage.dataset.manifest() is None else None
 
-
     def details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
         made = index or NgramIndex.load(stage.dataset.path(INDEX_FILE))
         return {"index": made.fingerprint, **made.report()}

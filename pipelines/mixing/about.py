@@ -33,7 +33,13 @@ from transforms.mixing.cells import GradedBudget
 from transforms.mixing.curriculum import tokens_by_stage
 from transforms.mixing.licenses import licenses_of
 from transforms.mixing.window import WindowBounds
-from transforms.tokens.loading import Description, as_file, describe_tokenizer, load_tokenizer
+from transforms.tokens.loading import (
+    Description,
+    describe_tokenizer,
+    file_content,
+    file_spec,
+    load_tokenizer,
+)
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
 from transforms.tokens.tokenizer import Tokenizer
 
@@ -78,9 +84,9 @@ def write_about(task: AboutTask) -> str:
     paths = [RECIPE_FILE, TOKENIZER_FILE]
     storage.write_json(task.dataset.path(RECIPE_FILE), task.recipe)
     stored = task.dataset.path(TOKENIZER_FILE)
-    content, spec = as_file(task.tokenizer)
-    storage.write_bytes(stored, content)
-    if describe_tokenizer(replace(spec, name=stored), task.memory).fingerprint != task.fingerprint:
+    storage.write_bytes(stored, file_content(task.tokenizer))
+    spec = replace(file_spec(task.tokenizer), name=stored)
+    if describe_tokenizer(spec, task.memory).fingerprint != task.fingerprint:
         raise TokenizerError(
             f"tokenizer {task.tokenizer.name!r} has changed since this run began: run again"
         )

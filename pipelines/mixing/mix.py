@@ -51,7 +51,7 @@ from transforms.mixing.curriculum import tokens_by_stage
 from transforms.mixing.document_order import bucket_count
 from transforms.mixing.window import WindowBounds
 from transforms.stored_lists import Afterwards, Listed, StoredList
-from transforms.tokens.loading import Description, as_file
+from transforms.tokens.loading import Description, file_spec
 from transforms.tokens.specification import TokenizerSpec
 from transforms.tokens.token_files import SHUFFLED, TOKEN_BYTES
 
@@ -288,7 +288,7 @@ def mix_job(
 
     def details(stage: Stage, records: Sequence[TaskRecord]) -> dict[str, Any]:
         # The name is below the mix's own folder, wherever that is copied to.
-        spec = asdict(replace(as_file(tokenizer)[1], name=TOKENIZER_FILE))
+        spec = asdict(replace(file_spec(tokenizer), name=TOKENIZER_FILE))
         return {
             "sources": by_source(records),
             "shares": recipe.mix.proportions,

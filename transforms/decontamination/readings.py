@@ -102,6 +102,5 @@ def plain_texts(texts: list[bytes]) -> dict[int, bytes]:
     read, _ = read_plain(data, offsets[:-1], offsets[1:])
     numbers = np.unique(np.searchsorted(offsets, np.flatnonzero(read != data), side="right") - 1)
     return {
-        number: read[offsets[number] : offsets[number + 1]].tobytes()
-        for number in numbers.tolist()
+        number: read[offsets[number] : offsets[number + 1]].tobytes() for number in numbers.tolist()
     }

@@ -23,15 +23,13 @@ from transforms.documents import Document, document_id
 from transforms.ingest.compression import BrokenStream, lines, read_blocks
 from transforms.ingest.origins import MadeIds, origin_of
 from transforms.ingest.reader import MAX_DOCUMENT_BYTES, Rejected, group_by_size
+from transforms.kernels.json_keys import count_keys
 from transforms.storage import FileInfo, open_read
 
 __all__ = ["DolmaReader", "parse_time", "to_document"]
 
 # Of an id: a row of a token file's `.csv.gz` is one line to its readers, and stays what it is.
 _CONTROL = re.compile("[\x01-\x1f\x7f-\x9f\u2028\u2029]")
-# A quote and a colon with white space between, as some write keys; and the same in a text.
-_QUOTE_BLANK_COLON = re.compile(rb'"[ \t\r]+:')
-_ESCAPED_BLANK_COLON = re.compile(rb'\\"[ \t\r]+:')
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -91,31 +89,14 @@ def _read_line(line: bytes | None, name: str, place: str, made: MadeIds) -> Docu
         return Rejected(place, _json_reason(line), str(error), True)
     if not isinstance(record, dict):
         return Rejected(place, "not an object", type(record).__name__, True)
-    if _may_repeat_keys(line, record) and (key := _repeated_key(line)) is not None:
-        return Rejected(place, "key repeated", key, True)
+    if count_keys(line) != _count_keys(record):
+        return Rejected(place, "key repeated", _repeated_key(line), True)
     return to_document(record, place, name, line, made)
 
 
-def _may_repeat_keys(line: bytes, record: dict[str, Any]) -> bool:
-    """False where counts prove that no key is lost: a slow parser need not read the line again.
-
-    Every key ends in `":`, some with white space between. The same stands in any text, there as
-    `\\":`, and in one that begins with a colon: the excess over the keys is never less than the
-    keys lost and those in texts.
-    """
-    excess = line.count(b'":') - _count_keys(record)
-    blanks = b" :" in line or b"\t:" in line or b"\r:" in line
-    if blanks:
-        excess += len(_QUOTE_BLANK_COLON.findall(line))
-    if not excess:
-        return False
-    in_texts = line.count(b'\\":') + (len(_ESCAPED_BLANK_COLON.findall(line)) if blanks else 0)
-    # Behind two backslashes the quote may end a key.
-    return excess != in_texts or b'\\\\"' in line
-
-
 def _count_keys(record: dict[str, Any]) -> int:
-    """The keys of an object and of all objects in it."""
+    """The keys of an object and of all objects in it, as a parser leaves them: of a key that is
+    written twice the last."""
     keys, todo = 0, [record]
     while todo:
         value: Any = todo.pop()
@@ -126,15 +107,15 @@ def _count_keys(record: dict[str, Any]) -> int:
     return keys
 
 
-def _repeated_key(line: bytes) -> str | None:
-    """The first key that an object of this JSON has twice."""
+def _repeated_key(line: bytes) -> str:
+    """The first key that an object of this JSON has twice: what a slower parser finds."""
     try:
         json.loads(line, object_pairs_hook=_unlike)
     except _KeyRepeated as error:
         return str(error)
     except RecursionError:  # a depth that the other parser takes
-        return "nested too deep to be told"
-    return None
+        pass
+    return "nested too deep to be told"
 
 
 class _KeyRepeated(Exception):

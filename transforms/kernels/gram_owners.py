@@ -116,8 +116,8 @@ def group_grams(
     """Group the grams of texts by (hash, length).
 
     hashes uint64[grams], lengths uint8[grams], texts int32[grams] ascending; owners int32[texts]
-    ascending, masks uint32[texts]: the fields that a text is of. Scratch: 13 bytes a gram and some 2 for
-    buckets.
+    ascending, masks uint32[texts]: the fields that a text is of. Scratch: 13 bytes a gram,
+    and some 2 for buckets.
     """
     bits = min(max((len(hashes) // GRAMS_PER_BUCKET).bit_length(), 1), MOST_BITS)
     starts = np.zeros((1 << bits) + 1, np.int64)

@@ -10,6 +10,7 @@ computed here, so changed thresholds cost one pass over small tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +68,16 @@ def judge(
     A condition over a null is not met: what was not measured is not believed.
     """
     rows = len(ids)
-    met = evaluate([condition.to_sql() for condition in conditions], tables, rows)
+    # All in one query: what one costs, whatever it asks, is most of what this takes.
+    met, seen, ranked = _evaluate(
+        [
+            [condition.to_sql() for condition in conditions],
+            [f"try_cast({condition.value_sql()} AS DOUBLE)" for condition in conditions],
+            [column for column, _ in criteria],
+        ],
+        tables,
+        rows,
+    )
     passed = np.ones(rows, np.bool_)
     first = np.full(rows, -1, np.int64)
     found: dict[str, int] = {}
@@ -78,7 +88,6 @@ def judge(
         reason = conditions[index].reason
         found[reason] = found.get(reason, 0) + int((~good).sum())
     reasons = [None, *(condition.reason for condition in conditions)]
-    ranked = evaluate([column for column, _ in criteria], tables, rows)
     ranks = rank_documents(
         [(column, descending) for column, (_, descending) in zip(ranked, criteria, strict=True)],
         ids,
@@ -88,7 +97,7 @@ def judge(
         [
             pa.array(passed),
             pa.array(reasons, pa.string()).take(pa.array(first + 1)),
-            _values(tables, conditions, first),
+            _values(seen, first),
             *ranks.values(),
         ],
         schema=candidate_schema(len(criteria)),
@@ -96,18 +105,21 @@ def judge(
     return Judged(table, found)
 
 
-def _values(
-    tables: Mapping[str, pa.RecordBatch],
-    conditions: Sequence[Condition],
-    first: npt.NDArray[np.int64],
-) -> pa.Array:
-    """What the first failed condition of each row saw, double[rows]; null where it is no number."""
-    failed = np.unique(first[first >= 0]).tolist()
-    expressions = [f"try_cast({conditions[index].value_sql()} AS DOUBLE)" for index in failed]
+def _evaluate(
+    groups: Sequence[Sequence[str]], tables: Mapping[str, pa.RecordBatch], rows: int
+) -> list[list[pa.Array]]:
+    """The values of groups of expressions, group by group."""
+    values = iter(evaluate([one for group in groups for one in group], tables, rows))
+    return [list(islice(values, len(group))) for group in groups]
+
+
+def _values(seen: Sequence[pa.Array], first: npt.NDArray[np.int64]) -> pa.Array:
+    """What the first failed condition of each row saw, double[rows]; null where it is no number.
+    `seen`: what each condition saw."""
     values = np.zeros(len(first), np.float64)
     known = np.zeros(len(first), np.bool_)
-    for index, seen in zip(failed, evaluate(expressions, tables, len(first)), strict=True):
-        rows = (first == index) & seen.is_valid().to_numpy(zero_copy_only=False)
-        values[rows] = seen.fill_null(0.0).to_numpy(zero_copy_only=False)[rows]
+    for index in np.unique(first[first >= 0]).tolist():
+        rows = (first == index) & seen[index].is_valid().to_numpy(zero_copy_only=False)
+        values[rows] = seen[index].fill_null(0.0).to_numpy(zero_copy_only=False)[rows]
         known |= rows
     return pa.array(values, pa.float64(), mask=~known)

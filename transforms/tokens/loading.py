@@ -23,13 +23,14 @@ from transforms.tokens.ranks import (
     from_ranks,
     read_ranks,
     tiktoken_ranks,
+    tiktoken_special,
     write_ranks,
 )
 from transforms.tokens.specification import IDENTITY_VERSION, TokenizerError, TokenizerSpec
 from transforms.tokens.tokenizer import Tokenizer
 from transforms.tokens.tokenizer_json import from_json
 
-__all__ = ["Description", "as_file", "describe_tokenizer", "load_tokenizer"]
+__all__ = ["Description", "describe_tokenizer", "file_content", "file_spec", "load_tokenizer"]
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -74,7 +75,7 @@ def _load(spec: TokenizerSpec) -> Tokenizer:
             )
         return from_ranks(read_ranks(content, path), dict(spec.special_tokens), spec)
     if spec.name in TIKTOKEN_PATTERNS:
-        ranks, special = tiktoken_ranks(spec)
+        ranks, special = tiktoken_ranks(spec.name), tiktoken_special(spec.name)
         return from_ranks(ranks, special, replace(spec, pattern=TIKTOKEN_PATTERNS[spec.name]))
     if _HUB_NAME.fullmatch(spec.name) and not spec.name.endswith((".json", ".tiktoken")):
         return from_json(_fetch_from_hub(spec.name), spec)
@@ -93,17 +94,23 @@ def _file_of(spec: TokenizerSpec) -> str:
     return spec.name if storage.exists(spec.name) else ""
 
 
-def as_file(spec: TokenizerSpec) -> tuple[bytes, TokenizerSpec]:
-    """The content of a file from which the same tokenizer loads, and what to say of that file (all
-    but its name). TokenizerError when it cannot be had."""
+def file_content(spec: TokenizerSpec) -> bytes:
+    """The content of a file from which the same tokenizer loads by its `file_spec`. TokenizerError
+    when it cannot be had."""
     path = _file_of(spec)
     if path:
-        return storage.read_bytes(path), spec
+        return storage.read_bytes(path)
     if spec.name not in TIKTOKEN_PATTERNS:
-        return _fetch_from_hub(spec.name), spec
-    ranks, special = tiktoken_ranks(spec)
-    pattern, tokens = TIKTOKEN_PATTERNS[spec.name], tuple(sorted(special.items()))
-    return write_ranks(ranks), replace(spec, pattern=pattern, special_tokens=tokens)
+        return _fetch_from_hub(spec.name)
+    return write_ranks(tiktoken_ranks(spec.name))
+
+
+def file_spec(spec: TokenizerSpec) -> TokenizerSpec:
+    """What to say of the file that holds `file_content`: all but its name, which is as it was."""
+    if spec.name not in TIKTOKEN_PATTERNS or _file_of(spec):
+        return spec
+    special = tuple(sorted(tiktoken_special(spec.name).items()))
+    return replace(spec, pattern=TIKTOKEN_PATTERNS[spec.name], special_tokens=special)
 
 
 def describe_tokenizer(spec: TokenizerSpec, memory: str) -> Description:

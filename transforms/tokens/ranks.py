@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,17 @@ from transforms.kernels.split import PATTERNS
 from transforms.tokens.specification import TokenizerError, TokenizerSpec, identify
 from transforms.tokens.tokenizer import KernelTokenizer, Tokenizer
 
-__all__ = ["TIKTOKEN_PATTERNS", "from_ranks", "read_ranks", "tiktoken_ranks", "write_ranks"]
+if TYPE_CHECKING:
+    import tiktoken
+
+__all__ = [
+    "TIKTOKEN_PATTERNS",
+    "from_ranks",
+    "read_ranks",
+    "tiktoken_ranks",
+    "tiktoken_special",
+    "write_ranks",
+]
 
 # Split patterns of the encodings that tiktoken has by name.
 TIKTOKEN_PATTERNS = {
@@ -32,27 +43,35 @@ TIKTOKEN_PATTERNS = {
 }
 
 
-def tiktoken_ranks(spec: TokenizerSpec) -> tuple[dict[bytes, int], dict[str, int]]:
-    """Ranks and special tokens of an encoding that tiktoken has by name; TokenizerError when it can
-    not be downloaded."""
+def tiktoken_ranks(name: str) -> dict[bytes, int]:
+    """Ranks of an encoding that tiktoken has by name; TokenizerError when it can not be
+    downloaded."""
+    encoding = _encoding(name)
+    return {token: encoding.encode_single_token(token) for token in encoding.token_byte_values()}
+
+
+def tiktoken_special(name: str) -> dict[str, int]:
+    """Special tokens of such an encoding; TokenizerError likewise."""
+    encoding = _encoding(name)
+    return {token: encoding.encode_single_token(token) for token in encoding.special_tokens_set}
+
+
+def _encoding(name: str) -> tiktoken.Encoding:
     import tiktoken  # only where a recipe names one of its encodings
 
     try:
-        encoding = tiktoken.get_encoding(spec.name)
+        return tiktoken.get_encoding(name)
     except OSError as error:  # of requests, when there is no network
         raise TokenizerError(
-            f"tokenizer {spec.name!r} is not in tiktoken's cache and could not be downloaded "
+            f"tokenizer {name!r} is not in tiktoken's cache and could not be downloaded "
             f"({type(error).__name__}): set TIKTOKEN_CACHE_DIR or give the path of its rank file"
         ) from error
-    ranks = {token: encoding.encode_single_token(token) for token in encoding.token_byte_values()}
-    special = {token: encoding.encode_single_token(token) for token in encoding.special_tokens_set}
-    return ranks, special
 
 
 def write_ranks(ranks: dict[bytes, int]) -> bytes:
     """The content of a rank file, in order of ranks."""
     return b"".join(
-        b"%s %d\n" % (base64.b64encode(token), rank)
+        b"%s %d\n" % (binascii.b2a_base64(token, newline=False), rank)
         for token, rank in sorted(ranks.items(), key=lambda item: item[1])
     )
 

@@ -1,7 +1,7 @@
 """Grouping of grams against a plain sort."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.kernels.gram_owners import group_grams
@@ -12,6 +12,7 @@ gram = st.tuples(HASHES | st.integers(0, (1 << 64) - 1), st.integers(2, 8))
 text = st.tuples(st.integers(0, 4), st.integers(1, 7), st.lists(gram, max_size=6))
 
 
+@settings(deadline=None)
 @given(st.lists(text, max_size=12))
 def test_each_gram_has_its_owners_in_order_with_the_fields_of_the_first_text(
     texts: list[tuple[int, int, list[tuple[int, int]]]],

@@ -29,7 +29,7 @@ from transforms.kernels.split import PATTERNS, find_pattern
 from transforms.kernels.words import find_words
 from transforms.tokens import tokenizer as tokenizer_module
 from transforms.tokens import tokenizer_json
-from transforms.tokens.loading import as_file, load_tokenizer
+from transforms.tokens.loading import file_content, file_spec, load_tokenizer
 from transforms.tokens.ranks import TIKTOKEN_PATTERNS
 from transforms.tokens.specification import TokenizerError, TokenizerSpec
 from transforms.tokens.training import train_bpe
@@ -556,7 +556,7 @@ def test_an_encoding_of_tiktoken_is_the_same_tokenizer_as_the_file_made_of_it(
     )
     monkeypatch.setattr(tiktoken, "get_encoding", lambda name: small)
     named = TokenizerSpec("p50k_base", pad="<|fim|>")
-    content, spec = as_file(named)
+    content, spec = file_content(named), file_spec(named)
     path = tmp_path / "ranks"
     path.write_bytes(content)
     loaded = load_tokenizer(replace(spec, name=str(path)))
@@ -568,7 +568,7 @@ def test_a_tokenizer_of_the_hub_is_stored_as_its_json(monkeypatch):
     library = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<eos>": 0}, "<eos>"))
     monkeypatch.setattr(tokenizers.Tokenizer, "from_pretrained", lambda name: library)
     spec = TokenizerSpec("org/name")
-    assert as_file(spec) == (library.to_str().encode(), spec)
+    assert (file_content(spec), file_spec(spec)) == (library.to_str().encode(), spec)
 
 
 def test_without_a_network_a_tiktoken_name_is_told_in_a_sentence(tmp_path):

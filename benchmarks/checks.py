@@ -17,6 +17,7 @@ __all__ = [
     "same_estimates",
     "same_kept",
     "same_labels",
+    "same_marks",
     "same_planted",
     "same_text",
     "same_tokens",
@@ -68,6 +69,27 @@ def same_verdicts(rule: str) -> Any:
             sentence += f"; ours {read:.1%} those of a plain reading of docs/rules.md"
             ok = read == 1.0 and agreed >= SOME_VERDICTS_AGREE
         return Check(ok and bool(theirs["own words"]), sentence)
+
+    return check
+
+
+def same_marks(rule: str) -> Any:
+    """A check of {id: marks of a document's lines}: all of ours equal a plain reading of ours, and
+    all of theirs the same reading with the definitions of theirs that docs/rules.md lists, so that
+    whatever differs does so by these."""
+
+    def check(ours: Any, theirs: Any) -> Check:
+        found, own = ours[rule], theirs["own words"]
+        lines = [{one: of[one]["kept_lines"] for one in own} for of in (found, own)]
+        read = _share_equal(found, theirs["plain reading"])
+        explained = _share_equal(own, theirs["their definitions"])
+        return Check(
+            bool(own) and read == explained == 1.0,
+            f"{_share_equal(*lines):.1%} of {len(own)} documents with as many lines kept,"
+            f" {_share_equal(found, own):.1%} with all marks equal; ours {read:.1%} those of a"
+            f" plain reading of docs/rules.md, theirs {explained:.1%} with the differences it"
+            " lists",
+        )
 
     return check
 

@@ -7,16 +7,17 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.ours.batches import Tables, annotate_all
+from benchmarks.plain_c4 import MARKS
 from benchmarks.work import Task, Work
 from transforms.quality.conditions import Condition
 from transforms.quality.rules import rule
 from transforms.query import evaluate
 
-__all__ = ["one_rule", "web_rules"]
+__all__ = ["c4_marks", "one_rule", "web_rules"]
 
 WEB_RULES = ("gopher", "c4", "fineweb", "madlad", "dolma3_lines")
 _REPETITION = ("gopher.duplicate_", "gopher.top_")  # starts of reasons
-# The numbers that datatrove has where Dolma 3's differ.
+# The numbers that datatrove has where Dolma 3's differ; of words per line Dolma's tagger too.
 _AS_DATATROVE: dict[str, dict[str, Any]] = {
     "gopher": {"characters": False, "stop_words": False},  # it wants 2 different ones
     "c4": {"sentences": {"at_least": 5}, "words_per_line": 3},
@@ -24,7 +25,8 @@ _AS_DATATROVE: dict[str, dict[str, Any]] = {
 
 
 def web_rules(task: Task) -> Work:
-    """All web rules together; the answer is {rule: {id: kept}}."""
+    """All web rules together; the answer is {rule: {id: kept}}, and of C4's lines {id: marks}, as
+    `benchmarks.plain_c4` has them."""
     rules = {name: rule(name, _AS_DATATROVE.get(name)) for name in WEB_RULES}
     annotators = {one.name: one for each in rules.values() for one in each.annotators}
     conditions: dict[str, list[Condition]] = {
@@ -39,8 +41,8 @@ def web_rules(task: Task) -> Work:
         "fineweb": list(rules["fineweb"].conditions),
     }
 
-    def answer(tables: Tables, ids: pa.Array) -> dict[str, dict[str, bool]]:
-        verdicts: dict[str, dict[str, bool]] = {}
+    def answer(tables: Tables, ids: pa.Array) -> dict[str, dict[str, Any]]:
+        verdicts: dict[str, dict[str, Any]] = {}
         for name, its in conditions.items():
             kept: list[bool] = []
             for table in tables:
@@ -49,9 +51,19 @@ def web_rules(task: Task) -> Work:
                 columns = [column.fill_null(False).to_pylist() for column in met]
                 kept.extend(all(values) for values in zip(*columns, strict=True))
             verdicts[name] = dict(zip(ids.to_pylist(), kept, strict=True))
+        marks = [one for table in tables for one in c4_marks(table["c4"])]
+        verdicts["c4 marks"] = dict(zip(ids.to_pylist(), marks, strict=True))
         return verdicts
 
     return annotate_all(task, list(annotators.values()), answer)
+
+
+def c4_marks(table: pa.RecordBatch) -> list[dict[str, int]]:
+    """Marks of each document, of a table of C4's annotator."""
+    columns = ["javascript_lines" if mark == "javascript" else mark for mark in MARKS]
+    rows = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+    marks = [dict(zip(MARKS, map(int, row), strict=True)) for row in rows]
+    return [{**one, "javascript": min(one["javascript"], 1)} for one in marks]
 
 
 def one_rule(task: Task) -> Work:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmarks.inputs import read_documents
+from benchmarks.plain_c4 import DOLMA, c4_marks
 from benchmarks.plain_gopher import repeats_little
 from benchmarks.work import Task, Work
 
-__all__ = ["gopher"]
+__all__ = ["c4", "gopher"]
 
 
 def _tag(
     task: Task,
     tagger: Any,
-    decide: Callable[[Any], bool],
-    plain: Callable[[str], bool] | None = None,
+    decide: Callable[[Any], Any],
+    readings: Mapping[str, Callable[[str], Any]],
 ) -> Work:
+    """The work of a tagger; the answer is {id: what `decide` makes of its result}, and beside it
+    what each reading makes of the texts."""
     from dolma.core.data_types import Document
 
     documents = read_documents(task.corpus, task.text_bytes)
@@ -30,13 +33,12 @@ def _tag(
             for one in chosen
         ]
 
-    def answer(results: list[Any]) -> dict[str, dict[str, bool]]:
-        kept = [decide(result) for result in results]
+    def answer(results: list[Any]) -> dict[str, dict[str, Any]]:
         ids = [one["id"] for one in documents]
-        verdicts = {"own words": dict(zip(ids, kept, strict=True))}
-        if plain is not None:
-            verdicts["plain reading"] = {one["id"]: plain(one["text"]) for one in documents}
-        return verdicts
+        found = {"own words": dict(zip(ids, map(decide, results), strict=True))}
+        for name, read in readings.items():
+            found[name] = {one["id"]: read(one["text"]) for one in documents}
+        return found
 
     size = sum(len(one["text"].encode()) for one in documents)
     return Work(lambda: run(documents), size, lambda: run(documents[:3]), answer)
@@ -65,4 +67,33 @@ def gopher(task: Task) -> Work:
             )
         )
 
-    return _tag(task, GopherTaggerV2(), decide, repeats_little)
+    return _tag(task, GopherTaggerV2(), decide, {"plain reading": repeats_little})
+
+
+def c4(task: Task) -> Work:
+    """Tagger c4_v2; the answer is {id: marks of `benchmarks.plain_c4`}, with a plain reading of
+    docs/rules.md beside it, and the same with Dolma's definitions."""
+    from dolma.taggers.c4 import MIN_WORDS_PER_LINE, FasterC4Tagger
+
+    def decide(result: Any) -> dict[str, int]:
+        spans: dict[str, list[Any]] = {}
+        for span in result.spans:
+            spans.setdefault(span.type, []).append(span)
+        unended = spans.get("lines_with_no_ending_punctuation", [])
+        short = spans.get("lines_with_too_few_words", [])
+        (lines,) = (int(span.score) for span in spans["line_count"])
+        return {
+            "lines": lines,
+            "kept_lines": lines - len({(span.start, span.end) for span in (*unended, *short)}),
+            "no_end_mark_lines": len(unended),
+            "few_words_lines": len(short),
+            "javascript": int("has_javascript" in spans),
+            "lorem_ipsum": int("has_lorem_ipsum" in spans),
+            "curly_bracket": int("has_curly_brace" in spans),
+        }
+
+    readings = {
+        "plain reading": lambda text: c4_marks(text, MIN_WORDS_PER_LINE),
+        "their definitions": lambda text: c4_marks(text, MIN_WORDS_PER_LINE, DOLMA),
+    }
+    return _tag(task, FasterC4Tagger(), decide, readings)

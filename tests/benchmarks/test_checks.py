@@ -7,6 +7,7 @@ from benchmarks.checks import (
     same_estimates,
     same_kept,
     same_labels,
+    same_marks,
     same_planted,
     same_text,
     same_tokens,
@@ -34,6 +35,30 @@ def test_verdicts():
     assert not check(ours, {"own words": wrong, "plain reading": kept}).ok
     one = {**kept, "d0": not kept["d0"]}
     assert not check(ours, {"own words": kept, "plain reading": one}).ok
+
+
+def test_marks():
+    found = {one: {"kept_lines": number, "lines": 100} for number, one in enumerate(IDS)}
+    theirs = {one: {"kept_lines": number, "lines": 99} for number, one in enumerate(IDS)}
+    theirs["d0"] = {"kept_lines": 1, "lines": 99}
+    check = same_marks("c4 marks")
+
+    def answer(**changed):
+        given = {"own words": theirs, "plain reading": found, "their definitions": theirs}
+        return given | {name.replace("_", " "): value for name, value in changed.items()}
+
+    # Whatever differs, both readings must explain all of it.
+    explained = check({"c4 marks": found}, answer())
+    assert explained.ok
+    assert explained.sentence.startswith(
+        "99.0% of 100 documents with as many lines kept, 0.0% with all marks equal"
+    )
+    one = {**found, "d0": {"kept_lines": 0, "lines": 99}}
+    assert not check({"c4 marks": one}, answer()).ok
+    assert not check({"c4 marks": found}, answer(plain_reading=one)).ok
+    assert not check({"c4 marks": found}, answer(their_definitions=found)).ok
+    nothing = answer(own_words={}, plain_reading={}, their_definitions={})
+    assert not check({"c4 marks": found}, nothing).ok
 
 
 def estimates(seed, bias=0.0, values=286):

@@ -25,6 +25,7 @@ from benchmarks.inputs import read_documents
 from benchmarks.ours.contamination import benchmarks
 from benchmarks.work import Task, Work
 from pipelines.cli import app
+from pipelines.cli.outcomes import own_process
 from transforms.decontamination.benchmarks import Benchmark
 
 __all__ = ["cut_anew", "road", "road_recipe", "up_to_date"]
@@ -79,6 +80,7 @@ def _workers(task: Task) -> list[str]:
 
 def _prepare(task: Task) -> tuple[str, int, str]:
     """(recipe of few tokens, bytes of text, workspace where it has run once)."""
+    own_process()  # of the command: as a user runs it, it ends with the process
     documents = cut_anew(read_documents(task.corpus, task.text_bytes), task.options.get("turns", 1))
     folder = os.path.join(task.scratch, "input")
     os.makedirs(folder)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.decontamination.benchmarks import Item
@@ -17,6 +17,7 @@ PIECES = ["a b c d", "a <i>b</i> c&nbsp;d", "a b", "c d", "<b>", "é 漢 ", "\n"
 texts = st.lists(st.lists(st.sampled_from(PIECES), max_size=5).map("".join), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(texts)
 def test_a_batch_is_scanned_as_if_hidden_texts_stood_there_in_their_plain_reading(
     documents: list[str],

@@ -7,6 +7,7 @@ case where that is one code point (else itself), which digit it is, whether it i
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -26,6 +27,7 @@ __all__ = [
     "WORD",
     "WORDS_VERSION",
     "class_table",
+    "codes_where",
     "decode",
     "digit_table",
     "fold_table",
@@ -52,27 +54,39 @@ _INVISIBLE = (
 )  # fmt: skip
 # How the names of letters and numbers of Han and Hiragana begin, and those that do not begin so.
 _HAN_NAMES = ("CJK ", "HIRAGANA ", "HENTAIGANA ", "OLD CHINESE ", "HANGZHOU NUMERAL ")
+_FIRST_HAN = 0x2E80
 _HAN = (0x3005, 0x3006, 0x3007, 0x303B)  # repetition, closing mark, zero
+_UNNAMED = frozenset({"Cn", "Co", "Cs"})  # categories of what Unicode does not name
 FOLD_INDEX = 0xC0000000  # of `fold_table`: from here on an index; no UTF-8 ends in 0xC0 or above
 REPLACEMENT = np.uint32(0xFFFD)  # what is no UTF-8 is read as
 NO_DIGIT = 255  # of `digit_table`: str.isdigit is false
 
 
 @cache
+def _assigned() -> list[str]:
+    """All characters that Unicode has named: a seventh of the code points. The others (unassigned,
+    private use, surrogates) are no letters, digits or spaces and have no case."""
+    category = unicodedata.category
+    return [char for char in map(chr, range(CODE_POINTS)) if category(char) not in _UNNAMED]
+
+
+def codes_where(true_of: Callable[[str], bool]) -> npt.NDArray[np.int64]:
+    """The code points of which a method of str, as `str.isalpha`, is true; ascending."""
+    found = "".join(filter(true_of, _assigned()))
+    return np.frombuffer(found.encode("utf-32-le"), np.uint32).astype(np.int64)
+
+
+@cache
 def class_table() -> npt.NDArray[np.uint8]:
     """uint8[0x110000]: OTHER, SPACE, WORD, MARK, IDEOGRAPH or INVISIBLE of each code point."""
     table = np.zeros(CODE_POINTS, np.uint8)
-    for code in range(CODE_POINTS):
-        char = chr(code)
-        if char.isalnum():
-            ideograph = code in _HAN or (
-                code >= 0x2E80 and unicodedata.name(char, "").startswith(_HAN_NAMES)
-            )
-            table[code] = IDEOGRAPH if ideograph else WORD
-        elif char.isspace():
-            table[code] = SPACE
-        elif code >= 0x300 and unicodedata.category(char)[0] == "M":
-            table[code] = MARK
+    table[codes_where(lambda char: unicodedata.category(char)[0] == "M")] = MARK
+    table[codes_where(str.isspace)] = SPACE
+    words = codes_where(str.isalnum)
+    table[words] = WORD
+    for code in words[words >= _FIRST_HAN].tolist():
+        if code in _HAN or unicodedata.name(chr(code), "").startswith(_HAN_NAMES):
+            table[code] = IDEOGRAPH
     for first, last in _INVISIBLE:
         table[first : last + 1] = INVISIBLE
     return table
@@ -82,10 +96,10 @@ def class_table() -> npt.NDArray[np.uint8]:
 def lower_table() -> npt.NDArray[np.uint32]:
     """uint32[0x110000]: the simple lower case of each code point."""
     table = np.arange(CODE_POINTS, dtype=np.uint32)
-    for code in range(CODE_POINTS):
-        lowered = chr(code).lower()
-        if len(lowered) == 1:
-            table[code] = ord(lowered)
+    for char in _assigned():
+        lowered = char.lower()
+        if lowered != char and len(lowered) == 1:
+            table[ord(char)] = ord(lowered)
     return table
 
 
@@ -116,6 +130,8 @@ def fold_table() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
 
 
 def _folded(char: str, classes: npt.NDArray[np.uint8]) -> str:
+    if char.casefold() == char and unicodedata.is_normalized("NFKD", char):
+        return char  # as nearly all are
     plain = unicodedata.normalize("NFD", char)
     for _ in range(2):
         plain = unicodedata.normalize("NFKD", plain.casefold())
@@ -130,17 +146,17 @@ def digit_table() -> npt.NDArray[np.uint8]:
     """uint8[0x110000]: 0 to 9 for the decimal digits of any script (str.isdecimal), 10 for other
     digits (str.isdigit: superscripts and the like), NO_DIGIT for all else."""
     table = np.full(CODE_POINTS, NO_DIGIT, np.uint8)
-    for code in range(CODE_POINTS):
-        char = chr(code)
-        if char.isdigit():
-            table[code] = unicodedata.decimal(char, 10)
+    for code in codes_where(str.isdigit).tolist():
+        table[code] = unicodedata.decimal(chr(code), 10)
     return table
 
 
 @cache
 def upper_table() -> npt.NDArray[np.bool_]:
     """bool[0x110000]: str.isupper of each code point."""
-    return np.fromiter((chr(code).isupper() for code in range(CODE_POINTS)), np.bool_, CODE_POINTS)
+    table = np.zeros(CODE_POINTS, np.bool_)
+    table[codes_where(str.isupper)] = True
+    return table
 
 
 @njit(inline="always")

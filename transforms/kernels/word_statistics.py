@@ -22,7 +22,7 @@ from transforms.kernels.eight_bytes import (
     repeat_byte,
 )
 from transforms.kernels.lines import LINE_FEED
-from transforms.kernels.unicode import CODE_POINTS, decode
+from transforms.kernels.unicode import CODE_POINTS, codes_where, decode
 from transforms.kernels.words import Words, hash_words
 
 __all__ = [
@@ -81,7 +81,9 @@ class NewlineRuns(NamedTuple):
 @cache
 def letter_table() -> npt.NDArray[np.bool_]:
     """bool[0x110000]: str.isalpha of each code point."""
-    return np.fromiter((chr(code).isalpha() for code in range(CODE_POINTS)), np.bool_, CODE_POINTS)
+    table = np.zeros(CODE_POINTS, np.bool_)
+    table[codes_where(str.isalpha)] = True
+    return table
 
 
 @cache

@@ -8,6 +8,7 @@ one.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -108,7 +109,8 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
             yield Violation(
                 path,
                 f"{name} must be {' or '.join(_TYPES[one] for one in wanted)} "
-                f"(got {_shown(error.instance)})",
+                f"(got {_shown(error.instance)})"
+                + (_in_digits(instance) if wanted == ["integer"] else ""),
             )
         case "enum":
             options = [str(one) for one in value]
@@ -131,6 +133,10 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
             options = sorted(schema["properties"])
             some = ", ".join(options)
             yield Violation(path, f"{name} needs an option at least (there are {some})")
+        case "pattern" | "maxLength" if "propertyNames" in error.relative_schema_path:
+            about = schema.get("description", f"must match {value}")
+            message = f"{_shown(instance)} is no key of {name}: {about}"
+            yield Violation((*path, instance), message)
         case "pattern":
             about = schema.get("description", f"must match {value}")
             shown = _shown(error.instance)
@@ -145,6 +151,15 @@ def _sentences(error: ValidationError) -> Iterator[Violation]:
             yield Violation(path, f"{name} must be {bound} {value} (got {instance})")
         case _:
             yield Violation(path, f"{name}: {error.message}")
+
+
+def _in_digits(value: Any) -> str:
+    """What a text like 64K may stand for: 64,000 or, of lengths, 65,536."""
+    found = re.fullmatch(r"([0-9]{1,9})([KMBT])", value) if isinstance(value, str) else None
+    if not found:
+        return ""
+    number, power = int(found[1]), "KMBT".index(found[2]) + 1
+    return f"; write {number * 1000**power} or {number * 1024**power}"
 
 
 def _is_inside(error: ValidationError) -> bool:

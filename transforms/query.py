@@ -85,7 +85,7 @@ def check_expressions(
     """Evaluate over made-up rows: QueryError when an expression is wrong, not of the wanted kind,
     or fails whatever a document has, as `size.words > 'abc'` does.
 
-    `kind` is boolean, number or text; `others` as of `columns_used`.
+    `kind` is boolean, number, whole number or text; `others` as of `columns_used`.
     """
     columns = columns_used(expressions, schemas, others)
     rows = [
@@ -100,7 +100,9 @@ def check_expressions(
     for expression in expressions:
         result = _evaluate_one(expression, rows)
         if not _is_of(kind, result.type):
-            raise QueryError(f"a {kind} is wanted but this gives {result.type}: {expression}")
+            remedy = ", which CAST(... AS BIGINT) rounds" if kind == "whole number" else ""
+            told = f"a {kind} is wanted but this gives {result.type}"
+            raise QueryError(f"{told}{remedy}: {expression}")
 
 
 def evaluate(
@@ -137,9 +139,10 @@ def evaluate(
 def _is_of(kind: str, result: pa.DataType) -> bool:
     if kind == "text":
         return bool(pa.types.is_string(result) or pa.types.is_large_string(result))
-    number = pa.types.is_floating(result) or pa.types.is_integer(result)
-    number = number or pa.types.is_decimal(result)
-    return bool(pa.types.is_boolean(result) or (kind == "number" and number))
+    whole = pa.types.is_integer(result) or (pa.types.is_decimal(result) and not result.scale)
+    number = whole or pa.types.is_floating(result) or pa.types.is_decimal(result)
+    good = {"number": number, "whole number": whole}.get(kind, False)
+    return bool(pa.types.is_boolean(result) or good)
 
 
 def _evaluate_one(expression: str, rows: Sequence[Mapping[str, pa.RecordBatch]]) -> pa.Array:

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 MOST_TOKENS = 10**18
+MOST_FILE_TOKENS = 1 << 40
 DIRECTIONS = (" asc", " desc")  # of `pool.dedup.keep`, behind an attribute
 Path = tuple[str | int, ...]
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -274,12 +275,9 @@ class Checks:
         )
 
     def _mix(self) -> Iterator[Violation]:
-        tokens = self._get("mix", "tokens")
-        if tokens is not None and count_tokens(tokens) < 1:
-            yield Violation(("mix", "tokens"), "'mix.tokens' must be at least 1 token")
-        if tokens is not None and count_tokens(tokens) > MOST_TOKENS:
-            message = f"'mix.tokens' must be at most {MOST_TOKENS:,} (got {tokens})"
-            yield Violation(("mix", "tokens"), message)
+        yield from self._token_number("tokens", MOST_TOKENS)
+        yield from self._token_number("file_tokens", MOST_FILE_TOKENS)
+        file_tokens = count_tokens(self._get("mix", "file_tokens") or FILE_TOKENS)
         tokenizer = self._get("mix", "tokenizer")
         if tokenizer is not None:
             try:
@@ -290,15 +288,15 @@ class Checks:
         if outputs is not None and "tokens" not in outputs:
             message = "'mix.outputs' must name tokens: by them a mix is proven, and the others too"
             yield Violation(("mix", "outputs"), message)
-        if "mds" in (outputs or ()) and (self._get("mix", "file_tokens") or 0) > MDS_TOKENS:
+        if "mds" in (outputs or ()) and file_tokens > MDS_TOKENS:
             message = f"'mix.file_tokens' must be at most {MDS_TOKENS:,} for mds, whose files end"
             yield Violation(("mix", "file_tokens"), f"{message} at 4 GiB")
         sequence = self._get("mix", "sequence")
-        most = self._get("mix", "file_tokens") or FILE_TOKENS
         if sequence is not None:
             yield from _sequence(sequence)
-        if sequence is not None and sequence["length"] > most:
-            message = f"a sequence must not be longer than 'mix.file_tokens', which is {most:,}"
+        if sequence is not None and sequence["length"] > file_tokens:
+            told = f"which is {file_tokens:,}"
+            message = f"a sequence must not be longer than 'mix.file_tokens', {told}"
             yield Violation(("mix", "sequence"), f"{message}: token files are packed one by one")
         if (self._get("mix", "order") or "shards") != "shards" and (
             self._get("mix", "slices") or 1
@@ -321,6 +319,15 @@ class Checks:
         where = self._get("mix", "where")
         if where:
             yield from _sql(("mix", "where"), where)
+
+    def _token_number(self, key: str, most: int) -> Iterator[Violation]:
+        """A number with a unit that is out of its bounds; others are told by the schema."""
+        value = self._get("mix", key)
+        if value is not None and count_tokens(value) < 1:
+            yield Violation(("mix", key), f"'mix.{key}' must be at least 1 token (got {value})")
+        if value is not None and count_tokens(value) > most:
+            message = f"'mix.{key}' must be at most {most:,} (got {value})"
+            yield Violation(("mix", key), message)
 
     def _gates(self) -> Iterator[Violation]:
         for name, bounds in (self._get("gates") or {}).items():

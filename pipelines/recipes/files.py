@@ -26,6 +26,7 @@ from transforms.quality.conditions import BOUNDS
 __all__ = ["SHARE_SUM_TOLERANCE", "Problem", "RecipeError", "RecipeTree", "read_recipe_tree"]
 
 MOST_BYTES = 4 << 20  # of a recipe or a pool's file, which are written by hand
+MOST_SHOWN = 100  # characters of an argument that a sentence shows
 SHARE_SUM_TOLERANCE = 1e-6
 SHARE_DIGITS = 12
 Path = tuple[str | int, ...]
@@ -35,7 +36,8 @@ _TOPICS = ("mix", "quality", "topics")
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a recipe; line and column are 1-based, 0 where there is none."""
+    """One thing that is wrong with a recipe; line and column are 1-based, 0 where there is none:
+    for `--set`, where `file` is the argument itself."""
 
     file: str
     line: int
@@ -44,7 +46,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.message}"
 
 
 class RecipeError(ValueError):
@@ -228,7 +231,7 @@ class RecipeTree:
         key, equals, text = override.partition("=")
         key = key.strip()
         parts = tuple(key.split("."))
-        place = _Place("--set", 1, 1)
+        place = _Place(f"--set {_shortened(override)}", 0, 0)
 
         def refuse(message: str) -> RecipeError:
             return RecipeError([Problem(*place, key, message)])
@@ -238,7 +241,7 @@ class RecipeTree:
                 "'extends' stands in a recipe: write one of two lines that extends another"
             )
         if not equals or not all(parts):
-            raise refuse(f"--set takes key.path=value (got '{override}')")
+            raise refuse("a key and its value are wanted, as mix.tokens=2M")
         node, at = self.tree, Path()
         for part in parts[:-1]:
             if not isinstance(node, dict) and not _are_rules(at, node):
@@ -274,6 +277,12 @@ def _named_shares(tree: Mapping[str, Any]) -> set[str]:
     mix = tree.get("mix")
     shares = mix.get("shares") if isinstance(mix, dict) else None
     return set(shares) if isinstance(shares, dict) else set()
+
+
+def _shortened(override: str) -> str:
+    """What was given, in one line."""
+    text = " ".join(override.split())
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _not_below(key: str, at: Path, value: Any) -> str:

@@ -102,7 +102,7 @@ def read_mix(tree: Mapping[str, Any]) -> Mix:
         exclude=tuple(tree.get("exclude", [])),
         max_epochs={name: float(per_source.get(name, default)) for name in names},
         seed=tree.get("seed", 0),
-        file_tokens=tree.get("file_tokens", FILE_TOKENS),
+        file_tokens=count_tokens(tree.get("file_tokens", FILE_TOKENS)),
         outputs=tuple(tree.get("outputs", ["tokens"])),
         sequence=_sequence(tree.get("sequence")),
         order="shuffled" if stages else order,

@@ -66,7 +66,7 @@ def _checks(recipe: Recipe) -> Iterator[_Check]:
     yield WHERE, where_expressions(recipe), mixing_schemas(recipe), "boolean"
     for place, expression in mix_expressions(recipe).items():
         if place != WHERE:
-            kind = "text" if place[-1] == "topic" else "number"
+            kind = {"topic": "text", "by": "whole number"}.get(str(place[-1]), "number")
             yield place, [expression], mix_schemas(recipe, place), kind
     for source in recipe.sources:
         # The documents' times, which `newest` looks at, have no name for users.

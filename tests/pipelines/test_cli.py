@@ -237,9 +237,20 @@ def test_a_recipe_can_be_checked_where_its_files_are_not(recipe, tmp_path):
     assert invoke("check", recipe, "--no-files").exit_code == 0
 
 
+def test_a_fraction_in_repeat_by_is_refused(recipe):
+    repeat = "mix.repeat={by: size.bytes / 2, times: {2: 2}}"
+    (error,) = only_json(invoke("check", recipe, "--set", repeat, "--json"))["errors"]
+    assert error["key"] == "mix.repeat.by"
+    assert "mix.repeat.by: a whole number is wanted but this gives double" in error["message"]
+    whole = repeat.replace("/ 2", "// 2")
+    assert invoke("check", recipe, "--set", whole).exit_code == 0
+
+
 def test_overrides_are_checked_too(recipe):
     (error,) = only_json(invoke("check", recipe, "--set", "mix.tokens=x", "--json"))["errors"]
-    assert error["file"] == "--set"
+    assert (error["file"], error["line"], error["column"]) == ("--set mix.tokens=x", 0, 0)
+    told = plain(invoke("check", recipe, "--set", "mix.tokens=x").stderr)
+    assert told.startswith("--set mix.tokens=x: 'mix.tokens' is the text 'x'")
     assert invoke("check", recipe, "--set", "mix.tokens=5M").exit_code == 0
 
 

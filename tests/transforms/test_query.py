@@ -156,6 +156,16 @@ def test_a_score_may_be_a_number_or_a_bool_but_no_text():
         check_expressions(["size.label"], SCHEMAS, "number")
 
 
+def test_a_number_of_times_may_be_no_fraction():
+    whole = ["size.bytes", "size.bytes // 2", "CAST(size.bytes / 2 AS BIGINT)", "size.bytes > 1"]
+    check_expressions(whole, SCHEMAS, "whole number")
+    for fraction in ("size.bytes / 2", "0.5", "language.en"):
+        with pytest.raises(
+            QueryError, match=r"a whole number is wanted .* CAST\(\.\.\. AS BIGINT\)"
+        ):
+            check_expressions([fraction], SCHEMAS, "whole number")
+
+
 def test_only_the_columns_that_are_named_are_read():
     used = columns_used(["size.words > 1 or language.is > 0", "size.bytes < size.words"], SCHEMAS)
     assert used == {"language": ["is"], "size": ["bytes", "words"]}

@@ -220,7 +220,7 @@ def test_a_circle_is_refused_where_it_closes(files: Path) -> None:
 def test_a_mistake_of_the_command_line_says_so(files: Path) -> None:
     write("r.yaml", ABLATION)
     ((file, _, message),) = problems_of("r.yaml", "pool.dedup.fuzzy.ngrm=4")
-    assert file == "--set"
+    assert file == "--set pool.dedup.fuzzy.ngrm=4"
     assert "did you mean 'ngram'" in message
 
 

@@ -111,6 +111,14 @@ MISTAKES = [
     ("  removed:", "  web: 1\n  removed:", "gates.web", ["unknown key 'web' in 'gates'"]),
     ("ingest: html", "ingest: htm", "pool.sources.web.ingest", ["did you mean 'html'?"]),
     ("name: tiny", "name: Tiny!", "name", ["'Tiny!'"]),
+    # names that cannot be
+    ("    code: {", "    Web Pages: {ingest: html, paths: [x]}\n    code: {",
+     "pool.sources.Web Pages",
+     ["the text 'Web Pages' is no key of 'pool.sources'", "small letters, digits, _ and -"]),
+    ("name: GSM8K", "name: a/b", "pool.decontaminate.benchmarks.0.name",
+     ["the text 'a/b'", "letters, digits, . _ and -"]),
+    ("tokens: 1000", "tokens: 1\n  repeat: {by: size.bytes, times: {two: 2}}",
+     "mix.repeat.times.two", ["the text 'two' is no key of 'mix.repeat.times'", "whole one"]),
     # out of bounds
     ("tokens: 1000", "tokens: 0", "mix.tokens", ["at least 1"]),
     ("tokens: 1000", "tokens: -3", "mix.tokens", ["at least 1"]),
@@ -124,6 +132,11 @@ MISTAKES = [
     ("tokens: 1000", "tokens: 1000001T", "mix.tokens", ["at most"]),
     ("tokens: 1000", f"tokens: 1\n  seed: {2**64}", "mix.seed", ["at most"]),
     ("tokens: 1000", f"tokens: 1\n  file_tokens: {10**30}", "mix.file_tokens", ["at most"]),
+    ("tokens: 1000", "tokens: 1\n  file_tokens: 2000000M", "mix.file_tokens", ["at most 1,099"]),
+    ("tokens: 1000", "tokens: 1\n  file_tokens: 0K", "mix.file_tokens", ["at least 1 token"]),
+    ("tokens: 1000", "tokens: 1\n  file_tokens: 1k", "mix.file_tokens", ["with K, M, B or T"]),
+    ("tokens: 1000", "tokens: 1\n  sequence: {length: 64K}", "mix.sequence.length",
+     ["a whole number (got the text '64K'); write 64000 or 65536"]),
     ("web: 2", "web: 1e30", "mix.max_epochs.web", ["at most"]),
     *(
         ("- gopher", f"- {{{rule}: {{{option}: {value}}}}}", f"{WEB_RULE}.{rule}.{option}{below}",
@@ -322,6 +335,11 @@ def test_anchors_and_merge_keys_are_yaml(load, check):
 )
 def test_tokens_are_exact(load, written, tokens):
     assert load(GOOD.replace("tokens: 1000", f"tokens: {written}")).mix.tokens == tokens
+
+
+def test_tokens_of_a_file_are_written_like_those_of_the_mix(load):
+    for written, tokens in (("100K", 100_000), ("1.5M", 1_500_000), ("64", 64)):
+        assert load(GOOD, f"mix.file_tokens={written}").mix.file_tokens == tokens
 
 
 @given(st.integers(1, 10**7), st.sampled_from("KMBT"))
@@ -543,9 +561,9 @@ def test_the_last_of_two_overrides_wins(load):
     [
         ("mix.tokns=5", "mix.tokns", "did you mean 'tokens'?"),
         ("mix.qualty.bins=5", "mix.qualty", "did you mean 'quality'?"),
-        ("mix.tokens", "mix.tokens", "--set takes key.path=value"),
-        ("=5", "", "--set takes key.path=value"),
-        ("mix..tokens=5", "mix..tokens", "--set takes key.path=value"),
+        ("mix.tokens", "mix.tokens", "a key and its value are wanted"),
+        ("=5", "", "a key and its value are wanted"),
+        ("mix..tokens=5", "mix..tokens", "a key and its value are wanted"),
         ("mix.tokens='5'", "mix.tokens", "the text '5'"),
         ("mix.tokens=", "mix.tokens", "(got nothing)"),
         ("mix.tokens=[1", "mix.tokens", "is no YAML value"),
@@ -565,7 +583,19 @@ def test_a_wrong_override_is_one_sentence(check, override, key, part):
     (problem,) = check(GOOD, override)
     assert problem.key == key
     assert part in problem.message
+    assert problem.file == ("r.yaml" if key == "mix.shares" else f"--set {override}")
     assert "\n" not in str(problem)
+
+
+def test_of_several_overrides_the_wrong_one_is_named(check):
+    (problem,) = check(GOOD, "mix.seed=5", "mix.tokens=abc", "mix.max_epochs=3")
+    assert str(problem).startswith("--set mix.tokens=abc: 'mix.tokens' is the text 'abc'")
+
+
+def test_a_long_override_is_named_in_one_short_line(check):
+    (problem,) = check(GOOD, "mix.where=\n" + 1000 * "x ")
+    assert problem.file.startswith("--set mix.where= x x")
+    assert len(problem.file) < 120
 
 
 def test_what_is_short_for_defaults_can_be_changed_in_part(load):

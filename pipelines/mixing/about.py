@@ -26,6 +26,7 @@ from pipelines.reports.datasheet import (
     write_datasheet,
 )
 from pipelines.reports.funnel import Funnel, make_funnel
+from pipelines.reports.rearranged import MiddleFacts, RepeatFacts
 from transforms import storage
 from transforms.datasets import README, Dataset, Manifest, OutputFile, TaskRecord, sum_counts
 from transforms.mixing.budget import SourceBudget, divide_tokens
@@ -146,6 +147,8 @@ def describe_mix(
         sequence=recipe.mix.sequence,
         packed={name: its for name, its in counts.items() if name.startswith("packed.")},
         benchmarks=_benchmarks(recipe, manifests),
+        middles=_middles(recipe, manifests),
+        repeat=_repeat(recipe.mix, budgets),
     )
     graded = {name: one for name, one in budgets.items() if isinstance(one, GradedBudget)}
     shares = {one.name: (one.available_share, one.asked_share, one.share) for one in sources}
@@ -216,6 +219,46 @@ def _benchmarks(recipe: Recipe, manifests: Mapping[str, Manifest]) -> BenchmarkF
             one["benchmark"]: (one["items"], one["unmatchable_items"]) for one in told["benchmarks"]
         },
     )
+
+
+def _middles(recipe: Recipe, manifests: Mapping[str, Manifest]) -> MiddleFacts | None:
+    asked = recipe.mix.middles
+    if asked is None:
+        return None
+    made = {
+        one.name: manifests[f"tokens {one.name}"]
+        for one in recipe.sources
+        if one.name in asked.sources and one.name in recipe.mix.proportions
+    }
+    if not made:
+        return None
+    ids = next(iter(made.values())).parameters["fill_in_middle"]  # the same of all
+    return MiddleFacts(
+        rate=asked.rate,
+        suffix_first=asked.suffix_first,
+        split=asked.split,
+        prefix=(asked.prefix, ids["prefix"]),
+        middle=(asked.middle, ids["middle"]),
+        suffix=(asked.suffix, ids["suffix"]),
+        documents={
+            source: (its.counts.get("fill_in_middle.documents", 0), its.counts.get("kept", 0))
+            for source, its in made.items()
+        },
+    )
+
+
+def _repeat(mix: Mix, budgets: Mapping[str, SourceBudget]) -> RepeatFacts | None:
+    if mix.repeat is None:
+        return None
+    documents: dict[str, dict[int, tuple[int, int]]] = {}
+    for source in mix.proportions:
+        budget, its = budgets[source], documents.setdefault(source, {})
+        for cell in budget.cells if isinstance(budget, GradedBudget) else ():
+            count, tokens = its.get(cell.place.times, (0, 0))
+            more = cell.budget
+            count, tokens = count + more.available_documents, tokens + more.available_tokens
+            its[cell.place.times] = (count, tokens)
+    return RepeatFacts(mix.repeat.by, mix.repeat.times, documents)
 
 
 def _plan(

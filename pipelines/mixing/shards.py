@@ -59,7 +59,7 @@ __all__ = [
     "write_shard_run",
 ]
 
-MIX_VERSION = 6
+MIX_VERSION = 7
 SLICES_AT_ONCE = 8  # whose files are open, some tens of MB each on an object store
 _TEXT_OUTPUTS = frozenset({"jsonl", "parquet"})
 

@@ -16,6 +16,12 @@ from rich.filesize import decimal
 from pipelines.mixing.outputs import OUTPUTS
 from pipelines.reports.funnel import Funnel, FunnelStep, fold_reasons
 from pipelines.reports.markdown import plain, table
+from pipelines.reports.rearranged import (
+    MiddleFacts,
+    RepeatFacts,
+    write_middles,
+    write_repetition,
+)
 from transforms.datasets import OutputFile
 from transforms.mixing.curriculum import StageTokens
 from transforms.mixing.sequences import Sequencing
@@ -41,7 +47,7 @@ READ_BY = {
     "mds": "MosaicML `StreamingDataset(local=...)`",
     "parquet": "`datasets`, DuckDB, pandas",
     "jsonl": "dolma, `datasets`",
-    "sequences": "OLMo-core as a fixed-length dataset, `mixes.reader` with `read='packed'`",
+    "sequences": "OLMo-core as a fixed-length dataset of each length, `mixes.reader`",
 }
 
 
@@ -105,6 +111,8 @@ class MixFacts:
     written: Sequence[int] = ()
     windows: Mapping[str, tuple[Window, WindowBounds]] = field(default_factory=dict)  # by source
     stages: Sequence[Mapping[str, StageTokens]] = ()  # of a curriculum, by source
+    middles: MiddleFacts | None = None
+    repeat: RepeatFacts | None = None
 
     @property
     def tokens(self) -> int:
@@ -121,6 +129,8 @@ def write_datasheet(mix: MixFacts, funnel: Funnel) -> str:
         *_title(mix),
         *_sources(mix),
         *_stages(mix),
+        *write_middles(mix.middles),
+        *write_repetition(mix.repeat),
         *_reading(mix),
         *_left_out(mix, funnel),
         *_benchmarks(mix),
@@ -301,6 +311,27 @@ def _reading(mix: MixFacts) -> Iterator[str]:
         "    train(document.tokens)  # uint32, EOS included; also .id and .source\n"
         "```"
     )
+    if mix.sequence is not None:
+        yield from _reading_sequences(mix)
+
+
+def _reading_sequences(mix: MixFacts) -> Iterator[str]:
+    """How packed sequences are read, of each length that the mix has."""
+    paths = [one.path.split("/") for one in mix.files if one.path.startswith("sequences/")]
+    lengths = sorted({int(path[2]) for path in paths if len(path) > 3}, reverse=True)
+    start = f'reader = MixReader("mixes/{mix.name}", read="packed", '
+    options = "rank=0, world_size=8, shuffle=True)"
+    if not lengths:
+        lines = [f"{start}{options}", "for tokens in reader:", "    train(tokens)"]
+    else:
+        lines = [
+            f"for length in ({', '.join(map(str, lengths))},):  # each makes batches of its own",
+            f"    {start}length=length, {options}",
+            "    for tokens in reader:",
+            "        train(tokens)",
+        ]
+    code = "\n".join(["```python", "from mixes.reader import MixReader", "", *lines])
+    yield f"Its packed sequences, filled up with PAD ({mix.pad}):\n\n{code}  # uint32[length]\n```"
 
 
 def _left_out(mix: MixFacts, funnel: Funnel) -> Iterator[str]:

@@ -103,6 +103,12 @@ def test_early_files_hold_the_first_stage_and_late_ones_the_second(
     page = (base / "README.md").read_text()
     assert "## Stages" in page
     assert "`part-stage02-*`" in page
+    assert "for after deduplication: from 2 on twice; below that once." in page
+    repeated = page[page.index("## Repetition") : page.index("## How to read it")]
+    cells = [cell for its in plan(workspace)["sources"].values() for cell in its["cells"] or []]
+    twice = sum(cell["available_tokens"] for cell in cells if cell["times"] == 2)
+    rows = [line.split("|") for line in repeated.splitlines() if "| twice " in line]
+    assert sum(int(row[4].replace(",", "")) for row in rows) == twice > 0
 
 
 def test_a_document_in_another_stage_than_its_own_is_found(

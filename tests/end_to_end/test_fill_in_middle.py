@@ -62,6 +62,20 @@ def test_only_the_code_is_rearranged_and_the_mix_verifies(filled: Outcome) -> No
         assert not any(PREFIX in one for one in documents_of(mix, source))
 
 
+def test_the_datasheet_tells_of_the_sentinels_and_what_is_rearranged(filled: Outcome) -> None:
+    mix = Path(filled.answer["mix"])
+    page = (mix / "README.md").read_text()
+    assert f"`<PRE>` ({PREFIX}) prefix `<SUF>` ({SUFFIX}) suffix `<MID>` ({MIDDLE}) middle" in page
+    assert "60% of those of the sources below" in page
+    _, tokens = published(mix.parents[1] / "attributes" / "tokens" / "code")
+    counts = tokens["counts"]
+    section = page[page.index("## Fill-in-the-middle") : page.index("## How to read it")]
+    (row,) = [line.split("|") for line in section.splitlines() if line.startswith("| code")]
+    numbers = [int(cell.replace(",", "")) for cell in row[2:4]]
+    assert numbers == [counts["fill_in_middle.documents"], counts["kept"]]
+    assert 0 < numbers[0] < numbers[1]
+
+
 def test_a_tokenizer_without_sentinels_is_refused_before_any_work(
     finished: Finished, tmp_path: Path
 ) -> None:

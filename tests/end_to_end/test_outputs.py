@@ -3,7 +3,9 @@
 import copy
 import gzip
 import json
+import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -207,6 +209,29 @@ def test_a_shuffled_mix_holds_the_same_documents_in_files_of_all_sources(
         several += len({row.split(",")[3].split("/")[1] for row in rows.splitlines()}) > 1
     assert several > len(tokens) / 2
     assert failed(mix) == []
+
+
+@pytest.mark.parametrize("kind", ["mixed", "shuffled"])
+def test_the_readers_of_the_datasheet_run_as_they_stand(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of documents and of packed sequences, of one length or of several."""
+    mix = Path(request.getfixturevalue(kind)[-1].answer["mix"])
+    monkeypatch.chdir(mix.parents[1])
+    documents, sequences = re.findall(r"```python\n(.*?)```", (mix / "README.md").read_text(), re.S)
+    _, manifest = published(mix)
+    held = sum(its["documents"] for its in manifest["details"]["sources"].values())
+    for code, count in ((documents, held), (sequences, manifest["counts"]["packed.sequences"])):
+        exec(code, {"train": lambda tokens: None})  # the page's own rank of 8
+        seen: list[int] = []
+        alone = code.replace("world_size=8", "world_size=1")
+        assert alone != code
+        exec(alone, {"train": lambda tokens, seen=seen: seen.append(len(tokens))})
+        assert len(seen) == count
+    by_length = {f"packed.sequences_of_{length}": times for length, times in Counter(seen).items()}
+    counted = {k: n for k, n in manifest["counts"].items() if "sequences_of" in k and n}
+    assert by_length == (counted if kind == "shuffled" else {"packed.sequences_of_500": count})
+    assert len(counted) > 1 or kind == "mixed"
 
 
 def test_plan_says_how_much_a_shuffled_mix_moves(

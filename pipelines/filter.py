@@ -22,6 +22,7 @@ from transforms.checks.attributes import count_attributes
 from transforms.datasets import Manifest, TaskRecord, sum_counts
 from transforms.decontamination.annotator import NAME as CONTAMINATION
 from transforms.dedup.pool import PoolShard
+from transforms.documents import StoredTable
 from transforms.environment import environment
 from transforms.quality.candidates import (
     CANDIDATES_VERSION,
@@ -31,6 +32,7 @@ from transforms.quality.candidates import (
     judge,
 )
 from transforms.quality.conditions import Condition
+from transforms.query import EVALUATED_ROWS
 
 __all__ = ["CONTAMINATED", "Judgement", "filter_job", "filter_shard", "source_conditions"]
 
@@ -73,12 +75,19 @@ def filter_shard(task: TableTask, judgements: Mapping[str, Judgement]) -> str:
     def batches() -> Iterator[pa.RecordBatch]:
         wanted = {**columns, "documents": ["id", *columns.get("documents", [])]}
         wanted["size"] = sorted({*columns.get("size", []), "bytes"})
-        for aligned in read_aligned(shard.paths(*wanted), shard.file.rows_digest, wanted):
+        paths = shard.paths(*wanted)
+        with StoredTable(paths["documents"]) as documents:
+            groups = iter(documents.group_rows)
+        for aligned in read_aligned(paths, shard.file.rows_digest, wanted, EVALUATED_ROWS):
             ids = aligned["documents"].column("id")
             judged = judge(aligned, ids, its.conditions, its.criteria)
             counted = _count(judged, aligned["size"].column("bytes"))
             counts.append({**count_attributes(judged.table), **counted})
-            yield judged.table
+            first = 0
+            while first < len(ids):  # as the tables that it is read with
+                rows = next(groups)
+                yield judged.table.slice(first, rows)
+                first += rows
 
     file = write_table(task.dataset, shard.file, candidate_schema(len(its.criteria)), batches())
     task.dataset.write_record(TaskRecord(shard.task, [file], sum_counts(counts)))

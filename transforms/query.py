@@ -1,5 +1,5 @@
 """SQL over attributes: conditions and scores of a recipe, evaluated by DuckDB on one row group at a
-time.
+time, or on several small ones.
 
 A column is named `<attribute table>.<column>`, as in `language.en >= 0.65 and gopher.word_count >
 50`. Only the columns that the expressions name are read. An expression sees one document:
@@ -22,7 +22,16 @@ import pyarrow as pa
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["QueryError", "check_expressions", "columns_used", "evaluate", "tables_named"]
+__all__ = [
+    "EVALUATED_ROWS",
+    "QueryError",
+    "check_expressions",
+    "columns_used",
+    "evaluate",
+    "tables_named",
+]
+
+EVALUATED_ROWS = 1 << 16  # of which SQL is asked at once: each question has its cost
 
 _REFUSED = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "*"}
 # DuckDB calls them consistent, yet they look at the clock.

@@ -22,11 +22,9 @@ from transforms.mixing.budget import order_key
 from transforms.mixing.identity import digest_hashes
 from transforms.mixing.partition import NO_TOPIC
 from transforms.mixing.window import Window, WindowBounds
-from transforms.query import columns_used, evaluate
+from transforms.query import EVALUATED_ROWS, columns_used, evaluate
 
-__all__ = ["EVALUATED_ROWS", "Choice", "Grade", "Graded", "Scored", "as_scores", "score"]
-
-EVALUATED_ROWS = 1 << 16  # of which SQL is asked at once: each question has its cost
+__all__ = ["Choice", "Grade", "Graded", "Scored", "as_scores", "score"]
 
 
 @dataclass(frozen=True)

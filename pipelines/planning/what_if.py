@@ -25,7 +25,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.command_line import CommandError
 from pipelines.filter import source_conditions
-from pipelines.mixing.eligible import EVALUATED_ROWS, as_scores
+from pipelines.mixing.eligible import as_scores
 from pipelines.mixing.shard_passes import ShardPasses
 from pipelines.planning.foreseen import unforeseen
 from pipelines.planning.later_tables import LaterTables
@@ -42,7 +42,7 @@ from transforms.exchange import remove_runs
 from transforms.mixing.budget import BudgetError, divide_tokens, most_tokens
 from transforms.mixing.shortage import settle
 from transforms.mixing.window import WindowBounds
-from transforms.query import columns_used, evaluate
+from transforms.query import EVALUATED_ROWS, columns_used, evaluate
 
 __all__ = ["Outlook", "RuleEffect", "SourceOutlook", "check_comparable", "look_ahead"]
 

@@ -1,10 +1,10 @@
 """Candidates: which documents pass the pool's rules, why others do not, and who survives among
 duplicates.
 
-In: attribute tables of one row group. Out, row for row: `candidate` bool; `reason` string, the
-first condition that failed (null for candidates); `value` double, what the condition saw (null
-where it is no number); `rank_0`, `rank_1` ... uint64, see dedup/survivors.py. Scores are never
-computed here, so changed thresholds cost one pass over small tables.
+In: attribute tables of one row group, or of several. Out, row for row: `candidate` bool; `reason`
+string, the first condition that failed (null for candidates); `value` double, what the condition
+saw (null where it is no number); `rank_0`, `rank_1` ... uint64, see dedup/survivors.py. Scores are
+never computed here, so changed thresholds cost one pass over small tables.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RANK_SEED = 0x56494E454C454146  # "VINELEAF": keys the hash of ids that settles 
 
 
 class Judged(NamedTuple):
-    """The verdicts on a row group, and by reason how many of its documents do not meet that
+    """The verdicts on rows, and by reason how many of its documents do not meet that
     condition, whatever the conditions before it said."""
 
     table: pa.RecordBatch
@@ -63,7 +63,7 @@ def judge(
     conditions: Sequence[Condition],
     criteria: Sequence[tuple[str, bool]],
 ) -> Judged:
-    """Judge the rows of one row group; `criteria` are (column, descending) of the recipe's `keep`.
+    """Judge rows by their attributes; `criteria` are (column, descending) of the recipe's `keep`.
 
     A condition over a null is not met: what was not measured is not believed.
     """

@@ -31,7 +31,7 @@ from pipelines.mixing.budgets import find_budgets
 from pipelines.mixing.eligible import Choice
 from pipelines.mixing.mix import mix_job
 from pipelines.mixing.select import select_job, select_stages
-from pipelines.mixing.windows import find_windows
+from pipelines.mixing.windows import NoScore, find_windows
 from pipelines.planning.text_bounds import most_text_bytes
 from pipelines.planning.work_estimates import ToDo
 from pipelines.recipes.pool_part import REPEATS, Source
@@ -49,6 +49,7 @@ from pipelines.scorers import (
     scorers,
     source_schemas,
 )
+from pipelines.scratch import remove_left
 from pipelines.stage_names import (
     BENCHMARKS,
     EXACT_DEDUP,
@@ -123,6 +124,7 @@ class Workflow:
 
         A stored file that turns out damaged when it is read is deleted and made anew, once each.
         """
+        remove_left(self.workspace)
         done: set[str] = set()  # stages, also of turns that failed later
         mended: set[str] = set()
         while True:
@@ -170,6 +172,7 @@ class Workflow:
 
     def plan(self) -> None:
         """Look at what is up to date, and at the budget where the pool is known."""
+        remove_left(self.workspace)
         reached = set()
         for job in self._jobs():
             reached.add(job.title.split(" ")[0])
@@ -491,7 +494,7 @@ class Workflow:
             }
         else:
             with self.phase(f"{SELECT}: counting the pool's tokens"), self._telling_where():
-                self.windows = find_windows(workspace, shards, choice, self.options)
+                self.windows = self._find_windows(shards, choice)
                 choice = replace(choice, bounds=self.windows)
                 self.budgets = find_budgets(workspace, recipe.mix, shards, choice, self.options)
         yield select_job(recipe.tree, self._documents, shards, stages, choice, self.budgets)
@@ -505,6 +508,20 @@ class Workflow:
             workspace, recipe, tokenizer, described, shards, pool, index, self.budgets,
             self.windows, self.manifests, self.reuse_tokens,
         )  # fmt: skip
+
+    def _find_windows(self, shards: Shards, choice: Choice) -> dict[str, WindowBounds]:
+        """RecipeError where a window's score says nothing of any document."""
+        try:
+            return find_windows(self.workspace, shards, choice, self.options)
+        except NoScore as error:
+            window = self.recipe.mix.windows[error.source]
+            message = (
+                f"mix.window.{error.source}: '{window.score}' is null or NaN for all"
+                f" {error.documents:,} documents that could be mixed, so none would be left: name a"
+                " score that they have, or leave the window out"
+            )
+            place = ("mix", "window", error.source, "score")
+            raise RecipeError([self.recipe.problem(place, message)]) from None
 
     @property
     def funnel(self) -> Funnel:

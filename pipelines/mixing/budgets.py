@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +37,10 @@ from pipelines.mixing.budget_passes import (
 from pipelines.mixing.eligible import Choice
 from pipelines.mixing.shard_passes import ShardPasses
 from pipelines.recipes.mix_part import Mix
+from pipelines.scratch import scratch
 from pipelines.stage_names import SELECT
 from pipelines.workspace import Workspace
 from transforms.dedup.pool import PoolShard
-from transforms.exchange import remove_runs
 from transforms.mixing.budget import (
     BIN_BITS,
     BINS,
@@ -76,14 +75,10 @@ def find_budgets(
 ) -> dict[str, SourceBudget]:
     """What the mix takes of each source. BudgetError tells all sources that hold too little, where
     the recipe refuses that, and those of which not even the first document would fit."""
-    # A folder of this call's own: `plan` looks without a lock while a run may do the same.
-    folder = workspace.work("budget", uuid4().hex)
     its = [shard for shard in shards if shard.source in mix.proportions and shard.file.rows]
-    passes = ShardPasses(SELECT, workspace, its, folder, options)
-    try:
+    with scratch(workspace, "budget") as folder:
+        passes = ShardPasses(SELECT, workspace, its, folder, options)
         budgets = _Search(mix, choice, passes).budgets()
-    finally:
-        remove_runs(folder)
     empty = [
         f"{source}: the recipe asks for {count_tokens(budget.wanted_tokens)}, less than its first"
         f" document ({budget.next_document_tokens:,}), so the mix would hold nothing of it;"

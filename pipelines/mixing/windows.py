@@ -7,9 +7,8 @@ keys of its documents' scores; the second reads these alone. What comes back are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -17,33 +16,45 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.mixing.eligible import Choice, score
 from pipelines.mixing.shard_passes import ShardPasses
+from pipelines.scratch import scratch
 from pipelines.stage_names import SELECT
 from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.dedup.pool import PoolShard
-from transforms.exchange import remove_runs
 from transforms.mixing.quality_bins import LOWER_BITS, Sums, merge_sums, score_keys, sum_keys
 from transforms.mixing.window import WindowBounds, find_window, keys_at_bounds
 
-__all__ = ["find_windows"]
+__all__ = ["NoScore", "find_windows"]
 
 Keys = npt.NDArray[np.uint32]
+_First = tuple[Sums, int]  # documents by the upper bits of their scores, and those without one
+
+
+class NoScore(ValueError):
+    """A window's score is null or NaN for all documents of its `source`, so none would be left."""
+
+    def __init__(self, source: str, documents: int) -> None:
+        super().__init__(f"{source}: none of its {documents:,} documents has a score")
+        self.source = source
+        self.documents = documents
 
 
 def find_windows(
     workspace: Workspace, shards: Sequence[PoolShard], choice: Choice, options: PipelineOptions
 ) -> dict[str, WindowBounds]:
-    """The bounds of each window of the choice, over the documents that meet its `where`."""
+    """The bounds of each window of the choice, over the documents that meet its `where`. NoScore
+    where there are some and none of them has a score."""
     its = [shard for shard in shards if shard.source in choice.windows and shard.file.rows]
-    folder = workspace.work("window", uuid4().hex)
-    passes = ShardPasses(SELECT, workspace, its, folder, options)
-    try:
+    with scratch(workspace, "window") as folder:
+        passes = ShardPasses(SELECT, workspace, its, folder, options)
         look = partial(_first_look, choice=choice, folder=folder)
-        upper = passes.collect("scores", look, merge_sums)
+        first = passes.collect("scores", look, _join_first)
+        for source, (sums, without) in sorted(first.items()):
+            if without and not len(sums):
+                raise NoScore(source, without)
+        upper = {source: sums for source, (sums, _) in first.items()}
         cut = {source: keys_at_bounds(upper[source], choice.windows[source]) for source in upper}
         lower = passes.collect("bounds", partial(_lower, cut=cut, folder=folder), merge_sums)
-    finally:
-        remove_runs(folder)
     nothing = merge_sums([])
     return {
         source: find_window(upper.get(source, nothing), lower.get(source, nothing), window)
@@ -51,15 +62,23 @@ def find_windows(
     }
 
 
-def _first_look(shard: PoolShard, choice: Choice, folder: str) -> tuple[str, Sums]:
+def _first_look(shard: PoolShard, choice: Choice, folder: str) -> tuple[str, _First]:
     """Write the keys of a shard's scores; gives documents by their upper bits."""
     parts: list[Keys] = [np.empty(0, np.uint32)]
+    without = 0
     for scored in score(shard, choice, contents=False):
         scores = scored.measured[scored.eligible]
-        parts.append(score_keys(scores[~np.isnan(scores)]))
+        known = scores[~np.isnan(scores)]
+        without += len(scores) - len(known)
+        parts.append(score_keys(known))
     keys = np.concatenate(parts)
     storage.write_bytes(_path(folder, shard), keys.astype("<u4").tobytes())
-    return shard.source, _count(keys >> np.uint32(LOWER_BITS))
+    return shard.source, (_count(keys >> np.uint32(LOWER_BITS)), without)
+
+
+def _join_first(results: Iterable[_First]) -> _First:
+    its = list(results)
+    return merge_sums([sums for sums, _ in its]), sum(without for _, without in its)
 
 
 def _lower(shard: PoolShard, cut: Mapping[str, Keys], folder: str) -> tuple[str, Sums]:

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +32,12 @@ from pipelines.recipes.mix_part import Mix
 from pipelines.recipes.recipe import Recipe
 from pipelines.recipes.sql import mix_schemas
 from pipelines.scorers import mixing_schemas, scorers, source_schemas
+from pipelines.scratch import scratch
 from pipelines.stage_names import ANNOTATE, FILTER, TABLES, TOKENIZE
 from pipelines.workspace import Workspace
 from transforms.attributes import read_aligned
 from transforms.datasets import Manifest
 from transforms.dedup.pool import PoolShard
-from transforms.exchange import remove_runs
 from transforms.mixing.budget import BudgetError, divide_tokens, most_tokens
 from transforms.mixing.shortage import settle
 from transforms.mixing.window import WindowBounds
@@ -151,18 +150,15 @@ def look_ahead(
 ) -> list[Outlook]:
     """The outlook of each variant, over shards with the tables of annotate and of what follows.
     `documents`: manifests of the pool by source."""
-    folder = workspace.work("what-if", uuid4().hex)
     tables = {shard.source: {*shard.tables} for shard in later.shards}
     questions = {
         source: _question(variants, source, tables.get(source, set()), later)
         for source in documents
     }
     shards = [shard for shard in later.shards if shard.file.rows]
-    passes = ShardPasses("what-if", workspace, shards, folder, options)
-    try:
+    with scratch(workspace, "what-if") as folder:
+        passes = ShardPasses("what-if", workspace, shards, folder, options)
         counted = passes.collect("count", partial(_count, questions=questions), _join)
-    finally:
-        remove_runs(folder)
     return [_outlook(recipe, index, questions, counted) for index, recipe in enumerate(variants)]
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,26 @@ def test_a_known_window_is_counted_exactly(recipe: Path, finished: Finished) -> 
     (moved,) = swept
     assert moved["sources"]["docs"]["estimated_documents"] > 0
     assert plan(recipe, finished, *set_, "--set", keep)["sources"]["docs"]["available_tokens"]
+
+
+@pytest.mark.parametrize("score", ["'nan'::DOUBLE", "CASE WHEN size.bytes < 0 THEN 1 END"])
+def test_a_window_by_a_score_that_no_document_has_is_refused(
+    recipe: Path, finished: Finished, score: str
+) -> None:
+    window = {"docs": {"score": score, "keep": [0.1, 0.6]}}
+    other = {
+        **finished.recipe,
+        "name": "window",
+        "mix": {**finished.recipe["mix"], "window": window},
+    }
+    path = write_recipe(recipe.with_name("window.yaml"), other)
+    told = vineleaf_here("plan", str(path), "-w", str(finished.workspace), "--json", small=True)
+    assert told.code == 2
+    (error,) = told.answer["errors"]
+    assert re.match(rf"{re.escape(str(path))}:\d+:\d+: mix.window.docs: ", error)
+    assert f"'{score}' is null or NaN for all" in error
+    documents = plan(recipe, finished, "--sweep", "gopher.words.min=50")["sweep"][0]
+    assert f"all {documents['sources']['docs']['pool_documents']:,} documents" in error
 
 
 def test_plots_are_written(recipe: Path, finished: Finished, tmp_path: Path) -> None:

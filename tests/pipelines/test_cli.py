@@ -287,6 +287,14 @@ def test_a_wrong_sweep_is_named_as_it_was_written(recipe, tmp_path):
     assert any("=4, tokens=5X: " in one and "does not fit" in one for one in errors)
 
 
+def test_plan_removes_what_a_killed_one_left(recipe, tmp_path):
+    left = tmp_path / "w" / "work" / "budget" / "0123" / "facts" / "shards"
+    left.mkdir(parents=True)
+    (left / "00000000").write_bytes(b"x")
+    assert invoke("plan", recipe, "--workspace", tmp_path / "w").exit_code == 0
+    assert list((tmp_path / "w" / "work" / "budget").iterdir()) == []
+
+
 def test_plan_of_a_new_workspace_says_what_is_to_do_and_runs_nothing(recipe, tmp_path):
     result = invoke("plan", recipe, "--workspace", tmp_path / "w", "--json")
     assert result.exit_code == 0, result.output

@@ -11,7 +11,7 @@ from transforms import storage
 from transforms.attributes import AlignmentError, write_table
 from transforms.datasets import Dataset, Manifest, OutputFile
 from transforms.dedup.pool import PoolShard
-from transforms.documents import ROWS_DIGEST_KEY, SCHEMA, rows_digest
+from transforms.documents import ROWS_DIGEST_KEY, SCHEMA, StoredTable, rows_digest
 from transforms.quality.conditions import Condition
 
 SIZE = pa.schema([pa.field("bytes", pa.int64()), pa.field("words", pa.int64())])
@@ -47,6 +47,8 @@ def filtered(shard, folder, *conditions):
     dataset = Dataset(str(folder / "candidates"), "f")
     judgement = Judgement(conditions, (), {"size": SIZE})
     assert filter_shard(TableTask(shard, dataset), {"web": judgement}) == "web/0"
+    with StoredTable(dataset.path("0.parquet")) as stored:
+        assert stored.group_rows == [2, 2], "row groups are those of the documents"
     table = pq.read_table(dataset.path("0.parquet"))
     return table["reason"].to_pylist(), dataset.read_record("0").counts
 

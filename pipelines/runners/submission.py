@@ -68,6 +68,9 @@ PATIENCE_MINUTES = 30.0
 ANSWER_SECONDS = 20.0  # for a job server to tell its options
 LOOK_SECONDS = 15.0  # between two looks at the files, at least
 LOOKS_SHARE = 0.02  # of the time, at most, that looking takes: folders can hold many files
+# How Beam's worker ends that cannot unpack functions, which is before it calls any: a traceback,
+# whose frames are indented, and the error.
+_UNPACKED = re.compile(r"/bundle_processor\.py\", line \d+, in create_operation\n(?:\s.*\n)*(\w.*)")
 
 
 class RunFailed(Exception):
@@ -329,6 +332,12 @@ def _reason(error: BaseException) -> str:
     """The sentence of the task that failed, from whatever the runner wrapped around it."""
     text = str(error).strip() or type(error).__name__
     _, marker, rest = text.rpartition("task failed: ")
+    if not marker and (unpacked := _UNPACKED.search(text)):
+        return (
+            f"a worker could not take up what was submitted ({unpacked[1]}): workers need the"
+            f" Python that submits, {sys.version_info.major}.{sys.version_info.minor}, and the same"
+            " packages"
+        )
     line = rest.splitlines()[0] if marker else text.splitlines()[-1]
     # These are sentences for users, whose kind adds nothing.
     line = re.sub(r"^transforms\.storage\.(DiskFull|DamagedFile): ", "", line)

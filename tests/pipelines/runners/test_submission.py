@@ -1,6 +1,7 @@
 """Submission: which runner, under which name, and when a job that was submitted is given up."""
 
 import re
+import sys
 import threading
 
 import apache_beam as beam
@@ -289,6 +290,29 @@ def test_the_sentence_of_a_task_that_failed_elsewhere_reaches_the_user(elsewhere
 
     with pytest.raises(RunFailed, match=r"^things, task t0: ValueError: upside down$"):
         elsewhere(work)
+
+
+def test_a_worker_of_another_python_is_told_as_such(elsewhere):
+    def work(job):
+        raise RuntimeError(
+            "Pipeline failed: java.lang.RuntimeException: Error received from SDK harness for"
+            " instruction 1: Traceback (most recent call last):\n"
+            '  File "/v/apache_beam/runners/worker/bundle_processor.py", line 1573,'
+            " in create_operation\n"
+            "    return creator(self, transform_id, transform_proto, payload, consumers)\n"
+            "           ^^^^^^^^\n"
+            '  File "/v/apache_beam/internal/cloudpickle/cloudpickle.py", line 515, in _walk\n'
+            "    for instr in dis.get_instructions(code):\n"
+            "IndexError: tuple index out of range\n\n\tat org.apache.beam.fn.Client.process\n"
+        )
+
+    with pytest.raises(RunFailed) as raised:
+        elsewhere(work)
+    series = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert str(raised.value) == (
+        "things: a worker could not take up what was submitted (IndexError: tuple index out of"
+        f" range): workers need the Python that submits, {series}, and the same packages"
+    )
 
 
 def test_an_interrupted_run_leaves_no_job(elsewhere, monkeypatch, tmp_path):

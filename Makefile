@@ -9,6 +9,16 @@ WORKERS ?= auto
 
 BIN := $(VENV)/bin
 
+# A Python that was named is not ignored because an environment of another one is there already.
+ifneq ($(and $(filter-out file,$(origin PYTHON)),$(wildcard $(BIN)/python),\
+  $(filter-out clean help,$(or $(MAKECMDGOALS),demo))),)
+SERIES := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+ifneq ($(shell $(PYTHON) $(SERIES)),$(shell $(BIN)/python $(SERIES)))
+$(error $(VENV) is of Python $(shell $(BIN)/python $(SERIES)), $(PYTHON) is not: name another \
+folder, as in make test PYTHON=$(PYTHON) VENV=.venv-other, or make clean first)
+endif
+endif
+
 .PHONY: demo test bench runners readers prism lint format clean help
 
 help:
@@ -21,6 +31,8 @@ help:
 	@echo "make lint                        ruff and mypy alone"
 	@echo "make format                      let ruff format the code"
 	@echo "make clean                       delete $(VENV) and all caches; workspaces stay"
+	@echo
+	@echo "PYTHON=python3.12 with any of them names the Python ($(PYTHON)), VENV=... its environment ($(VENV))"
 
 demo: $(VENV)/demo.installed
 	$(BIN)/vineleaf demo --workspace "$(WORKSPACE)"
@@ -56,7 +68,7 @@ $(VENV)/%.installed: setup.py constraints.txt | $(BIN)/python
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
-	  { echo "Vineleaf needs Python 3.11 or 3.12: name one, as in make PYTHON=python3.11 demo"; exit 2; }
+	  { echo "Vineleaf needs Python 3.11 or 3.12: name one, as in make demo PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
 clean:

@@ -109,6 +109,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0 AND CC-BY-SA-3.0",  # the second of transforms/quality/models
     python_requires=">=3.11,<3.13",
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+    ],
     packages=find_packages(include=["pipelines*", "transforms*", "expectations*", "mixes*"]),
     package_data={
         "mixes": ["*.yaml", "*.json", "small/*.yaml"],

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -111,3 +112,33 @@ def test_a_dependency_without_a_tested_version_is_refused(tmp_path):
     )
     assert ended.returncode != 0
     assert "constraints.txt names no version of numba" in ended.stderr
+
+
+def test_the_same_pythons_are_named_wherever_they_are_named():
+    setup, make = (ROOT / "setup.py").read_text(), (ROOT / "Makefile").read_text()
+    named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', setup)
+    lowest, above = named[0], f"3.{int(named[-1].split('.')[1]) + 1}"
+    assert f'python_requires=">={lowest},<{above}"' in setup
+    allowed = [f"({one.replace('.', ', ')})" for one in (lowest, above)]
+    assert f"{allowed[0]} <= sys.version_info[:2] < {allowed[1]}" in make
+    assert f"Vineleaf needs Python {' or '.join(named)}:" in make
+    assert f"Python {' or '.join(named)}," in (ROOT / "README.md").read_text()
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    assert checked["ruff"]["target-version"] == f"py{lowest.replace('.', '')}"
+    assert checked["mypy"]["python_version"] == lowest
+    assert f"{sys.version_info.major}.{sys.version_info.minor}" in named
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="missing: make")
+@pytest.mark.parametrize(("goal", "works"), [("lint", False), ("clean", True)])
+def test_make_does_not_test_with_another_python_than_the_one_named(tmp_path, goal, works):
+    there = tmp_path / "bin/python"
+    there.parent.mkdir()
+    there.write_text("#!/bin/sh\necho 3.9\n")
+    there.chmod(0o755)
+    named = [f"VENV={tmp_path}", f"PYTHON={sys.executable}"]
+    ended = subprocess.run(
+        ["make", "--dry-run", goal, *named], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (ended.returncode == 0) == works
+    assert (f"{tmp_path} is of Python 3.9, {sys.executable} is not" in ended.stderr) != works

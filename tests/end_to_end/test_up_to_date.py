@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,26 @@ def test_first_run_does_everything(finished: Finished) -> None:
         "documents", "benchmarks", "gopher", "language", "minhash", "contamination", "candidates",
         "exact_duplicates", "fuzzy_duplicates", "tokens", "selection", "mix",
     }  # fmt: skip
+
+
+def test_no_output_of_another_python_is_taken_for_one_of_this(finished: Finished) -> None:
+    """Each dataset's fingerprint holds the version of Unicode's tables, which each series of Python
+    has another one of, or is made of a dataset whose fingerprint does."""
+    manifests = {
+        manifest["fingerprint"]: manifest
+        for path in finished.workspace.glob("**/manifest.json")
+        for manifest in [json.loads(path.read_text())]
+    }
+
+    def tells(fingerprint: str) -> bool:
+        told = manifests[fingerprint]["parameters"].get("environment", {})
+        if told:
+            assert told["unicode"] == unicodedata.unidata_version
+        its = manifests[fingerprint]["inputs"].values()
+        return bool(told) or any(tells(one) for one in its if one in manifests)
+
+    assert {one["stage"] for one in manifests.values()} == finished.outcome.states.keys()
+    assert [one["stage"] for one in manifests.values() if not tells(one["fingerprint"])] == []
 
 
 def test_changed_share_runs_selection_and_mix_alone(

@@ -180,8 +180,9 @@ class FlinkCluster:
         found = []
         for name, process in self.processes.items():
             if name.startswith("taskmanager"):
-                children = Path(f"/proc/{process.pid}/task").glob("*/children")
-                found += [int(one) for child in children for one in child.read_text().split()]
+                for children in Path(f"/proc/{process.pid}/task").glob("*/children"):
+                    with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+                        found += [int(one) for one in children.read_text().split()]
         return sorted(found)
 
     def stop(self) -> None:

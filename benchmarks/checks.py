@@ -18,6 +18,7 @@ __all__ = [
     "same_kept",
     "same_labels",
     "same_marks",
+    "same_outputs",
     "same_planted",
     "same_text",
     "same_tokens",
@@ -28,7 +29,7 @@ VERDICTS_AGREE = 0.8  # of documents, each side with its own words
 SOME_VERDICTS_AGREE = 0.5  # of documents, where rules of one name count otherwise
 VERDICTS_EXPLAINED = 0.95  # of documents, where both sides take Vineleaf's words
 LABELS_AGREE = 0.99  # of documents
-SCORE_TOLERANCE = 1e-3  # of probabilities
+SCORE_TOLERANCE = 1e-5  # of probabilities
 ESTIMATE_FACTOR = 1.5  # of the standard deviation that theory gives
 ESTIMATE_BIAS = 0.02  # mean error of similarity
 PERMUTATIONS = 286
@@ -73,13 +74,13 @@ def same_verdicts(rule: str) -> Any:
     return check
 
 
-def same_marks(rule: str) -> Any:
-    """A check of {id: marks of a document's lines}: all of ours equal a plain reading of ours, and
-    all of theirs the same reading with the definitions of theirs that docs/rules.md lists, so that
-    whatever differs does so by these."""
+def same_marks(name: str) -> Any:
+    """A check of {id: marks of a document's lines}, ours under `name`: all of ours equal a plain
+    reading of ours, and all of theirs the same reading with the definitions of theirs that
+    docs/rules.md lists, so that whatever differs does so by these."""
 
     def check(ours: Any, theirs: Any) -> Check:
-        found, own = ours[rule], theirs["own words"]
+        found, own = ours[name], theirs["own words"]
         lines = [{one: of[one]["kept_lines"] for one in own} for of in (found, own)]
         read = _share_equal(found, theirs["plain reading"])
         explained = _share_equal(own, theirs["their definitions"])
@@ -183,6 +184,15 @@ def same_text(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Check:
         f"precision {precision:.2f} and {peer_precision:.2f},"
         f" recall {recall:.2f} and {peer_recall:.2f} of the words",
     )
+
+
+def same_outputs(ours: Any, theirs: Any) -> Check:
+    """{"kept", "tokens"} of one road run in two ways: all documents have the same fate, and as many
+    tokens are written."""
+    agreed = set(ours["kept"]) == set(theirs["kept"]) and ours["tokens"] == theirs["tokens"] > 0
+    told = f"{len(ours['kept']):,} and {len(theirs['kept']):,} documents kept"
+    equal = "the same" if agreed else "not the same"
+    return Check(agreed, f"{told}, {equal}; {ours['tokens']:,} and {theirs['tokens']:,} tokens")
 
 
 def same_kept(documents: Sequence[str]) -> Any:

@@ -43,10 +43,11 @@ def remove_left(workspace: Workspace) -> None:
     """Remove the folders of passes that no process works in. One that cannot be removed stays."""
     for name in get_args(Pass):
         folder = workspace.work(name, "")
+        if "://" not in folder:
+            _remove_folders(folder)
+            continue
         with suppress(OSError):
-            if "://" not in folder:
-                _remove_folders(folder)
-            elif s3.is_s3(folder) or gcs.is_gcs(folder):
+            if s3.is_s3(folder) or gcs.is_gcs(folder):
                 _remove_objects(folder)
 
 
@@ -73,15 +74,14 @@ def _make(workspace: Workspace, name: Pass) -> tuple[str, IO[str] | None]:
 
 
 def _remove_folders(parent: str) -> None:
+    if not os.path.isdir(parent):
+        return
     for folder in sorted(one.path for one in os.scandir(parent) if one.is_dir()):
-        try:
-            with open(os.path.join(folder, LOCK), encoding="utf-8") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-        except FileNotFoundError:  # of before there were locks, or just being made: made once more
+        # Where there is no lock yet (of before there were locks, or just being made) it is made
+        # here, so that a maker that comes to it finds it held, or gone, and makes another folder.
+        with suppress(OSError), open(os.path.join(folder, LOCK), "a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: one works there
             shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            continue  # somebody works there
 
 
 def _remove_objects(parent: str) -> None:

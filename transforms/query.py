@@ -31,7 +31,7 @@ __all__ = [
     "tables_named",
 ]
 
-EVALUATED_ROWS = 1 << 16  # of which SQL is asked at once: each question has its cost
+EVALUATED_ROWS = 1 << 16  # that SQL is asked of at once, at least: each question has its cost
 
 _REFUSED = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "*"}
 # DuckDB calls them consistent, yet they look at the clock.
@@ -139,6 +139,9 @@ def evaluate(
         relation = connection.sql(f"SELECT {selected} FROM attributes")
         result: pa.Table = relation.to_arrow_table()
     except duckdb.Error as error:
+        if len(expressions) > 1:  # which one is it?
+            for one in expressions:
+                evaluate([one], tables, rows)
         raise QueryError(f"{_first_line(error)}: {' and '.join(expressions)}") from error
     finally:
         connection.unregister("attributes")

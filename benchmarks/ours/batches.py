@@ -52,10 +52,10 @@ def read_record_batches(task: Task) -> list[pa.RecordBatch]:
 
 
 def annotate_all(
-    task: Task, annotators: Sequence[Annotator], answer: Callable[[Tables, pa.Array], Any]
+    task: Task, annotators: Sequence[Annotator], answer: Callable[[Any, pa.Array], Any]
 ) -> Work:
     """The work of running annotators over all batches, which share what is found once. `answer`
-    gets the tables and all ids."""
+    gets what `run` gave, the tables, and all ids."""
     batches = read_record_batches(task)
 
     def run(chosen: Sequence[pa.RecordBatch]) -> Tables:

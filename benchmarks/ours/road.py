@@ -9,6 +9,7 @@ large (`cut_anew`).
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -25,8 +26,8 @@ from benchmarks.inputs import read_documents
 from benchmarks.ours.contamination import benchmarks
 from benchmarks.work import Task, Work
 from pipelines.cli import app
-from pipelines.cli.outcomes import own_process
 from transforms.decontamination.benchmarks import Benchmark
+from transforms.tokens.token_files import TOKEN_BYTES
 
 __all__ = ["cut_anew", "road", "road_recipe", "up_to_date"]
 
@@ -37,7 +38,8 @@ FEW_TOKENS = 1000  # of the mix of the first run
 
 
 def road(task: Task) -> Work:
-    """Run with `options["workers"]` threads; the answer is {"kept": ids, "tokens": number}."""
+    """Run with `options["workers"]` threads; the answer is {"kept": ids, "tokens": number that the
+    token files hold}."""
     recipe, size, _ = _prepare(task)
     tokens = _available_tokens(task, recipe)
     _write_recipe(task, recipe, tokens)
@@ -52,7 +54,7 @@ def road(task: Task) -> Work:
         run=run,
         run_bytes=size,
         warm=lambda: None,
-        answer=lambda workspace: {"kept": _kept(workspace), "tokens": tokens},
+        answer=lambda workspace: {"kept": _kept(workspace), "tokens": _written_tokens(workspace)},
     )
 
 
@@ -80,7 +82,6 @@ def _workers(task: Task) -> list[str]:
 
 def _prepare(task: Task) -> tuple[str, int, str]:
     """(recipe of few tokens, bytes of text, workspace where it has run once)."""
-    own_process()  # of the command: as a user runs it, it ends with the process
     documents = cut_anew(read_documents(task.corpus, task.text_bytes), task.options.get("turns", 1))
     folder = os.path.join(task.scratch, "input")
     os.makedirs(folder)
@@ -91,6 +92,9 @@ def _prepare(task: Task) -> tuple[str, int, str]:
     _write_recipe(task, recipe, FEW_TOKENS)
     first = os.path.join(task.scratch, "first")
     _vineleaf("run", recipe, "--workspace", first, "--", *_workers(task))
+    # What was imported stays and is never looked through again, as where the command runs alone.
+    gc.collect()
+    gc.freeze()
     return recipe, sum(len(one["text"].encode()) for one in documents), first
 
 
@@ -154,6 +158,11 @@ def road_recipe(inputs: str, looked_for: Sequence[Benchmark], tokens: int) -> di
         "mix": {"tokens": tokens, "tokenizer": "cl100k_base", "shares": {SOURCE: 1.0}},
         "gates": dict.fromkeys(("removed", "duplicates", "contaminated"), anything),
     }
+
+
+def _written_tokens(workspace: str) -> int:
+    files = Path(workspace, "mixes").rglob("*.npy")
+    return sum(file.stat().st_size for file in files) // TOKEN_BYTES
 
 
 def _kept(workspace: str) -> list[str]:

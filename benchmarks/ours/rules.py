@@ -13,7 +13,7 @@ from transforms.quality.conditions import Condition
 from transforms.quality.rules import rule
 from transforms.query import evaluate
 
-__all__ = ["c4_marks", "one_rule", "web_rules"]
+__all__ = ["table_marks", "one_rule", "web_rules"]
 
 WEB_RULES = ("gopher", "c4", "fineweb", "madlad", "dolma3_lines")
 _REPETITION = ("gopher.duplicate_", "gopher.top_")  # starts of reasons
@@ -51,14 +51,14 @@ def web_rules(task: Task) -> Work:
                 columns = [column.fill_null(False).to_pylist() for column in met]
                 kept.extend(all(values) for values in zip(*columns, strict=True))
             verdicts[name] = dict(zip(ids.to_pylist(), kept, strict=True))
-        marks = [one for table in tables for one in c4_marks(table["c4"])]
+        marks = [one for table in tables for one in table_marks(table["c4"])]
         verdicts["c4 marks"] = dict(zip(ids.to_pylist(), marks, strict=True))
         return verdicts
 
     return annotate_all(task, list(annotators.values()), answer)
 
 
-def c4_marks(table: pa.RecordBatch) -> list[dict[str, int]]:
+def table_marks(table: pa.RecordBatch) -> list[dict[str, int]]:
     """Marks of each document, of a table of C4's annotator."""
     columns = ["javascript_lines" if mark == "javascript" else mark for mark in MARKS]
     rows = zip(*(table.column(name).to_pylist() for name in columns), strict=True)

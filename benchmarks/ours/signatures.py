@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 
 from benchmarks.inputs import read_pairs
 from benchmarks.ours.batches import Tables, annotate_all, batch
 from benchmarks.work import Task, Work
-from transforms.dedup.exact import ExactHash, hash_halves
+from transforms.dedup.exact import ExactHash, exact_dtype, group_exact, hash_halves
 from transforms.dedup.minhash import NGRAM, PERMUTATIONS, SEED, MinHash
 from transforms.documents import DocumentBatch
 from transforms.kernels.minhash import signatures
@@ -38,18 +36,22 @@ def minhash(task: Task) -> Work:
 
 
 def exact(task: Task) -> Work:
-    """Hashes of all texts; the answer is the sorted ids of all documents whose text stood before,
-    in the order of the corpus."""
+    """Hashes of all texts, grouped; the answer is the sorted ids of all documents whose text stood
+    before, in the order of the corpus."""
+    hashed = annotate_all(
+        task, [ExactHash()], lambda copies, ids: sorted(ids.take(copies).to_pylist())
+    )
+    return hashed._replace(run=lambda: _find_copies(hashed.run()))
 
-    def answer(tables: Tables, ids: pa.Array) -> list[str]:
-        halves = [hash_halves(table["exact"].column("text_hash")) for table in tables]
-        known: set[Any] = set()
-        again = []
-        keys = ((int(high), int(low)) for pair in halves for high, low in zip(*pair, strict=True))
-        for identifier, key in zip(ids.to_pylist(), keys, strict=True):
-            if key in known:
-                again.append(identifier)
-            known.add(key)
-        return sorted(again)
 
-    return annotate_all(task, [ExactHash()], answer)
+def _find_copies(tables: Tables) -> pa.Array:
+    """Numbers, over all batches, of the rows that are no first of their text."""
+    column = pa.chunked_array([table["exact"].column("text_hash") for table in tables])
+    hashes = column.combine_chunks()
+    rows = np.zeros(len(hashes), exact_dtype(0))
+    rows["key"], rows["low"] = hash_halves(hashes)
+    rows["address"] = np.arange(len(rows))
+    rows["stands_for"] = 1
+    rows = np.sort(rows[hashes.is_valid().to_numpy(zero_copy_only=False)])
+    found = np.concatenate(list(group_exact(lambda: [rows])))
+    return pa.array(found["address"][found["address"] != found["survivor"]])

@@ -46,6 +46,7 @@ from transforms.tokens.tokenizer import Tokenizer
 
 __all__ = [
     "ABOUT",
+    "DESCRIBED",
     "INDEX_FILE",
     "LEDGER_FILE",
     "PLAN_FILE",
@@ -63,6 +64,8 @@ TOKENIZER_FILE = "about/tokenizer"
 INDEX_FILE = "about/benchmarks.arrow"
 PLAN_FILE = "about/plan.json"
 LEDGER_FILE = "about/ledger.json"
+# What `describe_mix` may give: written when all tasks are done, so no task's record has it.
+DESCRIBED = (PLAN_FILE, LEDGER_FILE, SHARES_PLOT, FUNNEL_PLOT, QUALITY_PLOT, README)
 
 
 @dataclass(frozen=True)

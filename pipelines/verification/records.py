@@ -1,12 +1,13 @@
 """Verify the records of a mix's tasks, which the run leaves beside the mix's files.
 
 In: a mix and its manifest. Out: one check. The manifest lists no record, so each is proven by the
-digest that it carries, its files by what the manifest says of them, and the counts of all by the
-manifest's. Readers need no record: a copy of a mix may lack the whole folder.
+digest that it carries, its files by what the manifest says of them, and that none lacks by the
+manifest's files and counts. Readers need no record: a copy of a mix may lack the whole folder.
 """
 
 from __future__ import annotations
 
+from pipelines.mixing.about import DESCRIBED
 from pipelines.verification.check import Check
 from transforms import storage
 from transforms.datasets import Dataset, Manifest, sum_counts
@@ -18,7 +19,7 @@ def check_records(dataset: Dataset, manifest: Manifest) -> Check:
     """Whether all records below `records/` are whole and of this mix."""
     problems = []
     listed = {file.path: file for file in manifest.files}
-    counts = []
+    counts, recorded = [], set(DESCRIBED)
     tasks = sorted(dataset.finished_tasks())
     for task in tasks:
         name = f"records/{task}.json"
@@ -32,6 +33,9 @@ def check_records(dataset: Dataset, manifest: Manifest) -> Check:
         other = [file.path for file in record.files if listed.get(file.path) != file]
         problems += [f"{name} tells otherwise of {path} than the manifest" for path in other[:1]]
         counts.append(record.counts)
+        recorded |= {file.path for file in record.files}
+    lost = sorted(listed.keys() - recorded) if tasks and not problems else []
+    problems += [f"the record of {path} is not there" for path in lost]
     if tasks and not problems and sum_counts(counts) != manifest.counts:
         problems.append("the counts of all records are not those of the manifest")
     return Check("records are of the tasks of this mix", not problems, problems[:10], [])

@@ -8,6 +8,7 @@ from benchmarks.checks import (
     same_kept,
     same_labels,
     same_marks,
+    same_outputs,
     same_planted,
     same_text,
     same_tokens,
@@ -90,9 +91,9 @@ def test_tokens():
 
 def test_labels():
     ours = {one: ["en", 0.9] for one in IDS}
-    assert same_labels(ours, {one: ["en", 0.9004] for one in IDS}).ok
+    assert same_labels(ours, {one: ["en", 0.900005] for one in IDS}).ok
     assert not same_labels(ours, {one: ["de", 0.9] for one in IDS}).ok
-    assert not same_labels(ours, {one: ["en", 0.91] for one in IDS}).ok
+    assert not same_labels(ours, {one: ["en", 0.9001] for one in IDS}).ok
     assert not same_labels(ours, {}).ok
 
 
@@ -116,6 +117,14 @@ def test_text():
     assert same_text(ours, {"page": [0.9, 0.95]}).ok
     assert not same_text(ours, {"page": [0.9, 0.5]}).ok
     assert not same_text({"page": [0.3, 1.0]}, ours).ok
+
+
+def test_outputs_of_one_road_run_in_two_ways():
+    ours = {"kept": IDS[:50], "tokens": 5}
+    assert same_outputs(ours, {"kept": IDS[49::-1], "tokens": 5}).ok
+    assert not same_outputs(ours, {"kept": IDS[:49], "tokens": 5}).ok
+    assert not same_outputs(ours, {"kept": IDS[:50], "tokens": 4}).ok
+    assert not same_outputs({"kept": [], "tokens": 0}, {"kept": [], "tokens": 0}).ok
 
 
 def test_fates():

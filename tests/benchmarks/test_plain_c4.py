@@ -40,7 +40,7 @@ def test_each_difference_is_one():
 
 def test_marks_equal_those_of_the_rule():
     from benchmarks.ours.batches import batch
-    from benchmarks.ours.rules import c4_marks as marks_of_table
+    from benchmarks.ours.rules import table_marks
     from transforms.documents import DocumentBatch
     from transforms.quality.c4 import C4
 
@@ -48,4 +48,4 @@ def test_marks_equal_those_of_the_rule():
     rows = [{"id": str(n), "text": text, "source": "s"} for n, text in enumerate(texts)]
     for words in (3, 5):
         table = C4(words_per_line=words).annotate(DocumentBatch(batch(rows)))
-        assert marks_of_table(table) == [c4_marks(text, words) for text in texts]
+        assert table_marks(table) == [c4_marks(text, words) for text in texts]

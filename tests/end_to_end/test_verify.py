@@ -206,6 +206,13 @@ def test_a_record_that_is_not_of_the_mix(mix: MixCopy, tamper: Callable[[Path], 
     assert check_records(*Dataset.published(str(mix.folder))).ok is False
 
 
+def test_a_record_that_counts_nothing_is_missed_by_its_files(mix: MixCopy) -> None:
+    (mix.base / "records" / "about.json").unlink()
+    check = check_records(*Dataset.published(str(mix.folder)))
+    assert not check.ok
+    assert "the record of about/recipe.json is not there" in check.seen
+
+
 def test_a_record_that_tells_of_another_file_is_named(mix: MixCopy) -> None:
     path = a_record(mix)
     told = json.loads(path.read_text())

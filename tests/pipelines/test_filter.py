@@ -73,6 +73,15 @@ def test_the_order_of_the_rules_changes_reasons_and_neither_verdicts_nor_what_is
         assert one[name] == other[name]
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_verdicts_are_the_same_however_many_rows_are_judged_at_once(
+    shard, tmp_path, monkeypatch, rows
+):
+    wanted = filtered(shard, tmp_path / "all", WORDS, BYTES)
+    monkeypatch.setattr("pipelines.filter.EVALUATED_ROWS", rows)
+    assert filtered(shard, tmp_path / "few", WORDS, BYTES) == wanted
+
+
 def test_without_rules_all_are_candidates(shard, tmp_path):
     reasons, counts = filtered(shard, tmp_path)
     assert reasons == [None] * 4

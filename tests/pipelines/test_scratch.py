@@ -77,6 +77,32 @@ def test_a_folder_that_was_removed_while_it_was_made_is_made_once_more(workspace
         assert os.path.exists(os.path.join(folder, "lock"))
 
 
+def test_a_folder_that_has_no_lock_yet_is_held_while_it_is_removed(workspace, monkeypatch):
+    """So whoever is just making it does not take it for its own."""
+    folder = workspace.work("budget", "made")
+    os.makedirs(folder)
+    rmtree, held = module.shutil.rmtree, []
+
+    def remove(path, **options):
+        with open(os.path.join(path, "lock"), "a") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(path)
+        rmtree(path, **options)
+
+    monkeypatch.setattr(module.shutil, "rmtree", remove)
+    remove_left(workspace)
+    assert held == [folder]
+    assert not os.path.exists(folder)
+
+
+def test_a_folder_that_cannot_be_removed_keeps_no_other(workspace):
+    os.makedirs(storage.join(workspace.work("budget", "a"), "lock"))  # no file can be opened there
+    other = workspace.work("budget", "b")
+    os.makedirs(other)
+    remove_left(workspace)
+    assert not os.path.exists(other)
+
+
 def test_folders_of_a_store_are_left_when_they_are_old(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")

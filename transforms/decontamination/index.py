@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -52,13 +53,14 @@ __all__ = [
     "load_index",
 ]
 
-INDEX_VERSION = 6  # raised when equal items and parameters make another index
+INDEX_VERSION = 7  # raised when equal items and parameters make another index
 NGRAM_WORDS = 8  # words
 WHOLE_FIELD_WORDS = 5  # words from which a question of fewer than n words counts by itself
 WHOLE_JOINED_WORDS = 4  # words from which fields joined count when they have fewer than n
 MAX_NGRAM_WORDS = 64
 MAX_FIELDS = 32  # field names of one benchmark: bits of a mask
-_STORED_VERSION = f"{INDEX_VERSION}.{WORDS_VERSION}"  # an index fits one definition of words only
+# An index fits one definition of words only, which the tables of Unicode are a part of.
+_STORED_VERSION = f"{INDEX_VERSION}.{WORDS_VERSION}.{unicodedata.unidata_version}"
 
 
 @dataclass(frozen=True)

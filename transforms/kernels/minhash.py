@@ -98,7 +98,8 @@ def _sign(hashes, bounds, n, a, b, out):  # type: ignore[no-untyped-def]
 
 def signatures(words: Words, ngram: int, seed: int, count: int) -> npt.NDArray[np.uint32]:
     """Signatures of all documents, uint32[documents, count]; `EMPTY` throughout where there is no
-    word. `ngram` in words, 1 or more. Scratch memory is 1 KB whatever the documents."""
+    word. `ngram` in words, 1 or more. Scratch memory is 1 KB and 12 bytes a value, whatever
+    the documents."""
     if ngram < 1:
         raise ValueError(f"ngram must be 1 word or more (got {ngram})")
     # Whole vectors: what is left over of one is permuted value by value, at a tenth of the speed.

@@ -1,7 +1,7 @@
 """Conditions: what is asked of a document's attributes, as SQL; nothing is decided in annotators.
 
 A condition bounds one column of an attribute table, or the greatest of several. It is evaluated
-over one row group at a time (transforms/query.py), and a document that does not meet it is removed
+over a row group, or several (transforms/query.py), and a document that does not meet it is removed
 for its reason.
 """
 

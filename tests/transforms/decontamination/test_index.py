@@ -1,10 +1,12 @@
 """The index: what it holds, what it leaves out and says so, and its file."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from transforms.decontamination import index as index_module
 from transforms.decontamination.benchmarks import Item
 from transforms.decontamination.index import (
     INDEX_VERSION,
@@ -176,7 +178,7 @@ def test_a_file_that_is_no_whole_index_is_refused(tmp_path: Path) -> None:
     index_of(*items()).save(str(path))
     whole = path.read_bytes()
     key = index_of(*items()).lookup.keys[:1].tobytes()
-    version = f"{INDEX_VERSION}.{WORDS_VERSION}".encode()
+    version = f"{INDEX_VERSION}.{WORDS_VERSION}.{unicodedata.unidata_version}".encode()
     for content, message in (
         (whole[:-30], "no n-gram index"),
         (b"", "no n-gram index"),
@@ -186,6 +188,17 @@ def test_a_file_that_is_no_whole_index_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=message):
             NgramIndex.load(str(path))
+
+
+def test_an_index_of_other_tables_of_unicode_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is a word differs between them, so its n-grams would be missed."""
+    path = str(tmp_path / "index.arrow")
+    index_of(*items()).save(path)
+    monkeypatch.setattr(index_module, "_STORED_VERSION", f"{INDEX_VERSION}.{WORDS_VERSION}.99.0.0")
+    with pytest.raises(ValueError, match=r"not .*99\.0\.0: build it anew"):
+        NgramIndex.load(path)
 
 
 def test_more_fields_than_a_mask_holds_are_refused() -> None:

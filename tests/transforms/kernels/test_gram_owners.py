@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.kernels.gram_owners import group_grams
+from transforms.kernels.gram_owners import LONG_BUCKET, group_grams
 
 # Few hashes, so that they meet: some share their first bits, some all but the last one.
 HASHES = st.sampled_from([0, 1, 2, 1 << 63, (1 << 63) + 1, (1 << 64) - 1])
@@ -41,6 +41,20 @@ def test_each_gram_has_its_owners_in_order_with_the_fields_of_the_first_text(
         )
     ]
     assert found == [(key, list(its.items())) for key, its in sorted(wanted.items())]
+
+
+def test_frequent_grams_that_share_a_bucket_are_told_apart() -> None:
+    most = 5 * LONG_BUCKET
+    hashes = np.tile(np.array([7, 5, 6, 5], np.uint64), most)
+    lengths = np.tile(np.array([8, 8, 8, 3], np.uint8), most)
+    texts = np.arange(4 * most, dtype=np.int32)
+    owned = group_grams(hashes, lengths, texts, texts, np.ones(len(texts), np.uint32))
+    assert owned.keys.tolist() == [5, 5, 6, 7]
+    assert owned.lengths.tolist() == [3, 8, 8, 8]
+    assert owned.bounds.tolist() == [most * number for number in range(5)]
+    assert owned.owner.tolist() == [
+        number for first in (3, 1, 2, 0) for number in range(first, 4 * most, 4)
+    ]
 
 
 def test_many_grams_fill_many_buckets() -> None:

@@ -22,6 +22,7 @@ from transforms.kernels.unicode import (
     digit_table,
     fold_table,
     lower_table,
+    upper_table,
 )
 
 EVERY = "".join(chr(code) for code in range(CODE_POINTS) if not 0xD800 <= code < 0xE000)
@@ -112,6 +113,11 @@ def test_lower_case_is_that_of_python_where_it_is_one_code_point():
     for code in range(CODE_POINTS):
         lowered = chr(code).lower()
         assert table[code] == (ord(lowered) if len(lowered) == 1 else code)
+
+
+def test_upper_case_is_that_of_python():
+    table = upper_table()
+    assert [code for code in range(CODE_POINTS) if table[code] != chr(code).isupper()] == []
 
 
 def test_digits_are_those_of_the_running_python():

@@ -17,6 +17,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, Literal, get_args
 from uuid import uuid4
 
+from pipelines.runners.submission import RunFailed
 from pipelines.workspace import Workspace
 from transforms import gcs, s3, storage
 from transforms.exchange import remove_runs
@@ -30,8 +31,13 @@ Pass = Literal["budget", "window", "what-if"]
 
 @contextmanager
 def scratch(workspace: Workspace, name: Pass) -> Iterator[str]:
-    """A folder for one pass, removed with all that is in it when the block ends."""
-    folder, lock = _make(workspace, name)
+    """A folder for one pass, removed with all that is in it when the block ends. RunFailed where
+    nothing can be written."""
+    try:
+        folder, lock = _make(workspace, name)
+    except OSError as error:
+        told = error.strerror or str(error)
+        raise RunFailed(f"the workspace {workspace.uri} cannot be written: {told}") from error
     with lock or nullcontext():
         try:
             yield folder

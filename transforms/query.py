@@ -35,6 +35,7 @@ EVALUATED_ROWS = 1 << 16  # that SQL is asked of at once, at least: each questio
 
 _REFUSED = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "*"}
 # DuckDB calls them consistent, yet they look at the clock.
+_PURE_MACROS = frozenset({"nullif"})  # which its list of functions has as something else
 _OF_TODAY = frozenset({"age", "current_localtime", "current_localtimestamp"})
 # What columns hold, number and text, when an expression is tried; one that fails for all is wrong.
 _EXAMPLES = ((0, ""), (1, "1"), (100, "en"))
@@ -246,7 +247,7 @@ def _pure_functions() -> frozenset[str]:
         )
         .fetchall()
     )
-    return frozenset(name for (name,) in rows) - _OF_TODAY
+    return (frozenset(name for (name,) in rows) | _PURE_MACROS) - _OF_TODAY
 
 
 def _connection() -> duckdb.DuckDBPyConnection:

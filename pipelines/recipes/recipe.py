@@ -32,7 +32,7 @@ from pipelines.recipes.pool_part import (
     read_source,
 )
 from transforms import storage
-from transforms.tokens.specification import TokenizerSpec
+from transforms.tokens.specification import TIKTOKEN_PATTERNS, TokenizerSpec
 
 __all__ = [
     "Problem",
@@ -88,7 +88,8 @@ class Recipe:
     def tokenizer(self, workspace: str) -> TokenizerSpec:
         """What the recipe says of its tokenizer; a file's path is resolved, any other name kept.
 
-        RecipeError for an empty name and a folder without a `tokenizer.json`.
+        RecipeError for an empty name, a folder without a `tokenizer.json`, and what stands beside
+        the name of an encoding that has its own.
         """
         spec = TokenizerSpec.from_recipe(self.mix.tokenizer)
         if not spec.name:
@@ -101,7 +102,15 @@ class Recipe:
         if found is not None and found != inside and os.path.isdir(found):
             message = f"the folder {found} has no tokenizer.json; name a tokenizer's file"
             raise RecipeError([self.problem(("mix", "tokenizer"), message)])
-        return spec if found is None else replace(spec, name=found)
+        if found is not None:
+            return replace(spec, name=found)
+        if spec.name in TIKTOKEN_PATTERNS and (spec.pattern or spec.special_tokens):
+            message = (
+                f"'{spec.name}' has a split pattern and special tokens of its own: leave out"
+                " 'pattern' and 'special_tokens', or name its rank file"
+            )
+            raise RecipeError([self.problem(("mix", "tokenizer"), message)])
+        return spec
 
 
 def _pattern(folder: str, path: str, workspace: str) -> str:

@@ -32,6 +32,8 @@ def check_records(dataset: Dataset, manifest: Manifest) -> Check:
             problems.append(f"{name} is the record of another task, {record.task}")
         other = [file.path for file in record.files if listed.get(file.path) != file]
         problems += [f"{name} tells otherwise of {path} than the manifest" for path in other[:1]]
+        if not record.files and not record.counts:
+            problems.append(f"{name} tells of nothing, as no task of a mix does")
         counts.append(record.counts)
         recorded |= {file.path for file in record.files}
     lost = sorted(listed.keys() - recorded) if tasks and not problems else []

@@ -15,7 +15,7 @@ import tokenizers
 from small_pool import ITEMS, Finished, Pool, published, read_tokens, vineleaf, vineleaf_here
 
 from pipelines.verification.records import check_records
-from transforms.datasets import Dataset, fingerprint_of
+from transforms.datasets import Dataset, TaskRecord, fingerprint_of
 
 SCAN = "benchmark n-grams in the decoded tokens"
 
@@ -211,6 +211,15 @@ def test_a_record_that_counts_nothing_is_missed_by_its_files(mix: MixCopy) -> No
     check = check_records(*Dataset.published(str(mix.folder)))
     assert not check.ok
     assert "the record of about/recipe.json is not there" in check.seen
+
+
+def test_a_record_of_nothing_is_named(mix: MixCopy) -> None:
+    dataset, manifest = Dataset.published(str(mix.folder))
+    dataset.write_record(TaskRecord("more", [], {}))
+    check = check_records(dataset, manifest)
+    assert (check.ok, check.seen) == (
+        False, ["records/more.json tells of nothing, as no task of a mix does"]
+    )  # fmt: skip
 
 
 def test_a_record_that_tells_of_another_file_is_named(mix: MixCopy) -> None:

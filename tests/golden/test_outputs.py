@@ -56,6 +56,7 @@ from pipelines.workspace import Workspace
 from transforms import storage
 from transforms.annotators import RuleFile
 from transforms.datasets import Dataset
+from transforms.decontamination import index as index_module
 from transforms.decontamination.annotator import Decontaminate
 from transforms.decontamination.benchmarks import Item
 from transforms.decontamination.index import INDEX_VERSION, IndexParameters, build_index
@@ -264,9 +265,15 @@ class Pool:
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("index") / "index.arrow")
+    with pytest.MonkeyPatch.context() as patch:  # the same on each Python, whose Unicode differs
+        patch.setattr(index_module, "_STORED_VERSION", f"{INDEX_VERSION}.{WORDS_VERSION}")
+        yield path, _save_index(path)
+
+
+def _save_index(path):
     built = build_index(INDEX_ITEMS, IndexParameters(ignore=("to be or not to be that is it",)))
     built.save(path)
-    return path, built
+    return built
 
 
 @pytest.fixture(scope="module")

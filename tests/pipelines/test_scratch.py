@@ -14,6 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines import scratch as module
+from pipelines.runners.submission import RunFailed
 from pipelines.scratch import remove_left, scratch
 from pipelines.workspace import Workspace
 from transforms import storage
@@ -101,6 +102,13 @@ def test_a_folder_that_cannot_be_removed_keeps_no_other(workspace):
     os.makedirs(other)
     remove_left(workspace)
     assert not os.path.exists(other)
+
+
+def test_a_workspace_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "w").write_text("no folder")
+    told = f"the workspace {tmp_path}/w cannot be written: "
+    with pytest.raises(RunFailed, match=told), scratch(Workspace(str(tmp_path / "w")), "budget"):
+        pass
 
 
 def test_folders_of_a_store_are_left_when_they_are_old(monkeypatch):

@@ -47,7 +47,7 @@ class DolmaReader:
 
     @property
     def version(self) -> int:
-        return 4
+        return 5
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -171,6 +171,8 @@ def to_document(
         if times[key] is not None:
             del fields[key]
     metadata = _metadata_of(fields.pop("metadata", None))
+    if isinstance(metadata, str):
+        return Rejected(place, "key repeated", metadata, True)
     for key, value in fields.items():
         if value is not None:
             while key in metadata:
@@ -179,13 +181,17 @@ def to_document(
     return Document(identifier, text, times["added"], times["created"], metadata)
 
 
-def _metadata_of(value: Any) -> dict[str, Any]:
-    """A record's metadata: an object or JSON of one; anything else is kept under its own key."""
+def _metadata_of(value: Any) -> dict[str, Any] | str:
+    """A record's metadata: an object or JSON of one; anything else is kept under its own key. A
+    key that such a JSON has twice, in its stead."""
     if isinstance(value, str):
         try:
-            value = orjson.loads(value)
+            read = orjson.loads(value)
         except orjson.JSONDecodeError:
             return {"metadata": value}
+        if isinstance(read, dict) and count_keys(value.encode()) != _count_keys(read):
+            return _repeated_key(value.encode())
+        value = read
     if isinstance(value, dict):
         return dict(value)
     return {} if value is None else {"metadata": value}

@@ -41,14 +41,15 @@ class ParquetReader:
     "record repeated" (removed). Also removed: "no text" (blank). Quarantined, with the row's
     number from 0: "text is not a string" (null), "id is not a string" (nor an integer), "control
     character in id", "NUL byte", "invalid UTF-8", "value has no JSON form" (a time that Python
-    cannot hold, an unknown zone); per row group "broken row group", the rows before it being kept
-    (also when it or the file holds other than the number of rows that it says);
-    per file "unreadable file", "column named twice", "no text column".
+    cannot hold, an unknown zone), "key repeated" (in metadata that is a JSON text); per row group
+    "broken row group", the rows before it being kept (also when it or the file holds other than the
+    number of rows that it says); per file "unreadable file", "column named twice", "no text
+    column".
     """
 
     @property
     def version(self) -> int:
-        return 5
+        return 6
 
     @property
     def packages(self) -> tuple[str, ...]:

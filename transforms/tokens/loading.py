@@ -19,14 +19,18 @@ from transforms import storage
 from transforms.datasets import fingerprint_of
 from transforms.once import once_per_process
 from transforms.tokens.ranks import (
-    TIKTOKEN_PATTERNS,
     from_ranks,
     read_ranks,
     tiktoken_ranks,
     tiktoken_special,
     write_ranks,
 )
-from transforms.tokens.specification import IDENTITY_VERSION, TokenizerError, TokenizerSpec
+from transforms.tokens.specification import (
+    IDENTITY_VERSION,
+    TIKTOKEN_PATTERNS,
+    TokenizerError,
+    TokenizerSpec,
+)
 from transforms.tokens.tokenizer import Tokenizer
 from transforms.tokens.tokenizer_json import from_json
 

@@ -23,24 +23,12 @@ if TYPE_CHECKING:
     import tiktoken
 
 __all__ = [
-    "TIKTOKEN_PATTERNS",
     "from_ranks",
     "read_ranks",
     "tiktoken_ranks",
     "tiktoken_special",
     "write_ranks",
 ]
-
-# Split patterns of the encodings that tiktoken has by name.
-TIKTOKEN_PATTERNS = {
-    "cl100k_base": "cl100k",
-    "gpt2": "gpt2",
-    "o200k_base": "o200k",
-    "o200k_harmony": "o200k",
-    "p50k_base": "gpt2",
-    "p50k_edit": "gpt2",
-    "r50k_base": "gpt2",
-}
 
 
 def tiktoken_ranks(name: str) -> dict[bytes, int]:

@@ -12,8 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Identity", "TokenizerError", "TokenizerSpec", "identify"]
+__all__ = ["TIKTOKEN_PATTERNS", "Identity", "TokenizerError", "TokenizerSpec", "identify"]
 
+# Split patterns of the encodings that tiktoken has by name.
+TIKTOKEN_PATTERNS = {
+    "cl100k_base": "cl100k",
+    "gpt2": "gpt2",
+    "o200k_base": "o200k",
+    "o200k_harmony": "o200k",
+    "p50k_base": "gpt2",
+    "p50k_edit": "gpt2",
+    "r50k_base": "gpt2",
+}
 # Tokens that close a document or fill a sequence, first of these that a `tokenizer.json` has,
 # unless the recipe names one.
 EOS_NAMES = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]")

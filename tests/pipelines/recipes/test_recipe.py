@@ -470,6 +470,7 @@ def test_epochs_of_a_source_default_to_default(load):
         ("", "is empty"),
         ("{name: ''}", "is empty"),
         ("{workspace}", "has no tokenizer.json"),
+        ("{name: cl100k_base, pattern: gpt2}", "has a split pattern and special tokens of its own"),
         ("in", "has no tokenizer.json"),
         ("{name: in}", "has no tokenizer.json"),
     ],

@@ -288,6 +288,7 @@ def test_every_line_is_a_document_or_a_reject(
         (b'{"id": "a", "text"\t\r : "one", "text": "two", "x": "\\":"}', "text"),
         (b'{"b\\\\" : 1, "id": "a", "text": "\\":", "b\\\\" : 2}', "b\\"),
         (b'{"b\\\\": 1, "text": "one", "text": "two"}', "text"),
+        (b'{"id": "a", "text": "one", "metadata": "{\\"k\\":1,\\"k\\":2}"}', "k"),
     ],
 )
 def test_a_key_that_an_object_has_twice_is_told(tmp_path: Path, line: bytes, key: str) -> None:

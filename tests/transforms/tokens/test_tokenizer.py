@@ -30,8 +30,7 @@ from transforms.kernels.words import find_words
 from transforms.tokens import tokenizer as tokenizer_module
 from transforms.tokens import tokenizer_json
 from transforms.tokens.loading import file_content, file_spec, load_tokenizer
-from transforms.tokens.ranks import TIKTOKEN_PATTERNS
-from transforms.tokens.specification import TokenizerError, TokenizerSpec
+from transforms.tokens.specification import TIKTOKEN_PATTERNS, TokenizerError, TokenizerSpec
 from transforms.tokens.training import train_bpe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -492,7 +491,7 @@ def test_a_name_that_is_nothing_is_told(name):
 LOAD = """
 import sys
 from transforms.tokens.loading import load_tokenizer
-from transforms.tokens.specification import TokenizerError, TokenizerSpec
+from transforms.tokens.specification import TIKTOKEN_PATTERNS, TokenizerError, TokenizerSpec
 try:
     print(load_tokenizer(TokenizerSpec(sys.argv[1])).identity.fingerprint)
 except TokenizerError as error:

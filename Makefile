@@ -24,7 +24,7 @@ endif
 help:
 	@echo "make demo [WORKSPACE=workspace]  make the demo's sources and a gated, tokenized mix of them"
 	@echo "make test [WORKERS=auto]         lint, types and all tests"
-	@echo "make bench [BENCH=...]           measure every stage beside peers: benchmarks/RESULTS.md"
+	@echo "make bench [BENCH=...]           measure every stage beside peers: benchmarks/RESULTS.md, or .bench/results"
 	@echo "make runners                     fetch Flink and an S3 server: their tests skip without"
 	@echo "make prism                       build Prism with Go: its test skips without"
 	@echo "make readers                     install trainers' own readers with torch: some gigabytes"
@@ -40,9 +40,10 @@ demo: $(VENV)/demo.installed
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-# BENCH: further options, as in make bench BENCH="--small --stage bpe"; see python -m benchmarks --help
+# BENCH: further options, as in make bench BENCH="--small --stage bpe"; see python -m benchmarks --help.
+# With them the results go to .bench/results, unless --output is among them: a trial is no record.
 bench: $(VENV)/bench.installed
-	$(BIN)/python -m benchmarks --output benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks --output $(if $(BENCH),.bench/results,benchmarks) $(BENCH)
 
 runners: $(VENV)/test.installed
 	$(BIN)/python tests/runners/fetch_flink.py

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 from dataclasses import asdict, replace
+from glob import escape, glob
 from pathlib import Path
 from typing import Annotated
 
@@ -123,6 +124,9 @@ def main(
         raise typer.Exit(2)
     if not LEAST_MEGABYTES <= megabytes < math.inf:  # which no NaN is
         console.print(f"error: --megabytes must be {LEAST_MEGABYTES} or more (got {megabytes:g})")
+        raise typer.Exit(2)
+    if benchmark_sets and not glob(os.path.join(escape(benchmark_sets), "*.jsonl.gz")):
+        console.print(f"error: --benchmark-sets {benchmark_sets} holds no file *.jsonl.gz")
         raise typer.Exit(2)
     folder = os.path.abspath(folder)
     text_bytes = SMALL_TEXT_BYTES if small else int(megabytes * 1e6)

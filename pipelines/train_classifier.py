@@ -88,13 +88,14 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("dim", "word_ngrams", "epochs", "min_count", "buckets"):
             if getattr(self, name) < 1:
-                raise TrainingError(f"{name} must be at least 1 (got {getattr(self, name)})")
+                option = f"--{name.replace('_', '-')}"
+                raise TrainingError(f"{option} must be at least 1 (got {getattr(self, name)})")
         if not 0 < self.held_out < 1:
-            raise TrainingError(f"held_out must be between 0 and 1 (got {self.held_out})")
+            raise TrainingError(f"--held-out must be above 0 and below 1 (got {self.held_out})")
         if not 0 <= self.seed < 2**31:  # fastText's is a C int
-            raise TrainingError(f"seed must be between 0 and 2147483647 (got {self.seed})")
+            raise TrainingError(f"--seed must be between 0 and 2147483647 (got {self.seed})")
         if not self.learning_rate > 0:
-            raise TrainingError(f"learning_rate must be above 0 (got {self.learning_rate})")
+            raise TrainingError(f"--learning-rate must be above 0 (got {self.learning_rate})")
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def benchmarks(corpus: str, sets: str) -> list[Benchmark]:
         found.extend(
             Benchmark(name.split(".")[0] + "-set", (os.path.join(sets, name),), "decon")
             for name in sorted(os.listdir(sets))
+            if name.endswith(".jsonl.gz")
         )
     return found
 

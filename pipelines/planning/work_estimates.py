@@ -34,19 +34,19 @@ MB = 1e6
 START_SECONDS = 1.0  # of building and starting a stage's pipelines
 # Stage of benchmarks/ -> MB of text per CPU second in benchmarks/results.json.
 MEASURED = {
-    "html": 29.4,
-    "gopher": 72.7,
-    "c4": 363.0,
-    "fineweb": 230.0,
-    "madlad": 167.0,
-    "dolma3_lines": 193.0,
-    "language": 75.6,
-    "quality": 51.9,
-    "minhash": 227.0,
-    "exact": 946.0,
-    "decontaminate": 208.0,
-    "bpe": 111.0,
-    "substring": 24.3,
+    "html": 24.2,
+    "gopher": 69.6,
+    "c4": 347.0,
+    "fineweb": 216.0,
+    "madlad": 162.0,
+    "dolma3_lines": 178.0,
+    "language": 66.9,
+    "quality": 44.7,
+    "minhash": 200.0,
+    "exact": 774.0,
+    "decontaminate": 195.0,
+    "bpe": 106.0,
+    "substring": 18.9,
 }
 OTHER_ANNOTATOR = 100.0  # of code, pii, pdf_quality, url_lists: not measured alone
 # Annotator -> rate; any other name is a classifier's.

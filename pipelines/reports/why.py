@@ -120,8 +120,13 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         told = f"removed by {TOKENIZE}: {tokens['reason']}"
         reasons.append(Reason(TOKENIZE, tokens["reason"], told))
     copies = {mix: int(its.values["copies"]) for mix, its in selections.items()}
+    superseded = tuple(_superseded(selections, tables, shard.source))
     if not reasons:
-        reasons = [_unselected(mix, its) for mix, its in selections.items() if not copies[mix]]
+        reasons = [
+            _unselected(mix, its, mix in superseded)
+            for mix, its in selections.items()
+            if not copies[mix]
+        ]
     return Story(
         id=identifier,
         source=shard.source,
@@ -146,7 +151,7 @@ def tell_story(workspace: Workspace, identifier: str, recipe: str | None = None)
         contamination=_contamination(tables, text),
         copies=copies,
         draws=tuple(_draws(selections)),
-        superseded=tuple(_superseded(selections, tables, shard.source)),
+        superseded=superseded,
         other_sources=others,
     )
 
@@ -186,8 +191,9 @@ def _removals(tables: Mapping[str, _Row], rules: Sequence[RuleVerdict]) -> Itera
     yield Reason(FILTER, reason, told, value)
 
 
-def _unselected(mix: str, selection: _Row) -> Reason:
-    """Why a document of the pool has no copy in a mix, as the funnel calls it."""
+def _unselected(mix: str, selection: _Row, superseded: bool) -> Reason:
+    """Why a document of the pool has no copy in a mix, as the funnel calls it. One that is
+    `superseded` had a pool of its own, whose verdicts are not told here."""
     parameters = selection.manifest.parameters
     if not parameters.get("wanted_tokens"):
         reason, told = "not in this mix", "its source has no share in it"
@@ -198,6 +204,8 @@ def _unselected(mix: str, selection: _Row) -> Reason:
     elif selection.values.get(OUTSIDE):
         bounds = WindowBounds.from_json(selection.manifest.details["window"])
         reason, told = "window", f"its {parameters['window']['score']} is not {bounds.told}"
+    elif superseded:
+        reason, told = "another pool", "its pool's rules or the mix's may have removed it"
     else:
         reason, told = "where", f"it does not meet {parameters.get('where')}"
     message = f"not in {MIX} {mix}, by {SELECT}: {reason} ({told})"

@@ -112,7 +112,7 @@ def test_one_label_is_nothing_to_learn(labelled, tmp_path):
 )
 def test_numbers_that_fasttext_cannot_take_are_told_by_name(wrong):
     (name,) = wrong
-    with pytest.raises(ValueError, match=f"{name} must be"):
+    with pytest.raises(ValueError, match=f"--{name.replace('_', '-')} must be"):
         Training(**wrong)
 
 
@@ -148,5 +148,5 @@ def test_a_fasttext_that_cannot_train_is_told_with_its_remedy(labelled, tmp_path
     "wrong", [{"dim": 0}, {"held_out": 0.0}, {"held_out": 1.0}, {"learning_rate": 0.0}]
 )
 def test_settings_out_of_bounds_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    with pytest.raises(ValueError, match=next(iter(wrong)).replace("_", "-")):
         Training(**wrong)

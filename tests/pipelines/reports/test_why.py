@@ -283,6 +283,19 @@ def test_a_mix_is_told_in_the_versions_that_it_was_made_from(workspace):
     assert "mix base was made from other scores and verdicts" in both.text()
 
 
+def test_what_a_mix_of_another_pool_left_out_is_not_laid_on_its_where(workspace):
+    """Rules of that run removed the document; those that are told here are the last run's."""
+    files = write_documents(workspace, "web", ["a"])
+    write_attributes(workspace, "candidates", "web", files, [good()], CANDIDATES, version="v2")
+    write_attributes(
+        workspace, "selection-strict", "web", files, [copies(0, eligible=False)], SELECTION,
+        inputs={"candidates web": "v1"}, parameters={"wanted_tokens": 9, "where": "size.words > 3"},
+    )  # fmt: skip
+    (told,) = tell_story(workspace, "a").reasons
+    assert (told.stage, told.reason, told.mix) == ("select", "another pool", "strict")
+    assert "size.words" not in told.message
+
+
 def test_a_document_of_two_sources_is_told_for_the_mix_that_is_asked_for(workspace):
     for source, mix in (("code", "first"), ("web", "second")):
         files = write_documents(workspace, source, ["a"])

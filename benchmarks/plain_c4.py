@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-__all__ = ["DOLMA", "MARKS", "c4_marks"]
+__all__ = ["ASCII_LOWER", "CITATION", "DOLMA", "MARKS", "POLICIES", "c4_marks"]
 
 # Of a document: numbers of lines, and whether they hold something, as 0 or 1.
 MARKS = (
@@ -31,9 +31,9 @@ DOLMA = (
     "whole text",  # phrases count wherever they stand, and no line is cut for "javascript"
     "policies",  # may stay too
 )
-_CITATION = re.compile(r"\[[0-9]*\]|\[edit\]|\[citation needed\]")
-_ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-_POLICIES = (
+CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
+ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+POLICIES = (
     "terms of use",
     "privacy policy",
     "cookie policy",
@@ -53,8 +53,8 @@ def c4_marks(text: str, words_per_line: int, theirs: Collection[str] = ()) -> di
     marks = dict.fromkeys(MARKS, 0)
     marks["lines"] = len(lines)
     for whole in lines:
-        line = whole.strip() if "citations" in theirs else _CITATION.sub("", whole.strip())
-        lower = line.translate(_ASCII_LOWER)
+        line = whole.strip() if "citations" in theirs else CITATION.sub("", whole.strip())
+        lower = line.translate(ASCII_LOWER)
         holds = {mark for mark, phrase in _PHRASES.items() if phrase in lower}
         cut = {"long word"} if "long words" not in theirs and _has_long_word(whole) else set()
         if not cut and not _has_end_mark(line, theirs):
@@ -67,7 +67,7 @@ def c4_marks(text: str, words_per_line: int, theirs: Collection[str] = ()) -> di
             elif "javascript" in holds:
                 cut.add("javascript")
                 holds.discard("curly_bracket")  # brackets are looked for in what is not cut
-        if "policies" not in theirs and any(policy in lower for policy in _POLICIES):
+        if "policies" not in theirs and any(policy in lower for policy in POLICIES):
             cut.add("policy")
         marks["kept_lines"] += not cut
         for mark in ("no_end_mark_lines", "few_words_lines"):

@@ -166,7 +166,7 @@ STAGES: Mapping[str, Stage] = {
         rate=100,
     ),
     "exact": Stage(
-        "exact deduplication: hashes of texts",
+        "exact deduplication: texts hashed, copies found",
         _ours("signatures:exact"),
         (Peer(_peer("datatrove", "datatrove:exact", None), _plain(same_documents)),),
     ),

@@ -49,11 +49,10 @@ def remove_left(workspace: Workspace) -> None:
     """Remove the folders of passes that no process works in. One that cannot be removed stays."""
     for name in get_args(Pass):
         folder = workspace.work(name, "")
-        if "://" not in folder:
-            _remove_folders(folder)
-            continue
         with suppress(OSError):
-            if s3.is_s3(folder) or gcs.is_gcs(folder):
+            if "://" not in folder:
+                _remove_folders(folder)
+            elif s3.is_s3(folder) or gcs.is_gcs(folder):
                 _remove_objects(folder)
 
 
@@ -80,8 +79,6 @@ def _make(workspace: Workspace, name: Pass) -> tuple[str, IO[str] | None]:
 
 
 def _remove_folders(parent: str) -> None:
-    if not os.path.isdir(parent):
-        return
     for folder in sorted(one.path for one in os.scandir(parent) if one.is_dir()):
         # Where there is no lock yet (of before there were locks, or just being made) it is made
         # here, so that a maker that comes to it finds it held, or gone, and makes another folder.

@@ -34,8 +34,8 @@ __all__ = [
 EVALUATED_ROWS = 1 << 16  # that SQL is asked of at once, at least: each question has its cost
 
 _REFUSED = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "*"}
+_PURE_MACROS = frozenset({"nullif"})  # which DuckDB's list of functions has as something else
 # DuckDB calls them consistent, yet they look at the clock.
-_PURE_MACROS = frozenset({"nullif"})  # which its list of functions has as something else
 _OF_TODAY = frozenset({"age", "current_localtime", "current_localtimestamp"})
 # What columns hold, number and text, when an expression is tried; one that fails for all is wrong.
 _EXAMPLES = ((0, ""), (1, "1"), (100, "en"))

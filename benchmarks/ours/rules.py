@@ -13,7 +13,7 @@ from transforms.quality.conditions import Condition
 from transforms.quality.rules import rule
 from transforms.query import evaluate
 
-__all__ = ["table_marks", "one_rule", "web_rules"]
+__all__ = ["one_rule", "table_marks", "web_rules"]
 
 WEB_RULES = ("gopher", "c4", "fineweb", "madlad", "dolma3_lines")
 _REPETITION = ("gopher.duplicate_", "gopher.top_")  # starts of reasons

@@ -56,6 +56,14 @@ def test_an_unknown_stage_is_told_with_those_that_are(tmp_path):
     assert "minhash" in done.stderr
 
 
+def test_a_folder_without_benchmarks_is_told_before_anything_is_measured(tmp_path):
+    (tmp_path / "README.md").write_text("none")
+    done = run("--benchmark-sets", str(tmp_path), "--folder", str(tmp_path / "made"))
+    assert done.returncode == 2
+    assert "holds no file *.jsonl.gz" in " ".join(done.stderr.split())
+    assert not (tmp_path / "made").exists()
+
+
 def refused(capsys, **options) -> str:
     """What is said, in one line, where nothing is measured."""
     with pytest.raises(typer.Exit) as ended:

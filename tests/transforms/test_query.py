@@ -337,3 +337,11 @@ def test_doubles_are_compared_as_doubles():
 def test_what_fails_for_all_documents_is_refused_before_any_is_seen(expression):
     with pytest.raises(QueryError, match="Could not convert string"):
         check_expressions([expression], SCHEMAS)
+
+
+def test_of_expressions_that_are_asked_together_the_one_that_fails_is_named():
+    tables = rows_of(words=[1, 2], bytes=[3, 4])
+    with pytest.raises(QueryError) as raised:
+        evaluate(["size.bytes > 3", "cast('x' || size.words as int)"], tables, 2)
+    assert str(raised.value).endswith(": cast('x' || size.words as int)")
+    assert evaluate(["size.bytes > 3"], tables, 2)[0].to_pylist() == [False, True]

@@ -28,7 +28,6 @@ import pyarrow as pa
 from transforms import storage
 from transforms.decontamination.benchmarks import Item
 from transforms.decontamination.readings import hidden_rows, plain_rows, plain_texts
-from transforms.kernels.gram_owners import group_grams
 from transforms.kernels.ngram_lookup import (
     Lookup,
     Owners,
@@ -193,22 +192,24 @@ def build_index(items: Iterable[Item], parameters: IndexParameters) -> NgramInde
     if ignored.any():
         kept = ~ignored
         hashes, lengths, gram_texts = hashes[kept], lengths[kept], gram_texts[kept]
-    owned = group_grams(
-        hashes,
-        lengths,
-        gram_texts,
-        np.array(text_items, np.int32)[order],
-        np.array(text_masks, np.uint32)[order],
-    )
+    by_key = np.lexsort((lengths, hashes))  # stable: equal ones stay in the order of their texts
+    hashes, lengths, gram_texts = hashes[by_key], lengths[by_key], gram_texts[by_key]
+    owner = np.array(text_items, np.int32)[order][gram_texts]
+    masks = np.array(text_masks, np.uint32)[order][gram_texts]
+    new_key = np.ones(len(by_key), bool)
+    new_key[1:] = (hashes[1:] != hashes[:-1]) | (lengths[1:] != lengths[:-1])
+    new_owner = new_key.copy()
+    new_owner[1:] |= owner[1:] != owner[:-1]
+    bounds = np.append(np.flatnonzero(new_key[new_owner]), np.count_nonzero(new_owner))
     names_of = tuple(benchmarks)
     position = {name: number for number, name in enumerate(names_of)}
     item_benchmarks = np.array([position[name] for name, _ in numbers], np.int32)
     item_ids = pa.array([item_id for _, item_id in numbers], pa.string())
-    owners = Owners(owned.bounds, owned.owner, owned.fields, len(numbers))
+    owners = Owners(bounds.astype(np.int64), owner[new_owner], masks[new_owner], len(numbers))
     return _assemble(
         parameters,
-        owned.keys,
-        owned.lengths,
+        hashes[new_key],
+        lengths[new_key],
         np.unique(grams.prefixes),
         grams.prefix_words,
         owners,

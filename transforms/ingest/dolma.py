@@ -170,9 +170,10 @@ def to_document(
         times[key] = parse_time(fields.get(key))
         if times[key] is not None:
             del fields[key]
-    metadata = _metadata_of(fields.pop("metadata", None))
-    if isinstance(metadata, str):
-        return Rejected(place, "key repeated", metadata, True)
+    try:
+        metadata = _metadata_of(fields.pop("metadata", None))
+    except _KeyRepeated as error:
+        return Rejected(place, "key repeated", str(error), True)
     for key, value in fields.items():
         if value is not None:
             while key in metadata:
@@ -181,16 +182,16 @@ def to_document(
     return Document(identifier, text, times["added"], times["created"], metadata)
 
 
-def _metadata_of(value: Any) -> dict[str, Any] | str:
-    """A record's metadata: an object or JSON of one; anything else is kept under its own key. A
-    key that such a JSON has twice, in its stead."""
+def _metadata_of(value: Any) -> dict[str, Any]:
+    """A record's metadata: an object or JSON of one; anything else is kept under its own key.
+    _KeyRepeated where such a JSON has a key twice."""
     if isinstance(value, str):
         try:
             read = orjson.loads(value)
         except orjson.JSONDecodeError:
             return {"metadata": value}
         if isinstance(read, dict) and count_keys(value.encode()) != _count_keys(read):
-            return _repeated_key(value.encode())
+            raise _KeyRepeated(_repeated_key(value.encode()))
         value = read
     if isinstance(value, dict):
         return dict(value)

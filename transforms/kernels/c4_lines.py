@@ -1,9 +1,9 @@
 """C4's rules for lines: which lines of a page stay, and what the lines that stay hold.
 
-A line is what stands between line feeds, white space at both ends aside. Citations ("[12]", "[]",
-"[edit]", "[citation needed]") are taken out before the line is judged. The rules and their order
-are those of tensorflow/datasets (text/c4_utils.py), the code of Raffel et al. 2020; phrases are
-compared in ASCII lower case.
+A line is what stands between line feeds, white space at both ends aside. Citations ("[12]", in
+decimal digits of any script, "[]", "[edit]", "[citation needed]") are taken out before the line is
+judged. The rules and their order are those of tensorflow/datasets (text/c4_utils.py), the code of
+Raffel et al. 2020; phrases are compared in ASCII lower case.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from transforms.kernels.lines import (
     trim_right,
 )
 from transforms.kernels.phrases import pad_phrases, starts_with
-from transforms.kernels.unicode import SPACE, class_table, decode
+from transforms.kernels.unicode import SPACE, class_table, decode, digit_table
 
 __all__ = ["CUT_REASONS", "END_MARKS", "PHRASES", "C4Lines", "judge_lines"]
 
@@ -77,11 +77,14 @@ _CLOSING_BYTES[np.frombuffer(CLOSERS.encode(), np.uint8)] = True
 
 
 @njit(inline="always")
-def _citation_length(data, i, end):  # type: ignore[no-untyped-def]
+def _citation_length(data, i, end, digits):  # type: ignore[no-untyped-def]
     """Bytes of the citation that begins at data[i], an opening bracket; 0 if none does."""
     j = i + 1
-    while j < end and 48 <= data[j] <= 57:
-        j += 1
+    while j < end:
+        code, width = decode(data, j, end)
+        if digits[code] > 9:
+            break
+        j += width
     if j < end and data[j] == 93:
         return j + 1 - i
     for w in range(len(_WORD_LENGTHS)):
@@ -188,6 +191,7 @@ def _judge(  # type: ignore[no-untyped-def]
     data,
     offsets,
     classes,
+    digits,
     min_words,
     max_word_length,
     line,
@@ -224,7 +228,7 @@ def _judge(  # type: ignore[no-untyped-def]
             else:
                 length = 0  # of the line without citations
                 while i < end:
-                    skipped = _citation_length(data, i, end) if data[i] == 91 else 0
+                    skipped = _citation_length(data, i, end, digits) if data[i] == 91 else 0
                     if skipped:
                         citation_starts[citations] = i - origin
                         citation_ends[citations] = i + skipped - origin
@@ -285,7 +289,7 @@ def judge_lines(
     )
     line = np.empty(int(np.diff(offsets).max(initial=0)), np.uint8)
     spans, citations = _judge(
-        data, offsets, class_table(), min_words, max_word_length, line, *judged
+        data, offsets, class_table(), digit_table(), min_words, max_word_length, line, *judged
     )
     return C4Lines(
         judged.counts,

@@ -71,8 +71,8 @@ def _named() -> str:
 
 
 def codes_where(true_of: Callable[[str], bool]) -> npt.NDArray[np.int64]:
-    """The code points of which a method of str, as `str.isalpha`, is true; ascending. Only those
-    that Unicode has named are asked."""
+    """The code points of which a question about one character, as `str.isalpha`, is true;
+    ascending. Only those that Unicode has named are asked."""
     found = "".join(filter(true_of, _named()))
     return np.frombuffer(found.encode("utf-32-le"), "<u4").astype(np.int64)
 

@@ -47,7 +47,7 @@ class C4:
     `word_length` characters, an end mark, and is about neither JavaScript nor policies."""
 
     name: ClassVar[str] = "c4"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     schema: ClassVar[pa.Schema] = SCHEMA
 
     words_per_line: int = WORDS_PER_LINE

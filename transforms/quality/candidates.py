@@ -28,8 +28,8 @@ RANK_SEED = 0x56494E454C454146  # "VINELEAF": keys the hash of ids that settles 
 
 
 class Judged(NamedTuple):
-    """The verdicts on rows, and by reason how many of its documents do not meet that
-    condition, whatever the conditions before it said."""
+    """The verdicts on rows, and by reason how many of them do not meet that condition, whatever
+    the conditions before it said."""
 
     table: pa.RecordBatch
     found: dict[str, int]

@@ -24,6 +24,7 @@ TIKTOKEN_PATTERNS = {
     "p50k_edit": "gpt2",
     "r50k_base": "gpt2",
 }
+
 # Tokens that close a document or fill a sequence, first of these that a `tokenizer.json` has,
 # unless the recipe names one.
 EOS_NAMES = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]")

@@ -8,7 +8,21 @@ from transforms.kernels.c4_lines import CUT_REASONS, judge_lines
 
 PIECES = st.one_of(
     st.sampled_from(["a", "word ", "Sentence. ", " ", "\n", ".", "?", "!", '"', "...", "…", "{"]),
-    st.sampled_from(["[1]", "[edit]", "[citation needed]", "[", "]", "[]", "12", "[citation "]),
+    st.sampled_from(
+        [
+            "[1]",
+            "[edit]",
+            "[citation needed]",
+            "[",
+            "]",
+            "[]",
+            "12",
+            "[٣4]",
+            "[²]",
+            "[３",
+            "[citation ",
+        ]
+    ),
     st.sampled_from(["JavaScript", "lorem ", "Ipsum", "Terms of Use", "use cookies", "Cookie "]),
     st.sampled_from(["needed]", "uses cookies", "policy", "privacy ", "use of ", "cookies"]),
     st.sampled_from([")", "'", ",", "日", "é", "\r", "\u3000", "K\u212a"]),
@@ -18,7 +32,7 @@ TEXTS = st.one_of(
     st.lists(PIECES, max_size=30).map("".join),
 )
 DOCUMENTS = st.lists(TEXTS, max_size=4)
-CITATION = re.compile(r"\[[0-9]*\]|\[edit\]|\[citation needed\]")
+CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 POLICIES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies")
 UPPER_TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 

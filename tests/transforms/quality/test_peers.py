@@ -21,6 +21,7 @@ import orjson
 import pytest
 import zstandard
 
+from benchmarks.plain_c4 import ASCII_LOWER, CITATION, POLICIES
 from transforms import query
 from transforms.kernels.words import find_words
 from transforms.quality.c4 import C4
@@ -274,18 +275,6 @@ def repetition(text, theirs):
     return next((reason for reason in order if failed[reason]), None)
 
 
-CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
-UPPER_TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-POLICIES = (
-    "terms of use",
-    "privacy policy",
-    "cookie policy",
-    "uses cookies",
-    "use of cookies",
-    "use cookies",
-)
-
-
 def end_marks(line):
     """Sentences of a line as docs/rules.md has them."""
     count, place = 0, 0
@@ -309,7 +298,7 @@ def c4(text, theirs):
             continue
         if len(words) < 3 if "words" in theirs else len(line.split()) < 5:
             continue
-        lower = line.lower() if "case" in theirs else line.translate(UPPER_TO_LOWER)
+        lower = line.lower() if "case" in theirs else line.translate(ASCII_LOWER)
         if "lorem ipsum" in lower:
             found.append("lorem_ipsum")
         if "javascript" in lower:

@@ -34,19 +34,19 @@ MB = 1e6
 START_SECONDS = 1.0  # of building and starting a stage's pipelines
 # Stage of benchmarks/ -> MB of text per CPU second in benchmarks/results.json.
 MEASURED = {
-    "html": 24.2,
-    "gopher": 69.6,
-    "c4": 347.0,
-    "fineweb": 216.0,
-    "madlad": 162.0,
-    "dolma3_lines": 178.0,
-    "language": 66.9,
-    "quality": 44.7,
-    "minhash": 200.0,
-    "exact": 774.0,
-    "decontaminate": 195.0,
-    "bpe": 106.0,
-    "substring": 18.9,
+    "html": 29.8,
+    "gopher": 79.3,
+    "c4": 408.0,
+    "fineweb": 250.0,
+    "madlad": 183.0,
+    "dolma3_lines": 199.0,
+    "language": 80.8,
+    "quality": 65.9,
+    "minhash": 239.0,
+    "exact": 860.0,
+    "decontaminate": 230.0,
+    "bpe": 113.0,
+    "substring": 25.1,
 }
 OTHER_ANNOTATOR = 100.0  # of code, pii, pdf_quality, url_lists: not measured alone
 # Annotator -> rate; any other name is a classifier's.
